@@ -1,0 +1,31 @@
+# Every target needs Python 3.11 or newer and a package index, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+# Holds for the build back end too, so that an install in a year is today's install.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: study test lint tables clean
+
+study: .venv/installed   ## LeNet-5 on the embedded digits: search, refit, test, table
+	$(BIN)/sklenet study benchmarks/digits.toml
+
+test: .venv/installed    ## the test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/installed    ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tables: .venv/installed  ## the documents that hold figures, from the committed records
+	$(BIN)/python benchmarks/tables.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[plots,tests]'
+	touch $@
+
+clean:
+	rm -rf .venv results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

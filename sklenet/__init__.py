@@ -1,0 +1,7 @@
+"""LeNet-5 as a scikit-learn estimator."""
+
+from sklenet.estimator import LeNet5Classifier
+
+__version__ = "0.1.0"
+
+__all__ = ["LeNet5Classifier", "__version__"]

@@ -1,0 +1,138 @@
+"""Images as scikit-learn has them: the shape of flat rows, and the network's canvas."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+ImageShape = tuple[int, int, int]
+
+CANVAS = 32  # the side of the 1998 network's input
+DIGIT = 28  # the side of the digits centred on it
+
+
+def flatten_images(X, image_shape: ImageShape | None = None):
+    """Return X as rows of pixels, and the shape of one image where X tells it.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+    image_shape : tuple (c, h, w), optional
+        What the caller knows of the shape.
+
+    Returns
+    -------
+    X : array-like of shape (n, features)
+        Two-dimensional input is passed on as it is.
+    shape : tuple (c, h, w) or None
+
+    Raises
+    ------
+    ValueError
+        If X is images of another shape than `image_shape`, or has its channels last.
+    """
+    if not hasattr(X, "ndim"):
+        X = np.asarray(X) if np.ndim(X) > 2 else X
+    elif isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    if getattr(X, "ndim", 2) not in (3, 4):
+        return X, image_shape
+    shape = (1, *X.shape[1:]) if X.ndim == 3 else tuple(X.shape[1:])
+    if shape[2] in (1, 3, 4) and shape[0] > 4:
+        raise ValueError(
+            f"X has shape {X.shape}: it looks like images with the channels last. Expected"
+            " (n, channels, height, width); X.transpose(0, 3, 1, 2) gives it."
+        )
+    if image_shape is not None and shape != image_shape:
+        raise ValueError(
+            f"X has shape {X.shape}, images of {_times(shape)}, but image_shape is"
+            f" {_times(image_shape)} (channels x height x width)."
+        )
+    return X.reshape(len(X), math.prod(shape)), shape
+
+
+def infer_image_shape(n_features: int) -> ImageShape:
+    """Return the (c, h, w) that rows of `n_features` pixels are read as.
+
+    A square grey image where `n_features` is a square, a square RGB image where it is
+    three times one, else the next larger square, to be filled up.
+    """
+    side = math.isqrt(n_features)
+    if side * side == n_features:
+        return (1, side, side)
+    if n_features % 3 == 0 and math.isqrt(n_features // 3) ** 2 == n_features // 3:
+        colour_side = math.isqrt(n_features // 3)
+        # Three to a dozen features are a table rather than a tiny picture.
+        if colour_side > 2:
+            return (3, colour_side, colour_side)
+    return (1, side + 1, side + 1)
+
+
+def _times(shape) -> str:
+    return "x".join(map(str, shape))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Rows of pixels of any numeric type to float images on the network's canvas.
+
+    Pixels are mapped linearly, `low` to 0 and `high` to 1. Images of at most half of
+    28x28 are enlarged by the largest whole factor that still fits, then all are centred
+    on 32x32, or as much more as they need; the border holds `low`.
+
+    Parameters
+    ----------
+    image_shape : tuple (channels, height, width)
+    low, high : float
+        The smallest and the largest pixel value of the training data.
+    """
+
+    image_shape: ImageShape
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def factor(self) -> int:
+        """How many times each pixel is repeated in each direction."""
+        return max(1, DIGIT // max(self.image_shape[1:]))
+
+    @property
+    def shape(self) -> ImageShape:
+        """(channels, height, width) of what the network sees."""
+        channels, height, width = self.image_shape
+        return (
+            channels,
+            max(CANVAS, height * self.factor),
+            max(CANVAS, width * self.factor),
+        )
+
+    def __call__(self, rows: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
+        """Return `rows`, of shape (n, features), as (n, channels, height, width)."""
+        # Wide types are centred before they are rounded to float32: a large offset would
+        # otherwise swallow the picture.
+        wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
+        pixels = rows.to(torch.float64 if wide else dtype)
+        pixels = ((pixels - self.low) / ((self.high - self.low) or 1.0)).to(dtype)
+
+        channels, height, width = self.image_shape
+        missing = channels * height * width - pixels.shape[1]
+        if missing:
+            pixels = F.pad(pixels, (0, missing))
+        images = pixels.view(-1, channels, height, width)
+        if self.factor > 1:
+            images = images.repeat_interleave(self.factor, dim=2)
+            images = images.repeat_interleave(self.factor, dim=3)
+        _, canvas_height, canvas_width = self.shape
+        top = (canvas_height - images.shape[2]) // 2
+        left = (canvas_width - images.shape[3]) // 2
+        return F.pad(
+            images,
+            (
+                left,
+                canvas_width - images.shape[3] - left,
+                top,
+                canvas_height - images.shape[2] - top,
+            ),
+        )

@@ -1,0 +1,9 @@
+"""What is trained: torch modules, initial weights, losses, optimizers."""
+
+from sklenet.network.init import INITS
+from sklenet.network.layers import ACTIVATIONS, POOLINGS
+from sklenet.network.lenet5 import LeNet5
+from sklenet.network.losses import LOSSES
+from sklenet.network.optim import OPTIMIZERS
+
+__all__ = ["ACTIVATIONS", "INITS", "LOSSES", "OPTIMIZERS", "POOLINGS", "LeNet5"]

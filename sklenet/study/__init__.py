@@ -1,0 +1,6 @@
+"""Studies: a TOML file in; records, tables and pictures out."""
+
+from sklenet.study.run import run_study
+from sklenet.study.spec import Study, StudyError, read_study
+
+__all__ = ["Study", "StudyError", "read_study", "run_study"]

@@ -1,0 +1,170 @@
+"""The study file: strict TOML to frozen dataclasses.
+
+A file with an unknown key, a wrong type or an unknown parameter value is refused with
+the file, the key and what would be right, before anything is trained.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
+from sklearn.model_selection import ParameterGrid
+
+from sklenet.estimator import LeNet5Classifier
+
+DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
+
+_strict = dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+_Fraction = Annotated[StrictFloat, Field(ge=0, le=1)]
+
+
+class StudyError(ValueError):
+    """A study file that cannot be run, with the file, the key and what would be right."""
+
+
+@_strict
+class Search:
+    """A grid for scikit-learn's GridSearchCV, scored by accuracy.
+
+    Parameters
+    ----------
+    grid : dict of str to list
+        The values to try of each parameter of the estimator.
+    cv : int
+        The number of stratified, shuffled folds.
+    """
+
+    grid: Annotated[
+        dict[StrictStr, Annotated[list[Any], Field(min_length=1)]],
+        Field(min_length=1),
+    ]
+    cv: Annotated[StrictInt, Field(ge=2)] = 3
+
+
+@_strict
+class Published:
+    """A figure that somebody reports for this setting, to stand beside ours."""
+
+    data: Literal[DATA]  # type: ignore[valid-type]
+    source: StrictStr
+    accuracy: _Fraction
+
+
+@_strict
+class Study:
+    """What is searched, trained and tested.
+
+    Parameters
+    ----------
+    name : str
+        The name of the folder of results.
+    title : str
+        The heading of the report.
+    data : tuple of str
+        Data sets, each searched and tested by itself.
+    seeds : tuple of int
+        The values of ``random_state`` with which the chosen setting is trained. The
+        first is also the search's.
+    estimator : dict
+        Parameters of LeNet5Classifier that differ from its defaults.
+    search : Search, optional
+        Without it, the estimator's own setting is trained.
+    published : tuple of Published
+    """
+
+    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    title: StrictStr
+    data: Annotated[tuple[Literal[DATA], ...], Field(min_length=1)]  # type: ignore[valid-type]
+    seeds: Annotated[
+        tuple[Annotated[StrictInt, Field(ge=0, lt=2**32)], ...], Field(min_length=1)
+    ] = (0,)
+    estimator: dict[StrictStr, Any] = Field(default_factory=dict)
+    search: Search | None = None
+    published: tuple[Published, ...] = ()
+
+
+def read_study(path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        Naming the file, the key and what would be right.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not a TOML file: {error}") from error
+    try:
+        study = TypeAdapter(Study).validate_python(table)
+        _check_parameters(study)
+    except ValidationError as error:
+        lines = "\n".join(f"{path}: {_explain(e)}" for e in error.errors())
+        raise StudyError(lines) from None
+    except ValueError as error:
+        raise StudyError(f"{path}: {error}") from error
+    return study
+
+
+def _explain(error) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"the key {key!r} is missing."
+    if error["type"] == "unexpected_keyword_argument":
+        known: Any = Study
+        for part in error["loc"][:-1]:
+            known = {"search": Search, "published": Published}.get(part, known)
+        names = list(known.__dataclass_fields__)
+        return f"unknown key {key!r}.{_suggest(str(error['loc'][-1]), names)}"
+    return f"{key}: {error['msg']}. Got {error['input']!r}."
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{guess} Known: {', '.join(known)}."
+
+
+def _check_parameters(study: Study) -> None:
+    known = sorted(LeNet5Classifier().get_params())
+    grid = study.search.grid if study.search else {}
+    for section, names in (("estimator", study.estimator), ("search.grid", grid)):
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"unknown key '{section}.{name}': LeNet5Classifier has no such"
+                    f" parameter.{_suggest(name, known)}"
+                )
+            if name == "random_state":
+                raise ValueError(
+                    f"'{section}.random_state' is given by the key 'seeds': remove it."
+                )
+            if section == "search.grid" and name in study.estimator:
+                raise ValueError(
+                    f"{name!r} is both in 'estimator' and in 'search.grid': remove one."
+                )
+    _check_values("estimator", study.estimator)
+    for candidate in ParameterGrid(grid):
+        _check_values("search.grid", candidate)
+
+
+def _check_values(section: str, parameters: dict) -> None:
+    for name, value in parameters.items():
+        try:
+            LeNet5Classifier(**{name: value})._validate_params()
+        except ValueError as error:
+            raise ValueError(f"{section}.{name}: {error}") from error

@@ -1,0 +1,99 @@
+"""Minibatches by indexing whole tensors, in the pixels' own type until the batch."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from sklenet.images import Canvas
+
+# numpy types that torch lacks, or cannot index, and what holds all their values.
+_WIDER = {"u2": "i4", "u4": "i8", "u8": "f8", "f16": "f8", "g": "f8"}
+
+
+class _Unlocked:
+    """A read-only array without its lock, which torch would warn about.
+
+    Nothing here writes to the pixels, and a memory map is not worth copying for a warning.
+    """
+
+    def __init__(self, X: np.ndarray) -> None:
+        self.locked = X  # keeps the memory alive
+        interface = X.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
+
+
+def as_tensor(X: np.ndarray) -> torch.Tensor:
+    """Return `X` as a tensor, sharing its memory where torch has the type."""
+    kind = X.dtype.newbyteorder("=")
+    kind = np.dtype(_WIDER.get(kind.str[1:], kind))
+    X = X.astype(kind, copy=False)
+    if any(stride < 0 for stride in X.strides):
+        X = X.copy()
+    if not X.flags.writeable:
+        X = np.asarray(_Unlocked(X))
+    return torch.from_numpy(X)
+
+
+class ImageDataset(Dataset):
+    """Rows of pixels, their targets and how they are put on the canvas.
+
+    Parameters
+    ----------
+    pixels : tensor of shape (n, features)
+        Of any numeric type; kept as it is.
+    canvas : Canvas
+    targets : tensor of shape (n,), optional
+    """
+
+    def __init__(
+        self, pixels: torch.Tensor, canvas: Canvas, targets: torch.Tensor | None = None
+    ) -> None:
+        self.pixels = pixels
+        self.canvas = canvas
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: torch.Tensor | slice):
+        """Return the images and targets at `index`, ready for the network."""
+        targets = None if self.targets is None else self.targets[index]
+        return self.canvas(self.pixels[index]), targets
+
+
+class Batches:
+    """Iterate over a dataset in batches, in a new random order every time or in its own.
+
+    skorch takes it where it takes a ``torch.utils.data.DataLoader``, which fetches sample
+    by sample and advances torch's global generator.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    batch_size : int
+    seed : int or None
+        Of the orders; None keeps the dataset's own.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, batch_size: int, seed: int | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        n = len(self.dataset)
+        if self.generator is None:
+            for start in range(0, n, self.batch_size):
+                yield self.dataset[start : start + self.batch_size]
+        else:
+            order = torch.randperm(n, generator=self.generator)
+            order = order.to(self.dataset.pixels.device)
+            for index in order.split(self.batch_size):
+                yield self.dataset[index]
