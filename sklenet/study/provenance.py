@@ -48,21 +48,23 @@ def _cpu_name() -> str:
 
 
 def _git_revision() -> str | None:
-    """Return the commit of the source tree, with "+" if it has changed since.
+    """Return the commit of the package's source, with "+" if it has changed since.
 
-    None where sklenet does not run from a checkout.
+    None where the package does not run from a checkout of its own.
     """
+    package = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", *arguments],
-            cwd=Path(__file__).parent,
+            cwd=package,
             capture_output=True,
             text=True,
             check=True,
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.CalledProcessError):

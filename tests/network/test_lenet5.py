@@ -1,0 +1,65 @@
+import pytest
+import torch
+from torch import nn
+
+from sklenet.network import ACTIVATIONS, INITS, POOLINGS, LeNet5
+
+# C1: 6 (25 + 1); C3: 16 (6 x 25 + 1), fully connected; C5: 120 (16 x 25 + 1);
+# F6: 84 (120 + 1); output: 10 (84 + 1).
+PARAMETERS = {"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}
+
+
+def n_parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_parameters_layer_by_layer():
+    layers = {
+        name: n_parameters(layer)
+        for name, layer in LeNet5().named_children()
+        if n_parameters(layer)
+    }
+    assert layers == PARAMETERS
+    assert n_parameters(LeNet5()) == 61_706
+
+
+def test_shapes_layer_by_layer():
+    x = torch.zeros(2, 1, 32, 32)
+    shapes = {}
+    for name, layer in LeNet5().named_children():
+        x = layer(x)
+        shapes[name] = tuple(x.shape[1:])
+    # Section II.B of the paper.
+    assert shapes["C1"] == (6, 28, 28)
+    assert shapes["S2"] == (6, 14, 14)
+    assert shapes["C3"] == (16, 10, 10)
+    assert shapes["S4"] == (16, 5, 5)
+    assert shapes["C5"] == (120,)
+    assert shapes["F6"] == (84,)
+    assert shapes["output"] == (10,)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_choice_runs_forward_and_backward(activation, pooling):
+    module = LeNet5(activation=activation, pooling=pooling, init="xavier_uniform")
+    module(torch.rand(3, 1, 32, 32)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_other_input_shapes_and_outputs():
+    assert LeNet5((3, 32, 32), 7)(torch.rand(2, 3, 32, 32)).shape == (2, 7)
+    assert LeNet5((1, 32, 45), 2)(torch.rand(2, 1, 32, 45)).shape == (2, 2)
+
+
+def test_callables_are_taken_for_names():
+    module = LeNet5(activation=nn.SiLU, pooling=nn.MaxPool2d, init=INITS["torch"])
+    assert isinstance(module.C1_activation, nn.SiLU)
+
+
+def test_seed_decides_the_weights_and_leaves_the_global_generator_alone():
+    state = torch.get_rng_state()
+    a, b, c = LeNet5(seed=1), LeNet5(seed=1), LeNet5(seed=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not torch.equal(a.C1.weight, c.C1.weight)

@@ -1,0 +1,21 @@
+import matplotlib
+import numpy as np
+
+from sklenet.display import TrainingHistoryDisplay
+
+matplotlib.use("agg")
+
+
+def test_history_of_one_estimator(fitted):
+    display = TrainingHistoryDisplay.from_estimator(fitted)
+    (line,) = display.lines_
+    assert np.allclose(line.get_ydata(), fitted.loss_curve_)
+    assert display.ax_.figure is display.figure_
+    assert display.ax_.get_ylabel() == "train loss"
+
+
+def test_band_over_fits_that_end_at_different_epochs():
+    histories = {"a": [[{"train_loss": 1.0}, {"train_loss": 0.5}], [{"train_loss": 3.0}]]}
+    display = TrainingHistoryDisplay.from_histories(histories)
+    assert display.lines_[0].get_ydata().tolist() == [2.0, 0.5]
+    assert display.lines_[0].get_label() == "a (n = 2)"

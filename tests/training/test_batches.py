@@ -1,0 +1,64 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from sklenet.images import Canvas
+from sklenet.training.batches import Batches, ImageDataset, as_tensor
+
+DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">f4"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_as_tensor_keeps_the_values(dtype):
+    X = np.array([[0, 1], [1, 100]]).astype(dtype)
+    assert np.array_equal(as_tensor(X).numpy(), X)
+
+
+@pytest.mark.parametrize(
+    "view", [lambda X: X[::-1], lambda X: X.T, lambda X: X[:, ::2], np.asfortranarray]
+)
+def test_as_tensor_takes_any_layout(view):
+    X = view(np.arange(24.0).reshape(4, 6))
+    assert np.array_equal(as_tensor(X).numpy(), X)
+
+
+def test_as_tensor_shares_memory_even_when_read_only():
+    X = np.zeros((2, 3))
+    X.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.shares_memory(as_tensor(X).numpy(), X)
+
+
+@pytest.fixture
+def dataset():
+    pixels = torch.arange(10, dtype=torch.uint8)[:, None]
+    return ImageDataset(pixels, Canvas((1, 1, 1), 0, 1), torch.arange(10))
+
+
+def epoch(batches):
+    return [targets.tolist() for _, targets in batches]
+
+
+def test_batches_in_order(dataset):
+    batches = Batches(dataset, 4)
+    assert epoch(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(batches) == 3
+
+
+def test_shuffled_batches_hold_every_sample_once_and_differ_by_epoch(dataset):
+    state = torch.get_rng_state()
+    batches = Batches(dataset, 4, seed=0)
+    first, second = epoch(batches), epoch(batches)
+    assert [len(batch) for batch in first] == [4, 4, 2]
+    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
+    assert first != second
+    assert epoch(Batches(dataset, 4, seed=0)) == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_images_and_targets_belong_together(dataset):
+    for images, targets in Batches(dataset, 3, seed=1):
+        assert torch.equal(images[:, 0, 16, 16].long(), targets)

@@ -1,0 +1,48 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sklenet.training.runtime import keep_freed_memory, resolve_device
+
+# Minor page faults of a loop that allocates and frees 16 MiB, as training steps do.
+FAULTS = """
+import resource, torch
+from sklenet.training.runtime import keep_freed_memory
+keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(4 << 20)
+before = faults()
+for _ in range(20):
+    torch.ones(4 << 20)
+print(faults() - before)
+"""
+
+
+def page_faults(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not keep_freed_memory(), reason="the C library is not glibc")
+def test_freed_memory_is_not_faulted_in_again():
+    kept = page_faults(SKLENET_KEEP_MEMORY="1")
+    given_back = page_faults(SKLENET_KEEP_MEMORY="0", MALLOC_MMAP_THRESHOLD_="131072")
+    assert kept < 1_000
+    assert given_back > 10 * max(kept, 100)
+
+
+def test_resolve_device():
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda")
+    for device in ("cuda:99", "gpu"):
+        with pytest.raises(ValueError, match=f"'device' parameter is '{device}'.*'cpu'"):
+            resolve_device(device)
