@@ -26,7 +26,9 @@ def test_digits_are_scikit_learns_in_one_fixed_stratified_split():
     counts = np.bincount(both.target) / len(both.target)
     assert np.abs(np.bincount(test.target) / len(test.target) - counts).max() < 0.005
     # The split must never change: figures depend on it.
-    assert hashlib.md5(test.data.tobytes()).hexdigest() == "cef5dda099029491af194a2ebd49dbe6"
+    assert (
+        hashlib.md5(test.data.tobytes()).hexdigest() == "cef5dda099029491af194a2ebd49dbe6"
+    )
 
 
 def test_bunch_and_its_variants():
@@ -56,7 +58,7 @@ def test_bunch_and_its_variants():
     ],
 )
 def test_unknown_subset(load):
-    with pytest.raises(ValueError, match="'train', 'test' or 'all'. Got 'valid'"):
+    with pytest.raises(ValueError, match=r"'train', 'test' or 'all'\. Got 'valid'"):
         load(subset="valid")
 
 
@@ -100,7 +102,9 @@ def test_data_home(monkeypatch, tmp_path):
     ("name", "shape"),
     [
         pytest.param("mnist", (28, 28), marks=pytest.mark.real_data("mnist")),
-        pytest.param("fashion_mnist", (28, 28), marks=pytest.mark.real_data("fashion_mnist")),
+        pytest.param(
+            "fashion_mnist", (28, 28), marks=pytest.mark.real_data("fashion_mnist")
+        ),
         pytest.param("cifar10", (3, 32, 32), marks=pytest.mark.real_data("cifar10")),
     ],
 )

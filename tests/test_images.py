@@ -60,7 +60,9 @@ def test_digits_are_enlarged_threefold_and_centred():
     assert not out[:, -4:].any()
     inner = out[4:28, 4:28].reshape(8, 3, 8, 3)
     assert torch.equal(inner.amin(dim=(1, 3)), inner.amax(dim=(1, 3)))
-    assert torch.allclose(inner[:, 0, :, 0] * 64, torch.from_numpy(image).view(8, 8).float())
+    assert torch.allclose(
+        inner[:, 0, :, 0] * 64, torch.from_numpy(image).view(8, 8).float()
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,5 +24,7 @@ def test_inverting_twice_gives_the_original(dtype, maximum):
 
 
 def test_maximum_below_the_datas():
-    with pytest.raises(ValueError, match=r"'maximum' parameter of Inverter is 15.*up to .*16"):
+    with pytest.raises(
+        ValueError, match=r"'maximum' parameter of Inverter is 15.*up to .*16"
+    ):
         Inverter(maximum=15).fit(load_digits().data)

@@ -37,7 +37,9 @@ def test_lecun_uniform_fills_its_bounds_by_fan_in():
         assert 0.95 * bound < parameter.abs().max().item() <= bound
 
 
-@pytest.mark.parametrize("name", ["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"])
+@pytest.mark.parametrize(
+    "name", ["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
+)
 def test_bias_starts_at_zero(name):
     assert not drawn(name).bias.any()
 

@@ -61,5 +61,7 @@ def test_seed_decides_the_weights_and_leaves_the_global_generator_alone():
     state = torch.get_rng_state()
     a, b, c = LeNet5(seed=1), LeNet5(seed=1), LeNet5(seed=2)
     assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True)
+    )
     assert not torch.equal(a.C1.weight, c.C1.weight)

@@ -13,7 +13,8 @@ from sklenet.training.runtime import keep_freed_memory
 keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(4 << 20)
+for _ in range(5):
+    torch.ones(4 << 20)
 before = faults()
 for _ in range(20):
     torch.ones(4 << 20)
