@@ -1,25 +1,36 @@
 """LeNet5Classifier: parameters and arrays in, a trained network out."""
 
+import copy
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+from torch.func import functional_call
 
-from sklenet.images import Canvas, flatten_images, infer_image_shape
-from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, LeNet5
+from sklenet.images import Canvas, ImageShape, flatten_images, infer_image_shape
+from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
-from sklenet.training.net import TrainingNet
+from sklenet.training.callbacks import EpochContexts
+from sklenet.training.monitor import Monitor
+from sklenet.training.net import build_net, probabilities
 from sklenet.training.runtime import keep_freed_memory, resolve_device
+from sklenet.training.state import from_plain, take_over, to_plain
 
 _EVALUATION_BATCH = 512
 
 
-class LeNet5Classifier(ClassifierMixin, BaseEstimator):
+class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """LeNet-5, a small convolutional network for small images.
 
     Parameters
@@ -35,18 +46,53 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
         in +/-2.4/fan-in. A callable is called with a layer and a ``torch.Generator``.
+    dropout : float, default=0.0
+        The probability with which a unit of C5 and F6 is dropped in training.
+    loss : {"cross_entropy", "mse", "l1", "bce"} or callable, default="cross_entropy"
+        What is minimised; see Notes. A callable is called without arguments and returns
+        a torch module of (outputs, labels) that gives one loss per sample.
+    label_smoothing : float, default=0.0
+        The part of each target that is spread evenly over all classes.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or torch optimizer class, \
             default="adam"
         How the weights descend.
     lr : float, default=0.001
-        The learning rate.
+        The learning rate, or its peak where `lr_schedule` varies it.
+    momentum : float, default=0.9
+        Only used by "sgd".
     weight_decay : float, default=0.0
-        The optimizer's ``weight_decay``: added to the gradient (L2), except by "adamw",
-        which shrinks the weights themselves.
+        The optimizer's ``weight_decay``. Coupled in "adam", "sgd" and "rmsprop": it adds
+        ``weight_decay * w`` to the gradient, the L2 penalty ``weight_decay / 2 * w^2``.
+        Decoupled in "adamw": each step shrinks w by ``lr * weight_decay * w``.
+    l1 : float, default=0.0
+        The weight in the objective of the sum of absolute weights, without biases.
+    lr_schedule : {"constant", "step", "cosine", "one_cycle"} or callable, \
+            default="constant"
+        How the rate varies over the steps of `fit`. "step": a tenth after half of the
+        steps, a hundredth after three quarters; "cosine": down to 0; "one_cycle": up
+        from a 25th in the first 30 %, then down to 0. A callable makes a torch scheduler
+        from the optimizer and the number of steps.
     batch_size : int, default=64
         Images per step.
     max_epochs : int, default=20
         Passes over the training data.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as in other scikit-learn classifiers. They multiply
+        `sample_weight`, in validation too.
+    early_stopping : bool, default=False
+        Stop after `n_iter_no_change` epochs without a validation loss lower by `tol`, and
+        restore the weights of the epoch with the lowest.
+    validation_fraction : float, default=0.1
+        The part of the training data, stratified, that early stopping holds out where
+        `fit` is given no validation data.
+    n_iter_no_change : int, default=10
+        The patience of early stopping, in epochs.
+    tol : float, default=0.0001
+        By how much the validation loss must fall to count as lower.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights, the optimizer's state and the pixel range of
+        the last fit, with the present parameters. It begins anew if a parameter of the
+        architecture, or `init`, has changed since.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         The shape of one image where X is flat; None finds it: a square grey image (784
         features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
@@ -54,9 +100,14 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     device : str, default="auto"
         Where to train and predict, in torch's words; "auto" is CUDA where there is one.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights and the order of the samples.
+        Of the initial weights, the order of the samples, dropout, and the validation
+        split. The same int gives the same weights, bit for bit, on the same machine,
+        whatever the number of threads. Global generators are neither used nor changed.
     verbose : int, default=0
         1 prints a line per epoch.
+    net_params : dict, default=None
+        More arguments for the :class:`skorch.NeuralNet`, such as ``callbacks`` or
+        ``optimizer__betas``.
 
     Attributes
     ----------
@@ -73,8 +124,15 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         `predict`.
     n_iter_ : int
         The number of epochs trained.
+    best_epoch_ : int or None
+        The epoch with the lowest validation loss, the one restored by early stopping;
+        None without validation data.
+    interrupted_ : bool
+        Whether Ctrl-C ended the training; the model is that of the last finished epoch.
     history_ : list of dict
-        Per epoch: ``epoch``, ``train_loss``, ``seconds``.
+        Per epoch: ``epoch``, ``train_loss`` and ``train_accuracy`` (over the epoch, while
+        the weights changed), ``valid_loss`` and ``valid_accuracy`` (after it, where there
+        is validation data), ``lr`` (after its last step), ``seconds``.
     loss_curve_ : list of float
         The training loss of each epoch.
     device_ : torch.device
@@ -93,7 +151,17 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     -----
     Pixels may have any range: the smallest value seen in `fit` becomes 0 and the largest
     1. Images of at most half of 28x28 are enlarged by the largest whole factor that fits,
-    and all are centred on the 32x32 canvas of the original.
+    and all are centred on the 32x32 canvas of the original, in a border of zeros.
+
+    "cross_entropy" is minus the logarithm of the label's softmax probability, "mse" and
+    "l1" are the mean squared and absolute difference between all softmax probabilities
+    and the label's unit vector, and `predict_proba` gives the softmax. "bce" is the mean
+    over classes of the binary cross-entropy of each output's sigmoid, and `predict_proba`
+    gives these sigmoids divided by their sum. Of the four, "cross_entropy", "mse" and
+    "bce" are proper scores, lowest where the probabilities are the true ones; "l1" is
+    not: it drives them to 0 and 1, so calibrate before trusting them.
+
+    Weights of samples are divided by their mean: their scale does not matter.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
@@ -111,15 +179,28 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "pooling": [StrOptions(set(POOLINGS)), callable],
         "init": [StrOptions(set(INITS)), callable],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions(set(LOSSES)), callable],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "l1": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "image_shape": ["array-like", None],
         "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "net_params": [dict, None],
     }
 
     def __init__(
@@ -128,31 +209,60 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         activation="relu",
         pooling="max",
         init="he_uniform",
+        dropout=0.0,
+        loss="cross_entropy",
+        label_smoothing=0.0,
         optimizer="adam",
         lr=0.001,
+        momentum=0.9,
         weight_decay=0.0,
+        l1=0.0,
+        lr_schedule="constant",
         batch_size=64,
         max_epochs=20,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
         image_shape=None,
         device="auto",
         random_state=None,
         verbose=0,
+        net_params=None,
     ):
         self.activation = activation
         self.pooling = pooling
         self.init = init
+        self.dropout = dropout
+        self.loss = loss
+        self.label_smoothing = label_smoothing
         self.optimizer = optimizer
         self.lr = lr
+        self.momentum = momentum
         self.weight_decay = weight_decay
+        self.l1 = l1
+        self.lr_schedule = lr_schedule
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
         self.image_shape = image_shape
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.net_params = net_params
 
-    def fit(self, X, y):
-        """Train the network from new initial weights.
+    @with_callbacks
+    def fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ):
+        """Train the network.
 
         Parameters
         ----------
@@ -160,6 +270,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             Images, of any numeric type and range.
         y : array-like of shape (n,)
             Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each sample counts, not negative.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Validation data, likewise, to be scored after every epoch.
 
         Returns
         -------
@@ -169,76 +283,127 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is unknown or out of range, X is not finite numbers, y has
-            another length or only one class, or the shapes do not fit.
+            another length or only one class, or shapes do not fit. Nothing has been
+            changed then.
+        KeyboardInterrupt
+            On Ctrl-C. The model is that of the last finished epoch, if there is one, and
+            ``interrupted_`` is true.
         """
-        self._validate_params()
-        X, y, image_shape = self._check_training_data(X, y)
-        classes, targets = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"LeNet5Classifier needs samples of at least 2 classes; y has 1 class:"
-                f" {classes[0]!r}."
-            )
-        device = resolve_device(self.device)
-        random_state = check_random_state(self.random_state)
-        low, high = float(X.min()), float(X.max())
-        canvas = Canvas(image_shape, low, high)
-        keep_freed_memory()
+        device = self._check_parameters()
+        continued = self.warm_start and self._same_network()
+        data = self._check_training_data(X, y, sample_weight, continued=continued)
+        valid = self._check_validation_data(data, X_val, y_val, sample_weight_val)
 
-        net = self._make_net(canvas, len(classes), device, random_state)
-        data = ImageDataset(
-            as_tensor(X).to(device), canvas, torch.as_tensor(targets).to(device)
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        task = {"estimator": self, "X": X, "y": y}
+        task["metadata"] = (
+            None if sample_weight is None else {"sample_weight": sample_weight}
         )
-        net.fit(data)
+        context.call_on_fit_task_begin(**task)
+        self._train(data, valid, self.max_epochs, device, continued, context, task)
+        context.call_on_fit_task_end(**task, reconstruction_attributes={})
+        return self
 
-        self.classes_ = classes
-        self.image_shape_ = image_shape
-        self.pixel_range_ = (low, high)
-        self.device_ = device
-        self.net_ = net
-        self.module_ = net.module_
-        self.history_ = [
-            {key: row[key] for key in ("epoch", "train_loss")} | {"seconds": row["dur"]}
-            for row in net.history
-        ]
-        self.loss_curve_ = [row["train_loss"] for row in self.history_]
-        self.n_iter_ = len(self.history_)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one pass over X, from where the network is.
+
+        The rate is `lr` throughout, and nothing is held out for validation. The pixel
+        range is that of the first call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images; of the same shape in every call.
+        y : array-like of shape (n,)
+            Their labels, all among `classes`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be; needed in the first call.
+        sample_weight : array-like of shape (n,), default=None
+            How much each sample counts, relative to the others of this call.
+
+        Returns
+        -------
+        self : LeNet5Classifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; also if `classes` is missing in the first call or differs
+            later, y has other labels, images have another shape, or a parameter of the
+            architecture has changed since the first call.
+        """
+        device = self._check_parameters()
+        continued = hasattr(self, "net_")
+        if continued and not self._same_network():
+            raise ValueError(
+                "A parameter of the architecture, or 'init', has changed since the last"
+                " call: partial_fit cannot continue. Call fit, or clone first."
+            )
+        data = self._check_training_data(
+            X, y, sample_weight, continued=continued, classes=classes, partial=True
+        )
+        self._train(data, None, 1, device, continued)
         return self
 
     def predict(self, X):
-        """Return the most probable label of each image, of shape (n,)."""
-        scores = self._output(X)
-        return self.classes_[scores.argmax(axis=1)]
+        """Return the most probable label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        winners = self._outputs(X).argmax(dim=1).numpy()
+        return self.classes_[winners]
 
     def predict_proba(self, X):
-        """Return the probability of each class, of shape (n, n_classes).
+        """Return the probability of each class.
 
-        The columns follow ``classes_``.
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            In the order of ``classes_``. How they are made of the outputs depends on
+            `loss`; see Notes of the class.
         """
-        return torch.from_numpy(self._output(X)).softmax(dim=1).numpy()
+        outputs = self._outputs(X)
+        return probabilities(self.net_.criterion_, outputs).numpy()
 
     def decision_function(self, X):
-        """Return the network's output, of shape (n, n_classes), or (n,) for two classes.
+        """Return the network's outputs before they are made into probabilities.
 
-        For two classes it is the second unit's output less the first one's, positive
-        where ``classes_[1]`` is predicted.
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), or (n,) for two classes
+            For two classes, the second unit's output less the first one's: positive
+            where ``classes_[1]`` is predicted.
         """
-        scores = self._output(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        outputs = self._outputs(X).numpy()
+        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
-    def _check_training_data(self, X, y):
-        image_shape = self._given_image_shape()
-        X, image_shape = flatten_images(X, image_shape)
-        X, y = validate_data(self, X, y, dtype="numeric")
-        check_classification_targets(y)
-        if image_shape is None:
-            image_shape = infer_image_shape(X.shape[1])
-        elif np.prod(image_shape) != X.shape[1]:
+    # What is checked, before anything is changed
+
+    def _check_parameters(self):
+        """Check all parameters; return the device."""
+        self._validate_params()
+        if callable(self.loss) and self.label_smoothing:
             raise ValueError(
-                f"The 'image_shape' parameter is {tuple(self.image_shape)!r}, that is"
-                f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
+                f"The 'label_smoothing' parameter is {self.label_smoothing!r}, but 'loss'"
+                f" is a callable, which has to smooth labels itself. Set it to 0, or"
+                f" 'loss' to one of {sorted(LOSSES)}."
             )
-        return X, y, image_shape
+        self._given_image_shape()
+        return resolve_device(self.device)
 
     def _given_image_shape(self):
         if self.image_shape is None:
@@ -252,40 +417,274 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
                 " positive integers, (height, width) or (channels, height, width). Got"
                 f" {self.image_shape!r} instead."
             )
-        return (1, *shape) if len(shape) == 2 else shape
+        return tuple(int(side) for side in ((1, *shape) if len(shape) == 2 else shape))
 
-    def _make_net(self, canvas, n_outputs, device, random_state):
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=2)
-        return TrainingNet(
-            LeNet5,
-            module__input_shape=canvas.shape,
-            module__n_outputs=n_outputs,
-            module__activation=self.activation,
-            module__pooling=self.pooling,
-            module__init=self.init,
-            module__seed=int(seeds[0]),
-            criterion=LOSSES["cross_entropy"],
-            optimizer=OPTIMIZERS.get(self.optimizer, self.optimizer),
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.lr,
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            iterator_train__seed=int(seeds[1]),
-            train_split=None,
-            device=device,
-            verbose=int(self.verbose),
+    def _same_network(self):
+        """Return whether there is a network, and the parameters still describe it."""
+        if not hasattr(self, "net_"):
+            return False
+        described = ("activation", "pooling", "init", "dropout")
+        return all(getattr(self, name) == self._fit_params[name] for name in described)
+
+    def _check_training_data(
+        self, X, y, sample_weight, *, continued, classes=None, partial=False
+    ):
+        known_shape = self.image_shape_ if continued else self._given_image_shape()
+        X, image_shape = flatten_images(X, known_shape)
+        # A clone learns the number and the names of features, so that this estimator is
+        # as it was if anything below is wrong.
+        learner = self if continued else clone(self)
+        X, y = validate_data(learner, X, y, dtype="numeric", reset=not continued)
+        if image_shape is None:
+            image_shape = infer_image_shape(X.shape[1])
+        elif known_shape and not continued and np.prod(image_shape) != X.shape[1]:
+            raise ValueError(
+                f"The 'image_shape' parameter is {tuple(self.image_shape)!r}, that is"
+                f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
+            )
+        check_classification_targets(y)
+        classes = self._check_classes(y, classes, continued, partial)
+        weights = self._check_weights(sample_weight, X, y)
+        if continued:
+            pixel_range = self.pixel_range_
+        else:
+            counted = X if weights is None else X[weights > 0]
+            pixel_range = (float(counted.min()), float(counted.max()))
+        return _Data(
+            X=X,
+            y=_encode(y, classes, "y"),
+            weights=weights,
+            classes=classes,
+            image_shape=image_shape,
+            pixel_range=pixel_range,
+            features={
+                name: value
+                for name, value in vars(learner).items()
+                if name in ("n_features_in_", "feature_names_in_")
+            },
         )
 
-    def _output(self, X):
-        """Return the output units' values for X, in float64."""
+    def _check_classes(self, y, classes, continued, partial):
+        """Return all classes, sorted."""
+        if not partial:
+            present = np.unique(y)
+        elif classes is not None:
+            present = np.unique(classes)
+        elif continued:
+            present = self.classes_
+        else:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if continued and not np.array_equal(present, self.classes_):
+            raise ValueError(
+                f"The classes are {present}, but the network was trained on"
+                f" {self.classes_}; to continue they must be the same."
+            )
+        if len(present) < 2:
+            raise ValueError(
+                "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
+                f" {present[0]!r}."
+            )
+        return present
+
+    def _check_weights(self, sample_weight, X, y):
+        """Return the weight of each sample, with the mean 1; None where all are 1."""
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if self.class_weight is not None:
+            present, index = np.unique(y, return_inverse=True)
+            weights = (
+                weights
+                * compute_class_weight(self.class_weight, classes=present, y=y)[index]
+            )
+        if not weights.any():
+            raise ValueError("All weights, of samples times classes, are zero.")
+        return weights / weights.mean()
+
+    def _check_validation_data(self, data, X_val, y_val, sample_weight_val):
+        """Return the validation data given, or None."""
+        if (X_val is None) != (y_val is None):
+            missing = "y_val" if y_val is None else "X_val"
+            raise ValueError(f"X_val and y_val go together; {missing} is None.")
+        if X_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val is given without X_val and y_val.")
+            return None
+        X_val, _ = flatten_images(X_val, data.image_shape)
+        learner = clone(self)
+        learner.__dict__.update(data.features)
+        X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
+        return replace(
+            data,
+            X=X_val,
+            y=_encode(y_val, data.classes, "y_val"),
+            weights=self._check_weights(sample_weight_val, X_val, y_val),
+        )
+
+    # What is done
+
+    def _train(self, data, valid, epochs, device, continued, context=None, task=None):
+        """Train for `epochs` and take over what was learnt."""
+        random_state = (
+            self._random_state if continued else check_random_state(self.random_state)
+        )
+        stop_early = self.early_stopping and context is not None
+        rows = valid_rows = None
+        if stop_early and valid is None:
+            rows, valid_rows = self._split(data.y, random_state)
+            valid = data
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=2).tolist()
+
+        canvas = Canvas(data.image_shape, *data.pixel_range)
+        params = self.get_params(deep=False)
+        net = build_net(params, canvas.shape, len(data.classes), device, seeds)
+        earlier = []
+        if continued:
+            take_over(net, self.net_)
+            earlier = self.history_
+
+        def fitted(net):
+            history = earlier + _history(net, monitor.n_epochs, len(earlier))
+            best = monitor.best_epoch
+            return data.features | {
+                "classes_": data.classes,
+                "image_shape_": data.image_shape,
+                "pixel_range_": data.pixel_range,
+                "n_iter_": len(history),
+                "best_epoch_": None if best is None else len(earlier) + best,
+                "interrupted_": not monitor.finished,
+                "history_": history,
+                "loss_curve_": [row["train_loss"] for row in history],
+                "device_": device,
+                "net_": net,
+                "module_": net.module_,
+                "_fit_params": params,
+                "_random_state": random_state,
+            }
+
+        monitor = Monitor(self.n_iter_no_change if stop_early else None, self.tol)
+        if context is not None:
+            # What a callback is given must not change as training goes on.
+            epochs_of_fit = EpochContexts(
+                context,
+                lambda net: fitted(net) | {"module_": copy.deepcopy(net.module_)},
+                **task,
+            )
+            monitor.on_epoch_begin = epochs_of_fit.begin
+            monitor.on_epoch_end = epochs_of_fit.end
+        keep_freed_memory()
+        net.partial_fit(
+            data.on(device, canvas, rows),
+            valid=valid and valid.on(device, canvas, valid_rows),
+            epochs=epochs,
+            monitor=monitor,
+        )
+        if not monitor.finished and monitor.n_epochs == 0:
+            raise KeyboardInterrupt
+        monitor.restore(net)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted(net))
+        if not monitor.finished:
+            raise KeyboardInterrupt
+
+    def _split(self, y, random_state):
+        """Return the rows to train on and those held out, of every class at least one."""
+        train, valid = [], []
+        for number in np.unique(y):
+            rows = random_state.permutation(np.flatnonzero(y == number))
+            n_valid = max(1, round(self.validation_fraction * len(rows)))
+            if n_valid >= len(rows):
+                raise ValueError(
+                    f"The 'validation_fraction' parameter is {self.validation_fraction!r}:"
+                    f" of a class with {len(rows)} sample(s) it leaves none to train on."
+                    " Lower it, or pass X_val and y_val."
+                )
+            valid.append(rows[:n_valid])
+            train.append(rows[n_valid:])
+        return np.concatenate(train), np.concatenate(valid)
+
+    def _outputs(self, X):
+        """Return the output units' values for X, a float64 tensor on the CPU.
+
+        In float32 they would depend, in the seventh digit, on the other rows of X.
+        """
         check_is_fitted(self)
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
         canvas = Canvas(self.image_shape_, *self.pixel_range_)
-        data = ImageDataset(as_tensor(X).to(self.device_), canvas)
+        data = ImageDataset(as_tensor(X).to(self.device_), canvas, dtype=torch.float64)
+        weights = {k: v.double() for k, v in self.module_.state_dict().items()}
         self.module_.eval()
         with torch.inference_mode():
-            batches = [
-                self.module_(images) for images, _ in Batches(data, _EVALUATION_BATCH)
+            outputs = [
+                functional_call(self.module_, weights, images)
+                for images, _ in Batches(data, _EVALUATION_BATCH)
             ]
-        return torch.cat(batches).double().cpu().numpy()
+        return torch.cat(outputs).cpu()
+
+    # What is pickled and copied: plain numbers and arrays, instead of torch's objects
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            module = state.pop("module_")
+            state["_net_state"] = to_plain(state.pop("net_"), module)
+            state["device_"] = str(state["device_"])
+        return state
+
+    def __setstate__(self, state):
+        net_state = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            device = state["device_"]
+            cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
+            self.device_ = torch.device("cpu" if cuda_gone else device)
+            shape = Canvas(self.image_shape_).shape
+            self.net_ = build_net(self._fit_params, shape, len(self.classes_), self.device_)
+            from_plain(self.net_, net_state)
+            self.module_ = self.net_.module_
+
+
+@dataclass
+class _Data:
+    """Checked arrays, and what they tell of the network."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    classes: np.ndarray
+    image_shape: ImageShape
+    pixel_range: tuple[float, float]
+    features: dict
+
+    def on(self, device, canvas, rows=None):
+        """Return the samples as a dataset on the device."""
+        return ImageDataset(
+            as_tensor(self.X).to(device),
+            canvas,
+            torch.as_tensor(self.y).to(device),
+            None
+            if self.weights is None
+            else torch.as_tensor(self.weights, dtype=torch.float32).to(device),
+            None if rows is None else torch.as_tensor(rows).to(device),
+        )
+
+
+def _encode(y, classes, name):
+    """Return the number of each label's class."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"{name} has labels {unknown} that are not among the classes {classes}."
+        )
+    return np.searchsorted(classes, y)
+
+
+def _history(net, n_epochs, offset):
+    keys = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr")
+    return [
+        {"epoch": offset + k + 1}
+        | {key: row[key] for key in keys if key in row}
+        | {"seconds": row["dur"]}
+        for k, row in enumerate(net.history[:n_epochs])
+    ]

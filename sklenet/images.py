@@ -33,10 +33,10 @@ def flatten_images(X, image_shape: ImageShape | None = None):
     ValueError
         If X is images of another shape than `image_shape`, or has its channels last.
     """
-    if not hasattr(X, "ndim"):
-        X = np.asarray(X) if np.ndim(X) > 2 else X
-    elif isinstance(X, torch.Tensor):
+    if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
+    elif isinstance(X, list | tuple) and _depth(X) > 2:
+        X = np.asarray(X)
     if getattr(X, "ndim", 2) not in (3, 4):
         return X, image_shape
     shape = (1, *X.shape[1:]) if X.ndim == 3 else tuple(X.shape[1:])
@@ -68,6 +68,14 @@ def infer_image_shape(n_features: int) -> ImageShape:
         if colour_side > 2:
             return (3, colour_side, colour_side)
     return (1, side + 1, side + 1)
+
+
+def _depth(X) -> int:
+    """Return how deeply lists are nested, looking at the first ones."""
+    depth = 0
+    while isinstance(X, list | tuple) and len(X):
+        X, depth = X[0], depth + 1
+    return depth + getattr(X, "ndim", 0)
 
 
 def _times(shape) -> str:

@@ -3,7 +3,16 @@
 from sklenet.network.init import INITS
 from sklenet.network.layers import ACTIVATIONS, POOLINGS
 from sklenet.network.lenet5 import LeNet5
-from sklenet.network.losses import LOSSES
-from sklenet.network.optim import OPTIMIZERS
+from sklenet.network.losses import LOSSES, Loss
+from sklenet.network.optim import OPTIMIZERS, SCHEDULES
 
-__all__ = ["ACTIVATIONS", "INITS", "LOSSES", "OPTIMIZERS", "POOLINGS", "LeNet5"]
+__all__ = [
+    "ACTIVATIONS",
+    "INITS",
+    "LOSSES",
+    "OPTIMIZERS",
+    "POOLINGS",
+    "SCHEDULES",
+    "LeNet5",
+    "Loss",
+]

@@ -1,7 +1,10 @@
-"""Activations and pooling layers by name."""
+"""Activations and pooling layers by name, and the layers torch lacks."""
+
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class ScaledTanh(nn.Module):
@@ -12,6 +15,67 @@ class ScaledTanh(nn.Module):
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
         return 1.7159 * torch.tanh(a * (2 / 3))
+
+
+class Dropout(nn.Module):
+    """Set units to zero with probability `p` in training, and scale the others up.
+
+    Unlike torch's, it draws from a generator of its own.
+
+    Parameters
+    ----------
+    p : float
+    seed : int
+    """
+
+    def __init__(self, p: float, seed: int) -> None:
+        super().__init__()
+        self.p = p
+        self.seed = seed
+        self._generator: torch.Generator | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.p == 0:
+            return x
+        if self._generator is None or self._generator.device != x.device:
+            self._generator = torch.Generator(x.device).manual_seed(self.seed)
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self._generator)
+        return x * keep.div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+    def __deepcopy__(self, memo: dict) -> "Dropout":
+        # Generators cannot be copied; a copy starts from the seed again.
+        return Dropout(self.p, self.seed).train(self.training)
+
+
+class FirstConv2d(nn.Conv2d):
+    """A convolution of data, whose gradient is the same for any number of threads.
+
+    oneDNN sums the weights' gradient over as many parts of the batch as there are
+    threads, so that its last bits depend on them. The same sum is also a convolution of
+    the input with the output's gradient, batch and channels exchanged, and that one is
+    computed per output.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.bias is None or x.requires_grad or not torch.is_grad_enabled():
+            return super().forward(x)
+        return _DataConvolution.apply(x, self.weight, self.bias)
+
+
+class _DataConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x, weight, bias):
+        ctx.save_for_backward(x)
+        return F.conv2d(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient):
+        (x,) = ctx.saved_tensors
+        of_weight = F.conv2d(x.transpose(0, 1), gradient.transpose(0, 1)).transpose(0, 1)
+        return None, of_weight, gradient.sum((0, 2, 3))
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

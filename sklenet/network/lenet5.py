@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from sklenet.network.init import INITS, Init
-from sklenet.network.layers import ACTIVATIONS, POOLINGS
+from sklenet.network.layers import ACTIVATIONS, POOLINGS, Dropout, FirstConv2d
 
 Factory = Callable[..., nn.Module]
 
 
-class LeNet5(nn.Sequential):
+class LeNet5(nn.Module):
     """Two stages of convolution and pooling, then fully connected layers.
 
     With the defaults, on 1x32x32 input::
@@ -33,8 +33,17 @@ class LeNet5(nn.Sequential):
         is called without arguments, a pooling with its window's side, 2.
     init : str or callable
         A name in ``INITS``, or a function of a layer and a ``torch.Generator``.
+    dropout : float
+        The probability with which a unit of C5 and F6 is dropped in training.
     seed : int
-        Of the initial weights. torch's global generator is not touched.
+        Of the initial weights and of dropout. torch's global generator is not touched.
+
+    Attributes
+    ----------
+    features : nn.Sequential
+        C1 to S4, flattened.
+    head : nn.Sequential
+        C5 to the output.
 
     References
     ----------
@@ -49,34 +58,46 @@ class LeNet5(nn.Sequential):
         activation: str | Factory = "relu",
         pooling: str | Factory = "max",
         init: str | Init = "he_uniform",
+        dropout: float = 0.0,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         make_activation = _look_up(ACTIVATIONS, activation)
         make_pooling = _look_up(POOLINGS, pooling)
         channels, height, width = input_shape
-        s4_shape = [(((side - 4) // 2) - 4) // 2 for side in (height, width)]
-        s4_units = 16 * s4_shape[0] * s4_shape[1]
+        s4_height, s4_width = [(((side - 4) // 2) - 4) // 2 for side in (height, width)]
 
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        layers["C1"] = _empty(nn.Conv2d, channels, 6, kernel_size=5)
-        layers["C1_activation"] = make_activation()
-        layers["S2"] = make_pooling(2)
-        layers["C3"] = _empty(nn.Conv2d, 6, 16, kernel_size=5)
-        layers["C3_activation"] = make_activation()
-        layers["S4"] = make_pooling(2)
-        layers["flatten"] = nn.Flatten()
-        layers["C5"] = _empty(nn.Linear, s4_units, 120)
-        layers["C5_activation"] = make_activation()
-        layers["F6"] = _empty(nn.Linear, 120, 84)
-        layers["F6_activation"] = make_activation()
-        layers["output"] = _empty(nn.Linear, 84, n_outputs)
-        super().__init__(layers)
-
+        self.features = nn.Sequential(
+            OrderedDict(
+                C1=_empty(FirstConv2d, channels, 6, kernel_size=5),
+                C1_activation=make_activation(),
+                S2=make_pooling(2),
+                C3=_empty(nn.Conv2d, 6, 16, kernel_size=5),
+                C3_activation=make_activation(),
+                S4=make_pooling(2),
+                flatten=nn.Flatten(),
+            )
+        )
+        self.head = nn.Sequential(
+            OrderedDict(
+                C5=_empty(nn.Linear, 16 * s4_height * s4_width, 120),
+                C5_activation=make_activation(),
+                C5_dropout=Dropout(dropout, seed + 1),
+                F6=_empty(nn.Linear, 120, 84),
+                F6_activation=make_activation(),
+                F6_dropout=Dropout(dropout, seed + 2),
+                output=_empty(nn.Linear, 84, n_outputs),
+            )
+        )
         generator = torch.Generator().manual_seed(seed)
         draw = _look_up(INITS, init)
-        for layer in self:
+        for layer in (*self.features, *self.head):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 draw(layer, generator)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the output units' values, of shape (n, n_outputs)."""
+        return self.head(self.features(images))
 
 
 def _empty(layer: type[nn.Module], *args: int, **kwargs: int) -> nn.Module:

@@ -1,10 +1,86 @@
-"""Losses by name: each gives one value per sample, so that samples can be weighted."""
+"""Losses by name: each gives one value per sample, so that samples can be weighted.
+
+Every loss also says how the network's outputs become probabilities. The mean squared and
+the mean absolute error compare the softmax of the outputs with the label's unit vector
+(the first is the Brier score divided by the number of classes); binary cross-entropy
+takes each output for the logit of its own class against all others.
+"""
 
 from collections.abc import Callable
-from functools import partial
 
+import torch
 from torch import nn
+from torch.nn import functional as F
 
-LOSSES: dict[str, Callable[[], nn.Module]] = {
-    "cross_entropy": partial(nn.CrossEntropyLoss, reduction="none"),
+
+class Loss(nn.Module):
+    """A loss per sample, on outputs of shape (n, n_classes) and labels of shape (n,).
+
+    Parameters
+    ----------
+    label_smoothing : float
+        The part of each target that is spread evenly over all classes.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def targets(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the labels' unit vectors, smoothed."""
+        n_classes = outputs.shape[1]
+        unit = F.one_hot(labels, n_classes).to(outputs.dtype)
+        return unit.lerp(torch.full_like(unit, 1 / n_classes), self.label_smoothing)
+
+    @staticmethod
+    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        """Return the probability of each class, of shape (n, n_classes)."""
+        return outputs.softmax(dim=1)
+
+
+class CrossEntropy(Loss):
+    """Minus the logarithm of the label's softmax probability."""
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(
+            outputs, labels, reduction="none", label_smoothing=self.label_smoothing
+        )
+
+
+class MeanSquaredError(Loss):
+    """The mean over classes of (probability - target)^2."""
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        error = self.probabilities(outputs) - self.targets(outputs, labels)
+        return error.square().mean(dim=1)
+
+
+class MeanAbsoluteError(Loss):
+    """The mean over classes of |probability - target|."""
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        error = self.probabilities(outputs) - self.targets(outputs, labels)
+        return error.abs().mean(dim=1)
+
+
+class BinaryCrossEntropy(Loss):
+    """The mean over classes of the cross-entropy of "this class" against "another"."""
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(
+            outputs, self.targets(outputs, labels), reduction="none"
+        ).mean(dim=1)
+
+    @staticmethod
+    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        """Return each output's sigmoid, divided by their sum over classes."""
+        # In logarithms, since all of them may underflow.
+        return F.logsigmoid(outputs).softmax(dim=1)
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "mse": MeanSquaredError,
+    "l1": MeanAbsoluteError,
+    "bce": BinaryCrossEntropy,
 }

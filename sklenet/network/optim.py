@@ -1,10 +1,45 @@
-"""Optimizers by name."""
+"""Optimizers and learning-rate schedules by name."""
 
-import torch
+from collections.abc import Callable
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "rmsprop": torch.optim.RMSprop,
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import lr_scheduler as schedulers
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+}
+
+Schedule = Callable[[Optimizer, int], schedulers.LRScheduler]
+
+
+def constant(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """The same rate at every step."""
+    return schedulers.LambdaLR(optimizer, lambda step: 1.0)
+
+
+def step(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """A tenth of the rate after half of the steps, a hundredth after three quarters."""
+    milestones = [n_steps // 2, n_steps * 3 // 4]
+    return schedulers.MultiStepLR(optimizer, milestones, gamma=0.1)
+
+
+def cosine(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Half a cosine wave from the rate down to 0."""
+    return schedulers.CosineAnnealingLR(optimizer, n_steps)
+
+
+def one_cycle(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """From a 25th of the rate up to it in the first 30 % of the steps, then down to 0."""
+    rate = optimizer.param_groups[0]["lr"]
+    return schedulers.OneCycleLR(optimizer, rate, total_steps=n_steps, cycle_momentum=False)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": constant,
+    "step": step,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
 }

@@ -37,30 +37,49 @@ def as_tensor(X: np.ndarray) -> torch.Tensor:
 
 
 class ImageDataset(Dataset):
-    """Rows of pixels, their targets and how they are put on the canvas.
+    """Rows of pixels, their labels and weights, and how they are put on the canvas.
 
     Parameters
     ----------
     pixels : tensor of shape (n, features)
         Of any numeric type; kept as it is.
     canvas : Canvas
-    targets : tensor of shape (n,), optional
+    labels : tensor of shape (n,), optional
+        Numbers of classes, from 0.
+    weights : tensor of shape (n,), optional
+        None: all samples count alike.
+    rows : tensor of int, optional
+        The samples that belong to the dataset; None: all.
+    dtype : torch.dtype
+        Of the images.
     """
 
     def __init__(
-        self, pixels: torch.Tensor, canvas: Canvas, targets: torch.Tensor | None = None
+        self,
+        pixels: torch.Tensor,
+        canvas: Canvas,
+        labels: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+        rows: torch.Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.pixels = pixels
         self.canvas = canvas
-        self.targets = targets
+        self.labels = labels
+        self.weights = weights
+        self.rows = rows
+        self.dtype = dtype
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.pixels if self.rows is None else self.rows)
 
     def __getitem__(self, index: torch.Tensor | slice):
-        """Return the images and targets at `index`, ready for the network."""
-        targets = None if self.targets is None else self.targets[index]
-        return self.canvas(self.pixels[index]), targets
+        """Return (images, (labels, weights)) at `index`, ready for the network."""
+        if self.rows is not None:
+            index = self.rows[index]
+        labels = None if self.labels is None else self.labels[index]
+        weights = None if self.weights is None else self.weights[index]
+        return self.canvas(self.pixels[index], self.dtype), (labels, weights)
 
 
 class Batches:
@@ -87,7 +106,7 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    def __iter__(self) -> Iterator[tuple]:
         n = len(self.dataset)
         if self.generator is None:
             for start in range(0, n, self.batch_size):

@@ -1,25 +1,210 @@
 """The skorch net that the estimator trains."""
 
+import torch
 from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, PrintLog
 
+from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
 from sklenet.training.batches import Batches
+from sklenet.training.monitor import Monitor
+from sklenet.training.runtime import one_thread
 
 
 class TrainingNet(NeuralNet):
     """A skorch net on batches of weighted samples.
 
-    It differs from ``skorch.NeuralNet`` in its iterators, which index whole tensors, and
-    in that the criterion gives one loss per sample.
+    It differs from ``skorch.NeuralNet`` in that
+
+    - its iterators index whole tensors;
+    - the criterion gives one loss per sample, to be weighted;
+    - it reads losses back from the device once per epoch rather than once per step;
+    - its arithmetic does not depend on the number of threads.
+
+    Parameters
+    ----------
+    l1 : float
+        The weight of the sum of absolute weights, biases apart, in what is minimised.
+        Reported losses are without it.
+    schedule : callable
+        Makes a torch learning-rate scheduler from an optimizer and a number of steps.
     """
 
-    def __init__(self, module, *, iterator_train=Batches, iterator_valid=Batches, **kwargs):
+    def __init__(
+        self,
+        module,
+        *,
+        l1=0.0,
+        schedule=SCHEDULES["constant"],
+        iterator_train=Batches,
+        iterator_valid=Batches,
+        train_split=None,
+        **kwargs,
+    ):
+        self.l1 = l1
+        self.schedule = schedule
         super().__init__(
             module,
             iterator_train=iterator_train,
             iterator_valid=iterator_valid,
+            train_split=train_split,
             **kwargs,
         )
 
+    @property
+    def _default_callbacks(self):
+        # `run_single_epoch` records the losses.
+        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+
+    def fit_loop(self, X, y=None, epochs=None, *, valid=None, monitor=None, **fit_params):
+        """Train on the dataset X until the monitor, or the number of epochs, ends it.
+
+        Parameters
+        ----------
+        X, valid : ImageDataset
+        epochs : int, default=None
+            None: ``max_epochs``.
+        monitor : Monitor
+        """
+        monitor = monitor or Monitor()
+        epochs = self.max_epochs if epochs is None else epochs
+        train_batches = self.get_iterator(X, training=True)
+        valid_batches = valid and self.get_iterator(valid, training=False)
+        self.scheduler_ = self.schedule(self.optimizer_, epochs * len(train_batches))
+        datasets = {"dataset_train": X, "dataset_valid": valid}
+        for _ in range(epochs):
+            monitor.on_epoch_begin(self)
+            self.notify("on_epoch_begin", **datasets)
+            self.run_single_epoch(train_batches, True, "train", self.train_step)
+            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+            self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+            self.notify("on_epoch_end", **datasets)
+            if monitor.end_epoch(self):
+                break
+        monitor.finished = True
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Go through `iterator` once and record the mean loss and the accuracy."""
+        if iterator is None:
+            return
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            sums += self._summary(step, batch)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        loss, correct, weight = sums.tolist()
+        self.history.record(f"{prefix}_loss", loss / weight)
+        self.history.record(f"{prefix}_accuracy", correct / weight)
+
+    def _summary(self, step, batch):
+        """Return the batch's weighted sums: of loss, of correct ones, and of one."""
+        labels, weights = batch[1]
+        correct = step["y_pred"].argmax(dim=1) == labels
+        total = len(labels) if weights is None else weights.sum()
+        correct = correct.sum() if weights is None else (correct * weights).sum()
+        loss = step["loss"] * len(labels)
+        return torch.stack(
+            [torch.as_tensor(v, device=loss.device) for v in (loss, correct, total)]
+        )
+
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the mean loss of a batch."""
-        return self.criterion_(y_pred, y_true).mean()
+        """Return the mean over the batch of weight times loss."""
+        labels, weights = y_true
+        losses = self.criterion_(y_pred, labels)
+        return losses.mean() if weights is None else (losses * weights).mean()
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute the loss of a batch and the gradients of the weights.
+
+        Matrix products as small as the head's are summed in an order that depends on how
+        many threads share them. They are done by one thread, so that a fit gives the same
+        weights whatever the number of threads; convolutions do so by themselves.
+        """
+        self._set_training(True)
+        images, y = batch
+        features = self.module_.features(images)
+        with one_thread():
+            cut = features.detach().requires_grad_()
+            y_pred = self.module_.head(cut)
+            loss = self.get_loss(y_pred, y, X=images, training=True)
+            loss.backward()
+        features.backward(cut.grad)
+        if self.l1:
+            weights = (
+                p for name, p in self.module_.named_parameters() if "bias" not in name
+            )
+            (self.l1 * sum(p.abs().sum() for p in weights)).backward()
+        return {"loss": loss.detach(), "y_pred": y_pred.detach()}
+
+    def train_step(self, batch, **fit_params):
+        """Make one step of the optimizer and of the schedule."""
+        step = super().train_step(batch, **fit_params)
+        self.scheduler_.step()
+        return step
+
+
+def build_net(
+    params: dict,
+    input_shape: tuple[int, int, int],
+    n_outputs: int,
+    device: torch.device,
+    seeds: tuple[int, int] = (0, 0),
+) -> TrainingNet:
+    """Return an initialized net from the parameters of a LeNet5Classifier.
+
+    Parameters
+    ----------
+    params : dict
+        What ``get_params`` gives.
+    input_shape : tuple of int (channels, height, width)
+        Of the canvas.
+    n_outputs : int
+    device : torch.device
+    seeds : tuple of int
+        Of the module, and of the order of the samples.
+    """
+    optimizer = OPTIMIZERS.get(params["optimizer"], params["optimizer"])
+    options = {
+        f"optimizer__{k}": v for k, v in _optimizer_options(optimizer, params).items()
+    }
+    net = TrainingNet(
+        LeNet5,
+        module__input_shape=input_shape,
+        module__n_outputs=n_outputs,
+        **{f"module__{k}": params[k] for k in ("activation", "pooling", "init", "dropout")},
+        module__seed=seeds[0],
+        criterion=make_loss(params),
+        optimizer=optimizer,
+        l1=params["l1"],
+        schedule=SCHEDULES.get(params["lr_schedule"], params["lr_schedule"]),
+        max_epochs=params["max_epochs"],
+        batch_size=params["batch_size"],
+        iterator_train__seed=seeds[1],
+        device=str(device),
+        verbose=int(params["verbose"]),
+        **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
+    )
+    return net.initialize()
+
+
+def make_loss(params: dict) -> torch.nn.Module:
+    """Return the criterion that the parameters name."""
+    if callable(params["loss"]):
+        return params["loss"]()
+    return LOSSES[params["loss"]](params["label_smoothing"])
+
+
+def probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
+    """Return class probabilities as the criterion understands the outputs."""
+    return getattr(criterion, "probabilities", Loss.probabilities)(outputs)
+
+
+def _optimizer_options(optimizer, params):
+    """Return weight decay, which some optimizers lack, and the momentum of SGD."""
+    options = {}
+    if params["weight_decay"]:
+        options["weight_decay"] = params["weight_decay"]
+    if params["optimizer"] == "sgd":
+        options["momentum"] = params["momentum"]
+    return options

@@ -1,8 +1,10 @@
-"""What training sets in the process and on the machine: the allocator, the device."""
+"""What training sets in the process: the allocator, threads, the device."""
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -41,6 +43,17 @@ def keep_freed_memory() -> bool:
                 and libc.mallopt(_M_TRIM_THRESHOLD, threshold)
             )
     return _allocator_is_set
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def resolve_device(device: str) -> torch.device:
