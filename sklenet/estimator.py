@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
-from torch.func import functional_call
+from torch.nn.functional import pad
 
 from sklenet.images import Canvas, ImageShape, flatten_images, infer_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
@@ -27,7 +27,7 @@ from sklenet.training.net import build_net, probabilities
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 from sklenet.training.state import from_plain, take_over, to_plain
 
-_EVALUATION_BATCH = 512
+_EVALUATION_BATCH = 128
 
 
 class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -606,21 +606,22 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _outputs(self, X):
         """Return the output units' values for X, a float64 tensor on the CPU.
 
-        In float32 they would depend, in the seventh digit, on the other rows of X.
+        All batches are filled up to the same size: then the last bits of a row's outputs
+        depend neither on the other rows of X nor on the number of threads.
         """
         check_is_fitted(self)
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
         canvas = Canvas(self.image_shape_, *self.pixel_range_)
-        data = ImageDataset(as_tensor(X).to(self.device_), canvas, dtype=torch.float64)
-        weights = {k: v.double() for k, v in self.module_.state_dict().items()}
+        data = ImageDataset(as_tensor(X).to(self.device_), canvas)
         self.module_.eval()
+        outputs = []
         with torch.inference_mode():
-            outputs = [
-                functional_call(self.module_, weights, images)
-                for images, _ in Batches(data, _EVALUATION_BATCH)
-            ]
-        return torch.cat(outputs).cpu()
+            for images, _ in Batches(data, _EVALUATION_BATCH):
+                missing = _EVALUATION_BATCH - len(images)
+                full = pad(images, (0, 0) * 3 + (0, missing)) if missing else images
+                outputs.append(self.module_(full)[: len(images)])
+        return torch.cat(outputs).double().cpu()
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 

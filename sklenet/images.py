@@ -116,13 +116,13 @@ class Canvas:
             max(CANVAS, width * self.factor),
         )
 
-    def __call__(self, rows: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return `rows`, of shape (n, features), as (n, channels, height, width)."""
         # Wide types are centred before they are rounded to float32: a large offset would
         # otherwise swallow the picture.
         wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
-        pixels = rows.to(torch.float64 if wide else dtype)
-        pixels = ((pixels - self.low) / ((self.high - self.low) or 1.0)).to(dtype)
+        pixels = rows.to(torch.float64 if wide else torch.float32)
+        pixels = ((pixels - self.low) / ((self.high - self.low) or 1.0)).float()
 
         channels, height, width = self.image_shape
         missing = channels * height * width - pixels.shape[1]

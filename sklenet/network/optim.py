@@ -34,7 +34,9 @@ def cosine(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
 def one_cycle(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
     """From a 25th of the rate up to it in the first 30 % of the steps, then down to 0."""
     rate = optimizer.param_groups[0]["lr"]
-    return schedulers.OneCycleLR(optimizer, rate, total_steps=n_steps, cycle_momentum=False)
+    return schedulers.OneCycleLR(
+        optimizer, rate, total_steps=n_steps + 1, cycle_momentum=False
+    )
 
 
 SCHEDULES: dict[str, Schedule] = {

@@ -50,8 +50,6 @@ class ImageDataset(Dataset):
         None: all samples count alike.
     rows : tensor of int, optional
         The samples that belong to the dataset; None: all.
-    dtype : torch.dtype
-        Of the images.
     """
 
     def __init__(
@@ -61,14 +59,12 @@ class ImageDataset(Dataset):
         labels: torch.Tensor | None = None,
         weights: torch.Tensor | None = None,
         rows: torch.Tensor | None = None,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.pixels = pixels
         self.canvas = canvas
         self.labels = labels
         self.weights = weights
         self.rows = rows
-        self.dtype = dtype
 
     def __len__(self) -> int:
         return len(self.pixels if self.rows is None else self.rows)
@@ -79,7 +75,7 @@ class ImageDataset(Dataset):
             index = self.rows[index]
         labels = None if self.labels is None else self.labels[index]
         weights = None if self.weights is None else self.weights[index]
-        return self.canvas(self.pixels[index], self.dtype), (labels, weights)
+        return self.canvas(self.pixels[index]), (labels, weights)
 
 
 class Batches:

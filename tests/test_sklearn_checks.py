@@ -1,0 +1,43 @@
+"""scikit-learn's own checks, in full, on every kind of the estimator."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklenet import LeNet5Classifier
+
+# The one expected failure. A weight of 2 and a row given twice are the same objective,
+# but not the same stochastic minibatches, as for scikit-learn's own MLPClassifier.
+# `test_training.py` shows that they are the same under full-batch descent.
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "minibatches are drawn by rows, not by weight"
+    )
+}
+
+ESTIMATORS = [
+    LeNet5Classifier(),
+    LeNet5Classifier(early_stopping=True),
+    LeNet5Classifier(class_weight="balanced"),
+    LeNet5Classifier(pooling="avg"),
+    LeNet5Classifier(loss="mse"),
+    LeNet5Classifier(loss="bce"),
+    # The absolute error of a softmax hardly moves a class that starts out improbable;
+    # larger first weights than these would make it so.
+    LeNet5Classifier(loss="l1", init="xavier_uniform", max_epochs=40),
+    LeNet5Classifier(label_smoothing=0.1),
+]
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED)
+def test_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_no_tag_makes_checks_skip(estimator):
+    tags = estimator.__sklearn_tags__()
+    assert tags.input_tags.two_d_array
+    assert not tags.no_validation
+    assert not tags.non_deterministic
+    assert not tags.classifier_tags.poor_score
+    assert not tags._skip_test
