@@ -1,24 +1,19 @@
 """LeNet5Classifier: parameters and arrays in, a trained network out."""
 
 import copy
-from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
 
-from sklenet.images import Canvas, ImageShape, flatten_images, infer_image_shape
+from sklenet.checks import check_image_shape, check_training_data, check_validation_data
+from sklenet.images import Canvas, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
@@ -291,8 +286,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         device = self._check_parameters()
         continued = self.warm_start and self._same_network()
-        data = self._check_training_data(X, y, sample_weight, continued=continued)
-        valid = self._check_validation_data(data, X_val, y_val, sample_weight_val)
+        data = check_training_data(self, X, y, sample_weight, continued=continued)
+        valid = check_validation_data(self, data, X_val, y_val, sample_weight_val)
 
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         task = {"estimator": self, "X": X, "y": y}
@@ -339,9 +334,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "A parameter of the architecture, or 'init', has changed since the last"
                 " call: partial_fit cannot continue. Call fit, or clone first."
             )
-        data = self._check_training_data(
-            X, y, sample_weight, continued=continued, classes=classes, partial=True
-        )
+        if classes is None:
+            if not continued:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            classes = self.classes_
+        data = check_training_data(self, X, y, sample_weight, classes, continued=continued)
         self._train(data, None, 1, device, continued)
         return self
 
@@ -391,7 +388,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         outputs = self._outputs(X).numpy()
         return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
-    # What is checked, before anything is changed
+    # How it is done
 
     def _check_parameters(self):
         """Check all parameters; return the device."""
@@ -402,22 +399,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f" is a callable, which has to smooth labels itself. Set it to 0, or"
                 f" 'loss' to one of {sorted(LOSSES)}."
             )
-        self._given_image_shape()
+        check_image_shape(self.image_shape)
         return resolve_device(self.device)
-
-    def _given_image_shape(self):
-        if self.image_shape is None:
-            return None
-        shape = tuple(self.image_shape)
-        if len(shape) not in (2, 3) or not all(
-            isinstance(side, Integral) and int(side) > 0 for side in shape
-        ):
-            raise ValueError(
-                "The 'image_shape' parameter of LeNet5Classifier must be None or 2 or 3"
-                " positive integers, (height, width) or (channels, height, width). Got"
-                f" {self.image_shape!r} instead."
-            )
-        return tuple(int(side) for side in ((1, *shape) if len(shape) == 2 else shape))
 
     def _same_network(self):
         """Return whether there is a network, and the parameters still describe it."""
@@ -426,118 +409,28 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         described = ("activation", "pooling", "init", "dropout")
         return all(getattr(self, name) == self._fit_params[name] for name in described)
 
-    def _check_training_data(
-        self, X, y, sample_weight, *, continued, classes=None, partial=False
-    ):
-        known_shape = self.image_shape_ if continued else self._given_image_shape()
-        X, image_shape = flatten_images(X, known_shape)
-        # A clone learns the number and the names of features, so that this estimator is
-        # as it was if anything below is wrong.
-        learner = self if continued else clone(self)
-        X, y = validate_data(learner, X, y, dtype="numeric", reset=not continued)
-        if image_shape is None:
-            image_shape = infer_image_shape(X.shape[1])
-        elif known_shape and not continued and np.prod(image_shape) != X.shape[1]:
-            raise ValueError(
-                f"The 'image_shape' parameter is {tuple(self.image_shape)!r}, that is"
-                f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
-            )
-        check_classification_targets(y)
-        classes = self._check_classes(y, classes, continued, partial)
-        weights = self._check_weights(sample_weight, X, y)
-        if continued:
-            pixel_range = self.pixel_range_
-        else:
-            counted = X if weights is None else X[weights > 0]
-            pixel_range = (float(counted.min()), float(counted.max()))
-        return _Data(
-            X=X,
-            y=_encode(y, classes, "y"),
-            weights=weights,
-            classes=classes,
-            image_shape=image_shape,
-            pixel_range=pixel_range,
-            features={
-                name: value
-                for name, value in vars(learner).items()
-                if name in ("n_features_in_", "feature_names_in_")
-            },
-        )
-
-    def _check_classes(self, y, classes, continued, partial):
-        """Return all classes, sorted."""
-        if not partial:
-            present = np.unique(y)
-        elif classes is not None:
-            present = np.unique(classes)
-        elif continued:
-            present = self.classes_
-        else:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if continued and not np.array_equal(present, self.classes_):
-            raise ValueError(
-                f"The classes are {present}, but the network was trained on"
-                f" {self.classes_}; to continue they must be the same."
-            )
-        if len(present) < 2:
-            raise ValueError(
-                "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
-                f" {present[0]!r}."
-            )
-        return present
-
-    def _check_weights(self, sample_weight, X, y):
-        """Return the weight of each sample, with the mean 1; None where all are 1."""
-        if sample_weight is None and self.class_weight is None:
-            return None
-        weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        if self.class_weight is not None:
-            present, index = np.unique(y, return_inverse=True)
-            weights = (
-                weights
-                * compute_class_weight(self.class_weight, classes=present, y=y)[index]
-            )
-        if not weights.any():
-            raise ValueError("All weights, of samples times classes, are zero.")
-        return weights / weights.mean()
-
-    def _check_validation_data(self, data, X_val, y_val, sample_weight_val):
-        """Return the validation data given, or None."""
-        if (X_val is None) != (y_val is None):
-            missing = "y_val" if y_val is None else "X_val"
-            raise ValueError(f"X_val and y_val go together; {missing} is None.")
-        if X_val is None:
-            if sample_weight_val is not None:
-                raise ValueError("sample_weight_val is given without X_val and y_val.")
-            return None
-        X_val, _ = flatten_images(X_val, data.image_shape)
-        learner = clone(self)
-        learner.__dict__.update(data.features)
-        X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
-        return replace(
-            data,
-            X=X_val,
-            y=_encode(y_val, data.classes, "y_val"),
-            weights=self._check_weights(sample_weight_val, X_val, y_val),
-        )
-
-    # What is done
-
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
-        """Train for `epochs` and take over what was learnt."""
+        """Train for `epochs` and take over what was learnt.
+
+        Without a `context` it is a partial fit, which neither varies the rate nor stops
+        early.
+        """
         random_state = (
-            self._random_state if continued else check_random_state(self.random_state)
+            copy.deepcopy(self._random_state)
+            if continued
+            else check_random_state(self.random_state)
         )
         stop_early = self.early_stopping and context is not None
         rows = valid_rows = None
         if stop_early and valid is None:
-            rows, valid_rows = self._split(data.y, random_state)
+            rows, valid_rows = data.split(self.validation_fraction, random_state)
             valid = data
         seeds = random_state.randint(np.iinfo(np.int32).max, size=2).tolist()
 
-        canvas = Canvas(data.image_shape, *data.pixel_range)
         params = self.get_params(deep=False)
-        net = build_net(params, canvas.shape, len(data.classes), device, seeds)
+        if context is None:
+            params["lr_schedule"] = "constant"
+        net = build_net(params, data.canvas.shape, len(data.classes), device, seeds)
         earlier = []
         if continued:
             take_over(net, self.net_)
@@ -574,8 +467,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             monitor.on_epoch_end = epochs_of_fit.end
         keep_freed_memory()
         net.partial_fit(
-            data.on(device, canvas, rows),
-            valid=valid and valid.on(device, canvas, valid_rows),
+            data.on(device, rows),
+            valid=valid and valid.on(device, valid_rows),
             epochs=epochs,
             monitor=monitor,
         )
@@ -586,22 +479,6 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.__dict__.update(fitted(net))
         if not monitor.finished:
             raise KeyboardInterrupt
-
-    def _split(self, y, random_state):
-        """Return the rows to train on and those held out, of every class at least one."""
-        train, valid = [], []
-        for number in np.unique(y):
-            rows = random_state.permutation(np.flatnonzero(y == number))
-            n_valid = max(1, round(self.validation_fraction * len(rows)))
-            if n_valid >= len(rows):
-                raise ValueError(
-                    f"The 'validation_fraction' parameter is {self.validation_fraction!r}:"
-                    f" of a class with {len(rows)} sample(s) it leaves none to train on."
-                    " Lower it, or pass X_val and y_val."
-                )
-            valid.append(rows[:n_valid])
-            train.append(rows[n_valid:])
-        return np.concatenate(train), np.concatenate(valid)
 
     def _outputs(self, X):
         """Return the output units' values for X, a float64 tensor on the CPU.
@@ -644,41 +521,6 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.net_ = build_net(self._fit_params, shape, len(self.classes_), self.device_)
             from_plain(self.net_, net_state)
             self.module_ = self.net_.module_
-
-
-@dataclass
-class _Data:
-    """Checked arrays, and what they tell of the network."""
-
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None
-    classes: np.ndarray
-    image_shape: ImageShape
-    pixel_range: tuple[float, float]
-    features: dict
-
-    def on(self, device, canvas, rows=None):
-        """Return the samples as a dataset on the device."""
-        return ImageDataset(
-            as_tensor(self.X).to(device),
-            canvas,
-            torch.as_tensor(self.y).to(device),
-            None
-            if self.weights is None
-            else torch.as_tensor(self.weights, dtype=torch.float32).to(device),
-            None if rows is None else torch.as_tensor(rows).to(device),
-        )
-
-
-def _encode(y, classes, name):
-    """Return the number of each label's class."""
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(
-            f"{name} has labels {unknown} that are not among the classes {classes}."
-        )
-    return np.searchsorted(classes, y)
 
 
 def _history(net, n_epochs, offset):

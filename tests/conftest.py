@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# Before scipy is imported: scikit-learn's checks of array API input are skipped without.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 
 from sklenet import LeNet5Classifier

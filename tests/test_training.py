@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sklenet import LeNet5Classifier
+from sklenet.checks import check_training_data
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
@@ -107,11 +108,11 @@ def test_patience_counts_epochs_without_a_fall_by_tol(digits):
 
 def test_held_out_samples_are_a_stratified_fraction(digits):
     X, y, *_ = digits
-    fitted = LeNet5Classifier(early_stopping=True, validation_fraction=0.2, random_state=0)
-    train, valid = fitted._split(y, np.random.RandomState(0))
+    samples = check_training_data(LeNet5Classifier(), X, y, None, continued=False)
+    train, valid = samples.split(0.2, np.random.RandomState(0))
     assert sorted([*train, *valid]) == list(range(len(y)))
     assert np.abs(np.bincount(y[valid]) - 0.2 * np.bincount(y)).max() <= 0.5
-    fitted.set_params(max_epochs=2).fit(X, y)
+    fitted = fit((X, y), early_stopping=True, validation_fraction=0.2)
     assert {"valid_loss", "valid_accuracy"} <= fitted.history_[0].keys()
 
 
@@ -179,6 +180,13 @@ def test_partial_fit_is_one_pass(small):
     first = LeNet5Classifier(**QUICK).partial_fit(X, y, range(10))
     assert torch.equal(weights(first), weights(one_pass))
     assert estimator.score(X, y) > first.score(X, y)
+
+
+def test_partial_fit_is_at_the_constant_rate(small):
+    estimator = LeNet5Classifier(**QUICK, lr_schedule="cosine").partial_fit(
+        *small, range(10)
+    )
+    assert estimator.history_[0]["lr"] == 0.001
 
 
 def test_partial_fit_knows_classes_it_has_not_seen(small):

@@ -91,9 +91,13 @@ class LeNet5(nn.Module):
         )
         generator = torch.Generator().manual_seed(seed)
         draw = _look_up(INITS, init)
-        for layer in (*self.features, *self.head):
+        for layer in self.layers().values():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 draw(layer, generator)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """Return all layers by name, from C1 to the output."""
+        return dict(self.features.named_children()) | dict(self.head.named_children())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the output units' values, of shape (n, n_outputs)."""

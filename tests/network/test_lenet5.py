@@ -16,7 +16,7 @@ def n_parameters(module):
 def test_parameters_layer_by_layer():
     layers = {
         name: n_parameters(layer)
-        for name, layer in LeNet5().named_children()
+        for name, layer in LeNet5().layers().items()
         if n_parameters(layer)
     }
     assert layers == PARAMETERS
@@ -26,7 +26,7 @@ def test_parameters_layer_by_layer():
 def test_shapes_layer_by_layer():
     x = torch.zeros(2, 1, 32, 32)
     shapes = {}
-    for name, layer in LeNet5().named_children():
+    for name, layer in LeNet5().layers().items():
         x = layer(x)
         shapes[name] = tuple(x.shape[1:])
     # Section II.B of the paper.
@@ -54,7 +54,7 @@ def test_other_input_shapes_and_outputs():
 
 def test_callables_are_taken_for_names():
     module = LeNet5(activation=nn.SiLU, pooling=nn.MaxPool2d, init=INITS["torch"])
-    assert isinstance(module.C1_activation, nn.SiLU)
+    assert isinstance(module.features.C1_activation, nn.SiLU)
 
 
 def test_seed_decides_the_weights_and_leaves_the_global_generator_alone():
@@ -64,4 +64,4 @@ def test_seed_decides_the_weights_and_leaves_the_global_generator_alone():
     assert all(
         torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True)
     )
-    assert not torch.equal(a.C1.weight, c.C1.weight)
+    assert not torch.equal(a.features.C1.weight, c.features.C1.weight)

@@ -40,7 +40,7 @@ def dataset():
 
 
 def epoch(batches):
-    return [targets.tolist() for _, targets in batches]
+    return [labels.tolist() for _, (labels, _) in batches]
 
 
 def test_batches_in_order(dataset):
@@ -61,5 +61,13 @@ def test_shuffled_batches_hold_every_sample_once_and_differ_by_epoch(dataset):
 
 
 def test_images_and_targets_belong_together(dataset):
-    for images, targets in Batches(dataset, 3, seed=1):
-        assert torch.equal(images[:, 0, 16, 16].long(), targets)
+    for images, (labels, weights) in Batches(dataset, 3, seed=1):
+        assert torch.equal(images[:, 0, 16, 16].long(), labels)
+        assert weights is None
+
+
+def test_rows_choose_the_samples(dataset):
+    rows = torch.tensor([7, 2, 5])
+    part = ImageDataset(dataset.pixels, dataset.canvas, dataset.labels, rows=rows)
+    assert epoch(Batches(part, 2)) == [[7, 2], [5]]
+    assert sorted(chain(*epoch(Batches(part, 2, seed=0)))) == [2, 5, 7]

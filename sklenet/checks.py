@@ -1,0 +1,196 @@
+"""What LeNet5Classifier checks of its input before anything is changed."""
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from sklenet.images import Canvas, ImageShape, flatten_images, infer_image_shape
+from sklenet.training.batches import ImageDataset, as_tensor
+
+
+@dataclass
+class Samples:
+    """Checked arrays, and what they tell of the network.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, features)
+    y : ndarray of shape (n,)
+        The number of each sample's class.
+    weights : ndarray of shape (n,), or None
+        Of the samples, times those of the classes, with the mean 1.
+    classes : ndarray of shape (n_classes,)
+    image_shape : tuple of int (c, h, w)
+    pixel_range : tuple of float (low, high)
+        Of the samples that count.
+    features : dict
+        The fitted attributes that hold the number and the names of features.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    classes: np.ndarray
+    image_shape: ImageShape
+    pixel_range: tuple[float, float]
+    features: dict
+
+    @property
+    def canvas(self) -> Canvas:
+        """How the images are shown to the network."""
+        return Canvas(self.image_shape, *self.pixel_range)
+
+    def on(self, device: torch.device, rows: np.ndarray | None = None) -> ImageDataset:
+        """Return the samples, or some rows of them, as a dataset on the device."""
+        weights = None
+        if self.weights is not None:
+            weights = torch.as_tensor(self.weights, dtype=torch.float32).to(device)
+        return ImageDataset(
+            as_tensor(self.X).to(device),
+            self.canvas,
+            torch.as_tensor(self.y).to(device),
+            weights,
+            None if rows is None else torch.as_tensor(rows).to(device),
+        )
+
+    def split(self, fraction: float, random_state) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to train on and those held out, of every class at least one.
+
+        Raises
+        ------
+        ValueError
+            If a class has none to train on.
+        """
+        train, valid = [], []
+        for number in np.unique(self.y):
+            rows = random_state.permutation(np.flatnonzero(self.y == number))
+            n_valid = max(1, round(fraction * len(rows)))
+            if n_valid >= len(rows):
+                raise ValueError(
+                    f"The 'validation_fraction' parameter is {fraction!r}: of class"
+                    f" {self.classes[number]!r}, a class with {len(rows)} sample(s), it"
+                    " leaves none to train on. Lower it, or pass X_val and y_val."
+                )
+            valid.append(rows[:n_valid])
+            train.append(rows[n_valid:])
+        return np.concatenate(train), np.concatenate(valid)
+
+
+def check_image_shape(image_shape) -> ImageShape | None:
+    """Return the parameter `image_shape` as (c, h, w)."""
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or not all(
+        isinstance(side, Integral) and int(side) > 0 for side in shape
+    ):
+        raise ValueError(
+            "The 'image_shape' parameter of LeNet5Classifier must be None or 2 or 3"
+            " positive integers, (height, width) or (channels, height, width). Got"
+            f" {image_shape!r} instead."
+        )
+    channels = int(shape[0]) if len(shape) == 3 else 1
+    return (channels, int(shape[-2]), int(shape[-1]))
+
+
+def check_training_data(estimator, X, y, sample_weight, classes=None, *, continued):
+    """Return the samples to train on.
+
+    Parameters
+    ----------
+    estimator : LeNet5Classifier
+        It is not changed.
+    classes : ndarray, optional
+        All labels there may be, where y need not have them all.
+    continued : bool
+        Whether training goes on from the estimator's network.
+    """
+    given_shape = check_image_shape(estimator.image_shape)
+    X, image_shape = flatten_images(X, estimator.image_shape_ if continued else given_shape)
+    # A clone learns the number and the names of features, so that the estimator is as it
+    # was if anything below is wrong.
+    learner = estimator if continued else clone(estimator)
+    X, y = validate_data(learner, X, y, dtype="numeric", reset=not continued)
+    if image_shape is None:
+        image_shape = infer_image_shape(X.shape[1])
+    elif not continued and np.prod(image_shape) != X.shape[1]:
+        raise ValueError(
+            f"The 'image_shape' parameter is {tuple(estimator.image_shape)!r}, that is"
+            f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
+        )
+    check_classification_targets(y)
+    classes = _check_classes(np.unique(y if classes is None else classes))
+    if continued and not np.array_equal(classes, estimator.classes_):
+        raise ValueError(
+            f"The classes are {classes}, but the network was trained on"
+            f" {estimator.classes_}; to continue they must be the same."
+        )
+    weights = _check_weights(estimator, sample_weight, X, y)
+    if continued:
+        pixel_range = estimator.pixel_range_
+    else:
+        counted = X if weights is None else X[weights > 0]
+        pixel_range = (float(counted.min()), float(counted.max()))
+    names = ("n_features_in_", "feature_names_in_")
+    features = {name: v for name, v in learner.__dict__.items() if name in names}
+    numbers = _number(y, classes, "y")
+    return Samples(X, numbers, weights, classes, image_shape, pixel_range, features)
+
+
+def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):
+    """Return the validation data given to fit beside `samples`, or None."""
+    if (X_val is None) != (y_val is None):
+        missing = "y_val" if y_val is None else "X_val"
+        raise ValueError(f"X_val and y_val go together; {missing} is None.")
+    if X_val is None:
+        if sample_weight_val is not None:
+            raise ValueError("sample_weight_val is given without X_val and y_val.")
+        return None
+    X_val, _ = flatten_images(X_val, samples.image_shape)
+    learner = clone(estimator)
+    learner.__dict__.update(samples.features)
+    X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
+    return replace(
+        samples,
+        X=X_val,
+        y=_number(y_val, samples.classes, "y_val"),
+        weights=_check_weights(estimator, sample_weight_val, X_val, y_val),
+    )
+
+
+def _check_classes(classes):
+    if len(classes) < 2:
+        raise ValueError(
+            "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
+            f" {classes[0]!r}."
+        )
+    return classes
+
+
+def _check_weights(estimator, sample_weight, X, y):
+    class_weight = estimator.class_weight
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    if class_weight is not None:
+        present, index = np.unique(y, return_inverse=True)
+        weights = weights * compute_class_weight(class_weight, classes=present, y=y)[index]
+    if not weights.any():
+        raise ValueError("All weights, of samples times classes, are zero.")
+    return weights / weights.mean()
+
+
+def _number(y, classes, name):
+    """Return the number of each label's class."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"{name} has labels {unknown} that are not among the classes {classes}."
+        )
+    return np.searchsorted(classes, y)

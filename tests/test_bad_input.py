@@ -1,0 +1,255 @@
+"""Wrong calls: the right exception, a message that names the culprit, nothing changed."""
+
+import threading
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from sklearn.exceptions import NotFittedError
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+
+X, y = (array[:60] for array in load_digits(return_X_y=True))
+NAN, INF = X.astype(float), X.astype(float)
+NAN[3, 5], INF[3, 5] = np.nan, np.inf
+
+
+def fit(data=X, labels=y, *args, **parameters):
+    """Return a call of fit; data arguments have a capital or ``_val`` in their names."""
+    routed = {k: parameters.pop(k) for k in list(parameters) if k.endswith("_val")}
+    return lambda: _quick(**parameters), lambda e: e.fit(data, labels, *args, **routed)
+
+
+def after_fit(call, **parameters):
+    return lambda: _quick(**parameters).fit(X, y), call
+
+
+def _quick(**parameters):
+    return LeNet5Classifier(**({"max_epochs": 1, "random_state": 0} | parameters))
+
+
+WRONG = {
+    # Shapes
+    "X of one dimension": (fit(X[0]), ValueError, "Expected 2D array, got 1D"),
+    "X of five dimensions": (fit(np.zeros((60, 1, 1, 8, 8))), ValueError, "dim 5"),
+    "X of no dimension": (fit(3.0), ValueError, "Expected 2D array, got scalar"),
+    "no samples": (fit(X[:0], y[:0]), ValueError, r"0 sample\(s\)"),
+    "no features": (fit(X[:, :0]), ValueError, r"0 feature\(s\)"),
+    "one sample": (fit(X[:1], y[:1]), ValueError, "1 class"),
+    "channels last": (fit(np.zeros((60, 32, 32, 3))), ValueError, "channels last"),
+    "ragged lists": (fit([[1, 2], [1]], [0, 1]), ValueError, "inhomogeneous"),
+    "y too short": (fit(X, y[:-1]), ValueError, r"inconsistent.*\[60, 59\]"),
+    "y of two dimensions": (fit(X, np.c_[y, y]), ValueError, "1d array"),
+    "y missing": (fit(X, None), ValueError, "requires y to be passed"),
+    "image shape of another size": (
+        fit(image_shape=(7, 9)),
+        ValueError,
+        r"'image_shape' parameter is \(7, 9\).*63 pixels.*64 features",
+    ),
+    "images of another shape": (
+        fit(X.reshape(-1, 4, 16), image_shape=(8, 8)),
+        ValueError,
+        "1x4x16, but image_shape is 1x8x8",
+    ),
+    "image shape of one number": (
+        fit(image_shape=(64,)),
+        ValueError,
+        "'image_shape'.*2 or 3",
+    ),
+    "image shape of text": (fit(image_shape="8x8"), ValueError, "'image_shape' parameter"),
+    "negative image shape": (fit(image_shape=(-8, -8)), ValueError, "positive integers"),
+    # Values
+    "NaN in X": (fit(NAN), ValueError, "X contains NaN"),
+    "infinity in X": (fit(INF), ValueError, "X contains infinity"),
+    "text in X": (fit(X.astype(str).astype(object) + "a"), ValueError, "could not convert"),
+    "dates in X": (fit(X.astype("M8[D]")), TypeError, "datetime"),
+    "complex X": (fit(X + 1j), ValueError, "Complex data not supported"),
+    "sparse X": (fit(scipy.sparse.csr_array(X)), TypeError, "Sparse data was passed for X"),
+    "NaN in y": (fit(X, np.where(y > 5, np.nan, y)), ValueError, "y contains NaN"),
+    "continuous y": (fit(X, y + 0.5), ValueError, "Unknown label type: continuous"),
+    "one class": (fit(X, np.zeros(60)), ValueError, "1 class"),
+    # Parameters
+    "unknown activation": (
+        fit(activation="rely"),
+        ValueError,
+        "'activation'.*'relu'.*'rely'",
+    ),
+    "unknown pooling": (fit(pooling="mean"), ValueError, "'pooling'.*'avg'.*'mean'"),
+    "unknown init": (fit(init="zeros"), ValueError, "'init'.*'he_uniform'.*'zeros'"),
+    "unknown loss": (fit(loss="hinge"), ValueError, "'loss'.*'cross_entropy'.*'hinge'"),
+    "unknown optimizer": (
+        fit(optimizer="lbfgs"),
+        ValueError,
+        "'optimizer'.*'adam'.*'lbfgs'",
+    ),
+    "unknown schedule": (fit(lr_schedule="cyclic"), ValueError, "'lr_schedule'.*'cosine'"),
+    "no rate": (fit(lr=0), ValueError, r"'lr'.*range \(0.*Got 0"),
+    "rate of text": (fit(lr="fast"), ValueError, "'lr'.*'fast'"),
+    "NaN rate": (fit(lr=float("nan")), ValueError, "'lr'.*nan"),
+    "negative batches": (fit(batch_size=-1), ValueError, r"'batch_size'.*\[1"),
+    "half a batch": (fit(batch_size=0.5), ValueError, "'batch_size'.*an int"),
+    "no epochs": (fit(max_epochs=0), ValueError, r"'max_epochs'.*\[1.*Got 0"),
+    "negative decay": (fit(weight_decay=-0.1), ValueError, "'weight_decay'.*-0.1"),
+    "negative l1": (fit(l1=-1), ValueError, "'l1'.*Got -1"),
+    "momentum of one": (
+        fit(momentum=1),
+        ValueError,
+        r"'momentum'.*\[0.0, 1.0\)|'momentum'",
+    ),
+    "all dropped": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
+    "all smoothed": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),
+    "smoothing of one's own loss": (
+        fit(loss=torch.nn.CrossEntropyLoss, label_smoothing=0.1),
+        ValueError,
+        "'label_smoothing' parameter is 0.1, but 'loss' is a callable",
+    ),
+    "early stopping of text": (fit(early_stopping="yes"), ValueError, "'early_stopping'"),
+    "no patience": (fit(n_iter_no_change=0), ValueError, "'n_iter_no_change'"),
+    "negative tolerance": (fit(tol=-1), ValueError, "'tol'"),
+    "all for validation": (
+        fit(validation_fraction=1.0),
+        ValueError,
+        "'validation_fraction'",
+    ),
+    "a class left out of training": (
+        fit(X, np.minimum(np.arange(60), 1), early_stopping=True),
+        ValueError,
+        r"'validation_fraction' parameter is 0.1.*class with 1 sample",
+    ),
+    "a class mostly held out": (
+        fit(X[:20], np.arange(20) % 10, early_stopping=True, validation_fraction=0.9),
+        ValueError,
+        "'validation_fraction' parameter is 0.9.*class with 2 sample",
+    ),
+    "unknown class weight": (
+        fit(class_weight="even"),
+        ValueError,
+        "'class_weight'.*balanced",
+    ),
+    "a weight for no class": (fit(class_weight={77: 1}), ValueError, "not in class_weight"),
+    "random state of text": (fit(random_state="a"), ValueError, "'random_state'"),
+    "verbose of text": (fit(verbose="very"), ValueError, "'verbose'"),
+    "net_params of a list": (fit(net_params=[1]), ValueError, "'net_params'"),
+    "no such device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
+    "no such GPU": (fit(device="cuda:99"), ValueError, "'device' parameter is 'cuda:99'"),
+    # Weights and validation data
+    "too few weights": (fit(X, y, np.ones(59)), ValueError, r"sample_weight.*\(59,\)"),
+    "negative weights": (fit(X, y, -np.ones(60)), ValueError, "Negative values.*weight"),
+    "no weight": (fit(X, y, np.zeros(60)), ValueError, "weight"),
+    "NaN weights": (
+        fit(X, y, np.full(60, np.nan)),
+        ValueError,
+        "sample_weight contains NaN",
+    ),
+    "weights of text": (fit(X, y, ["a"] * 60), ValueError, "could not convert"),
+    "X_val alone": (fit(X_val=X), ValueError, "go together; y_val is None"),
+    "y_val alone": (fit(y_val=y), ValueError, "go together; X_val is None"),
+    "weights of no validation data": (
+        fit(sample_weight_val=np.ones(60)),
+        ValueError,
+        "sample_weight_val is given without",
+    ),
+    "other validation images": (
+        fit(X_val=X[:, :49], y_val=y),
+        ValueError,
+        "49 features, but LeNet5Classifier is expecting 64",
+    ),
+    "NaN in X_val": (fit(X_val=NAN, y_val=y), ValueError, "X contains NaN"),
+    "unknown label in y_val": (
+        fit(X_val=X, y_val=y + 1),
+        ValueError,
+        r"y_val has labels \[10\]",
+    ),
+    # Prediction
+    "predict before fit": (
+        (_quick, lambda e: e.predict(X)),
+        NotFittedError,
+        "LeNet5Classifier instance is not fitted yet",
+    ),
+    "predict_proba before fit": (
+        (_quick, lambda e: e.predict_proba(X)),
+        NotFittedError,
+        "fit",
+    ),
+    "decision_function before fit": (
+        (_quick, lambda e: e.decision_function(X)),
+        NotFittedError,
+        "fit",
+    ),
+    "other feature count": (
+        after_fit(lambda e: e.predict(X[:, :-1])),
+        ValueError,
+        "63 features, but LeNet5Classifier is expecting 64",
+    ),
+    "other image shape": (
+        after_fit(lambda e: e.predict(X.reshape(-1, 16, 4))),
+        ValueError,
+        "1x16x4, but image_shape is 1x8x8",
+    ),
+    "one image, not in a batch": (
+        after_fit(lambda e: e.predict(X[0])),
+        ValueError,
+        "1D array",
+    ),
+    "no images": (after_fit(lambda e: e.predict(X[:0])), ValueError, r"0 sample\(s\)"),
+    "NaN to predict": (after_fit(lambda e: e.predict(NAN)), ValueError, "X contains NaN"),
+    "sparse to predict": (
+        after_fit(lambda e: e.predict_proba(scipy.sparse.csr_array(X))),
+        TypeError,
+        "Sparse data was passed for X",
+    ),
+}
+
+
+def snapshot(estimator):
+    """Return everything an estimator holds, comparable."""
+    state = estimator.__getstate__()
+    return {key: repr(value) for key, value in state.items()}
+
+
+def test_there_are_enough():
+    assert len(WRONG) >= 40
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_call(name):
+    (make, call), exception, message = WRONG[name]
+    estimator = make()
+    before = snapshot(estimator)
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state = torch.get_rng_state()
+    threads = threading.active_count(), torch.get_num_threads()
+
+    with pytest.raises(exception, match=f"(?s){message}"):
+        call(estimator)
+
+    assert snapshot(estimator) == before
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert (threading.active_count(), torch.get_num_threads()) == threads
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, ((make, _), *_) in WRONG.items() if make is not _quick]
+)
+def test_a_wrong_fit_leaves_an_earlier_one_as_it_was(name):
+    (make, call), exception, _ = WRONG[name]
+    estimator = LeNet5Classifier(max_epochs=1, random_state=0).fit(X, y)
+    expected = estimator.predict_proba(X)
+    estimator.set_params(**make().get_params())
+    with pytest.raises(exception):
+        call(estimator)
+    assert np.array_equal(estimator.predict_proba(X), expected)
+    assert estimator.n_features_in_ == 64
+
+
+def test_misspelt_parameters_are_refused():
+    with pytest.raises(TypeError, match="activaton"):
+        LeNet5Classifier(activaton="relu")
+    with pytest.raises(ValueError, match="Invalid parameter 'activaton'"):
+        LeNet5Classifier().set_params(activaton="relu")
+    with pytest.raises(TypeError, match="positional"):
+        LeNet5Classifier("relu")
