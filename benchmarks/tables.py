@@ -2,11 +2,13 @@
 
     python benchmarks/tables.py
 
-rewrites ``benchmarks/README.md`` and, in ``README.md``, what stands between the comments
-``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
+rewrites ``benchmarks/README.md``, ``docs/conformance.md`` and, in ``README.md``, what
+stands between the comments ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of
+the study NAME.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from sklenet.study.report import CURVES, load, markdown, test_table
@@ -23,6 +25,27 @@ Each study is one TOML file in this folder, its records, table and learning curv
 are chosen on validation data; the test set is scored once per seed, after the last epoch.
 """
 
+_CONFORMANCE_HEAD = """# Conformance
+
+<!-- Made from the records by `make tables`; not to be edited. -->
+
+`python benchmarks/conformance.py` runs scikit-learn's own checks of an estimator, and all
+that wraps one, on `LeNet5Classifier` and on skorch's `NeuralNetClassifier`, which train the
+same network in the same process. The checks run on the defaults, with nothing that makes
+them skip; a check that runs on several inputs has several outcomes. The wrappers are the
+functions in `tests/wrappers.py`: small real digits, with assertions on scores,
+probabilities and, where it says so, equality to the last bit.
+
+The one expected failure is scikit-learn's comparison of weights with repeated rows:
+minibatches are drawn by rows, not by weight, as in scikit-learn's own `MLPClassifier`.
+Under full-batch descent the two are the same, which `tests/test_training.py` shows.
+
+skorch does not set out to pass these checks: it trains any module on any input, and leaves
+types, shapes and labels to its user.
+"""
+
+_SHOWN_VERSIONS = ("torch", "skorch", "scikit-learn")
+
 _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -31,18 +54,19 @@ def render() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
+        ROOT / "docs" / "conformance.md": _conformance(load(RESULTS / "conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }
 
 
 def _studies() -> list[Path]:
-    return sorted(path.parent for path in RESULTS.glob("*/records.jsonl"))
+    folders = (path.parent for path in RESULTS.glob("*/records.jsonl"))
+    return sorted(folder for folder in folders if "study" in load(folder)[0])
 
 
 def _section(folder: Path) -> str:
     records = load(folder)
     run = records[0]
-    machine = run["machine"]
     environment = "SKLENET_DATA=ROOT " if run["study"]["data"] != ["digits"] else ""
     return f"""## {folder.name}
 
@@ -51,10 +75,61 @@ def _section(folder: Path) -> str:
 {markdown(records)}
 ![Learning curves](results/{folder.name}/{CURVES})
 
-{run["started"][:10]}, revision `{(run["revision"] or "unknown")[:12]}`, {machine["cpu"]}
-({machine["cores"]} cores), torch {run["versions"]["torch"]}, scikit-learn
-{run["versions"]["scikit-learn"]}.
+{_where(run)}
 """
+
+
+def _where(run: dict) -> str:
+    """Return where a record comes from, as a sentence."""
+    versions, machine = run["versions"], run["machine"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in _SHOWN_VERSIONS)
+    return (
+        f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
+        f" {machine['cpu']} ({machine['cores']} cores), {packages}."
+    )
+
+
+def _conformance(records: list[dict]) -> str:
+    run, outcomes = records[0], records[1:]
+    classifiers = list(dict.fromkeys(outcome["classifier"] for outcome in outcomes))
+    parts = [_CONFORMANCE_HEAD]
+    for kind, title in (("wrapper", "Wrappers"), ("check", "scikit-learn's checks")):
+        of_kind = [o for o in outcomes if o["kind"] == kind]
+        totals = [
+            _outcome([o for o in of_kind if o["classifier"] == name])
+            for name in classifiers
+        ]
+        lines = [
+            f"| {kind} | {' | '.join(classifiers)} |",
+            "| --- " * (1 + len(classifiers)) + "|",
+        ]
+        lines.append(f"| **all** | {' | '.join(f'**{total}**' for total in totals)} |")
+        for item in dict.fromkeys(o["name"] for o in of_kind):
+            cells = [
+                _outcome(
+                    [o for o in of_kind if (o["classifier"], o["name"]) == (name, item)],
+                    with_error=True,
+                )
+                for name in classifiers
+            ]
+            lines.append(f"| `{item}` | {' | '.join(cells)} |")
+        parts += [f"## {title}\n", *lines, ""]
+    parts.append(_where(run))
+    return "\n".join(parts) + "\n"
+
+
+def _outcome(outcomes: list[dict], with_error: bool = False) -> str:
+    """Return "3 passed, 1 failed: the first error"."""
+    if not outcomes:
+        return "not run: its tags exclude it"
+    counts = Counter(outcome["status"] for outcome in outcomes)
+    names = {"xfail": "expected failure"}
+    text = ", ".join(f"{n} {names.get(status, status)}" for status, n in counts.items())
+    failed = [o["error"] for o in outcomes if o["status"] == "failed"]
+    if with_error and failed:
+        error = re.sub(r"\s+", " ", failed[0]).replace("|", "\\|")
+        text += f": {error[:100]}{'…' if len(error) > 100 else ''}"
+    return text
 
 
 def _refill(match: re.Match) -> str:

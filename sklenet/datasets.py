@@ -16,16 +16,9 @@ import sklearn.datasets
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from sklenet._torchvision import import_torchvision
+from sklenet._files import CIFAR10, FASHION_MNIST, MNIST, read_images
 
 SUBSETS = ("train", "test", "all")
-
-_IDX_FILES = tuple(
-    f"{part}-{kind}-ubyte"
-    for part in ("train", "t10k")
-    for kind in ("images-idx3", "labels-idx1")
-)
-_CIFAR_FILES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch", "batches.meta")
 
 _DESCR = {
     "MNIST": """MNIST handwritten digits
@@ -51,6 +44,33 @@ blue; the first 50,000 are the training set, the last 10,000 the test set. Krizh
 test images is stratified and fixed. Alpaydin and Kaynak, 1998.
 """,
 }
+
+
+_DIGITS = list("0123456789")
+_CLOTHES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+_THINGS = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
 
 
 def load_digits(*, subset="train", return_X_y=False, as_frame=False):
@@ -88,7 +108,7 @@ def load_digits(*, subset="train", return_X_y=False, as_frame=False):
     return _bunch(
         digits.images[rows].astype(np.uint8),
         digits.target[rows],
-        [str(name) for name in digits.target_names],
+        _DIGITS,
         _DESCR["digits"],
         return_X_y,
         as_frame,
@@ -128,11 +148,14 @@ def fetch_mnist(
     Raises
     ------
     OSError
-        If the data is missing and cannot, or may not, be downloaded.
+        If the data is missing and cannot, or may not, be downloaded; if a file is not
+        what its authors published.
     ValueError
         If `subset` is none of the three.
     """
-    return _fetch_idx("MNIST", subset, data_home, download_if_missing, return_X_y, as_frame)
+    return _fetch(
+        MNIST, _DIGITS, subset, data_home, download_if_missing, return_X_y, as_frame
+    )
 
 
 def fetch_fashion_mnist(
@@ -148,8 +171,14 @@ def fetch_fashion_mnist(
     Parameters, returns and errors are those of :func:`fetch_mnist`; the folder in the
     data home is ``FashionMNIST/raw``.
     """
-    return _fetch_idx(
-        "FashionMNIST", subset, data_home, download_if_missing, return_X_y, as_frame
+    return _fetch(
+        FASHION_MNIST,
+        _CLOTHES,
+        subset,
+        data_home,
+        download_if_missing,
+        return_X_y,
+        as_frame,
     )
 
 
@@ -167,13 +196,9 @@ def fetch_cifar10(
     set has 50,000 images; ``data`` is (n, 3072), all red, then all green, then all blue
     pixels; ``images`` is (n, 3, 32, 32); the folder is ``cifar-10-batches-py``.
     """
-    _check_subset(subset)
-    parts = _read("CIFAR10", subset, data_home, download_if_missing)
-    # torchvision gives height x width x channels; the files, and torch, have the
-    # channels first.
-    images = np.concatenate([part.data.transpose(0, 3, 1, 2) for part in parts])
-    target = np.concatenate([part.targets for part in parts])
-    return _bunch(images, target, parts[0].classes, _DESCR["CIFAR10"], return_X_y, as_frame)
+    return _fetch(
+        CIFAR10, _THINGS, subset, data_home, download_if_missing, return_X_y, as_frame
+    )
 
 
 def _check_subset(subset):
@@ -190,52 +215,30 @@ def get_data_home(data_home=None) -> Path:
     return Path(data_home).expanduser()
 
 
-def _fetch_idx(name, subset, data_home, download_if_missing, return_X_y, as_frame):
+def _fetch(files, names, subset, data_home, download_if_missing, return_X_y, as_frame):
     _check_subset(subset)
-    parts = _read(name, subset, data_home, download_if_missing)
-    images = [part.data.numpy() for part in parts]
-    target = [part.targets.numpy() for part in parts]
-    return _bunch(
-        images[0] if len(images) == 1 else np.concatenate(images),
-        target[0] if len(target) == 1 else np.concatenate(target),
-        # torchvision names the digits "0 - zero".
-        [c.split(" - ")[0] for c in parts[0].classes],
-        _DESCR[name],
-        return_X_y,
-        as_frame,
-    )
-
-
-def _read(name, subset, data_home, download_if_missing):
-    """Return torchvision's training and test data sets, as far as `subset` asks."""
     home = get_data_home(data_home)
-    dataset = getattr(import_torchvision().datasets, name)
-    if name == "CIFAR10":
-        folder, files = home / "cifar-10-batches-py", _CIFAR_FILES
-    else:
-        folder, files = home / name / "raw", _IDX_FILES
-    missing = [file for file in files if not (folder / file).is_file()]
+    missing = files.missing(home)
+    if missing and not download_if_missing:
+        raise OSError(_how_to_get(files, home, missing, "download_if_missing is False"))
     if missing:
-        cause = None
-        if download_if_missing:
-            try:
-                dataset(home, train=True, download=True)
-            except (OSError, RuntimeError) as error:
-                cause = error
-        if cause or not download_if_missing:
-            raise OSError(_how_to_get(name, home, folder, missing, cause)) from cause
-    trains = {"train": [True], "test": [False], "all": [True, False]}[subset]
-    return [dataset(home, train=train, download=False) for train in trains]
+        try:
+            files.download(home)
+        except (OSError, RuntimeError) as error:
+            failed = f"the download failed ({error})"
+            raise OSError(_how_to_get(files, home, missing, failed)) from error
+    subsets = ["train", "test"] if subset == "all" else [subset]
+    images, target = read_images(files, home, subsets)
+    return _bunch(images, target, names, _DESCR[files.name], return_X_y, as_frame)
 
 
-def _how_to_get(name, home, folder, missing, cause):
-    tried = f"the download failed ({cause})" if cause else "download_if_missing is False"
+def _how_to_get(files, home, missing, why):
     return (
-        f"{name} is not in {folder}, and {tried}.\n"
+        f"{files.name} is not in {home / files.folder}, and {why}.\n"
         f"Files expected there and missing: {', '.join(missing)}.\n"
         "Three ways to get them:\n"
         "  1. with a network, call again with download_if_missing=True;\n"
-        f"  2. on a machine with one, run torchvision.datasets.{name}(FOLDER,"
+        f"  2. on a machine with one, run torchvision.datasets.{files.name}(FOLDER,"
         f" download=True) and copy FOLDER to {home};\n"
         "  3. if you have the files elsewhere, in torchvision's layout, name that data"
         " home with data_home= or the environment variable SKLENET_DATA."

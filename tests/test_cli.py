@@ -4,6 +4,7 @@ import sys
 import pytest
 
 import sklenet
+from sklenet._torchvision import import_torchvision
 from sklenet.cli import main
 
 STUDY = """
@@ -43,8 +44,9 @@ def test_a_bad_study_is_one_message_and_exit_code_2(study, tmp_path, capsys):
 
 def test_missing_data_is_found_before_training(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("SKLENET_DATA", str(tmp_path / "empty"))
-    torchvision = sklenet.datasets.import_torchvision()
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    monkeypatch.setattr(
+        import_torchvision().datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"]
+    )
     study.write_text(STUDY.replace('["digits"]', '["digits", "mnist"]'))
     assert main(["study", str(study), "--out", str(tmp_path / "out")]) == 2
     assert "Three ways to get them" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklenet import datasets
+from sklenet._torchvision import import_torchvision
 
 PER_CLASS = {
     # Counts per class as their authors give them.
@@ -83,11 +84,13 @@ def test_missing_data_is_one_error_with_three_ways_out(fetch, folder, file, tmp_
 
 def test_failed_download_says_so(tmp_path, monkeypatch):
     # A closed port on this machine stands for a network that is not there.
-    torchvision = datasets.import_torchvision()
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    monkeypatch.setattr(
+        import_torchvision().datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"]
+    )
     with pytest.raises(OSError, match="the download failed") as error:
         datasets.fetch_mnist(data_home=tmp_path)
     assert "SKLENET_DATA" in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_home(monkeypatch, tmp_path):

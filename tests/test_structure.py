@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "sklenet"
 
 # From the inside out; a module may import from its own entry and from those before it.
 LAYERS = [
-    {"_torchvision", "images"},
+    {"_torchvision", "_files", "images"},
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},

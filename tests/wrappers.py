@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
+    KFold,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
     cross_val_predict,
@@ -143,6 +144,16 @@ def cross_validation(make, X, y):
     assert scores["train_accuracy"].min() > scores["test_accuracy"].max() > 0.6
     predicted = cross_val_predict(make(), X, y, cv=2, method="predict_proba")
     assert np.mean(predicted.argmax(axis=1) == y) > 0.6
+
+
+@wrapper
+def class_missing_from_a_fold(make, X, y):
+    # Without shuffling, in the order of the labels, each fold lacks what it is tested on.
+    order = np.argsort(y, kind="stable")
+    few = order[y[order] < 4]
+    predicted = cross_val_predict(make(), X[few], y[few], cv=KFold(4))
+    assert not np.any(predicted == y[few])
+    assert np.isin(predicted, [0, 1, 2, 3]).all()
 
 
 @wrapper

@@ -61,7 +61,6 @@ def test_table(records: list[dict]) -> str:
             "seeds": len(fits),
             "test images": f"{fits[0]['n_test']:,}",
             "epochs": _range([len(fit["history"]) for fit in fits]),
-            "seconds per fit": f"{np.median([fit['seconds'] for fit in fits]):.1f}",
         }
         for figure in study["published"]:
             if figure["data"] == data:
@@ -92,7 +91,6 @@ def _candidate_table(candidates):
             **candidate["params"],
             "CV accuracy": f"{candidate['mean_accuracy']:.4f}",
             "sd over folds": f"{np.std(candidate['fold_accuracy'], ddof=1):.4f}",
-            "seconds per fit": f"{candidate['fit_seconds']:.2f}",
         }
         for candidate in sorted(candidates, key=lambda candidate: candidate["rank"])
     ]
@@ -101,7 +99,7 @@ def _candidate_table(candidates):
 
 def _table(rows):
     frame = pd.DataFrame(rows).fillna("")
-    numeric = {"rank", "CV accuracy", "sd over folds", "seconds per fit"}
+    numeric = {"rank", "CV accuracy", "sd over folds"}
     numeric |= {"test accuracy", "sd", "seeds", "test images", "epochs"}
     align = ["right" if column in numeric else "left" for column in frame]
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)

@@ -157,14 +157,17 @@ def _check_parameters(study: Study) -> None:
                 raise ValueError(
                     f"{name!r} is both in 'estimator' and in 'search.grid': remove one."
                 )
-    _check_values("estimator", study.estimator)
+    for name, value in study.estimator.items():
+        _check_value(f"estimator.{name}", {name: value})
+    for name, values in grid.items():
+        for value in values:
+            _check_value(f"search.grid.{name}", {name: value})
     for candidate in ParameterGrid(grid):
-        _check_values("search.grid", candidate)
+        _check_value("estimator with search.grid", study.estimator | candidate)
 
 
-def _check_values(section: str, parameters: dict) -> None:
-    for name, value in parameters.items():
-        try:
-            LeNet5Classifier(**{name: value})._validate_params()
-        except ValueError as error:
-            raise ValueError(f"{section}.{name}: {error}") from error
+def _check_value(key: str, parameters: dict) -> None:
+    try:
+        LeNet5Classifier(**parameters)._check_parameters()
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
