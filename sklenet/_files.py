@@ -71,10 +71,18 @@ class Files:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{self.name}-", dir=home) as part:
             dataset = getattr(import_torchvision().datasets, self.name)
-            dataset(part, download=True)
-            (home / self.folder).mkdir(parents=True, exist_ok=True)
+            try:
+                dataset(part, download=True)
+            except (OSError, RuntimeError):
+                raise
+            except Exception:
+                # It reads what it has downloaded, and fails in its own ways on files that
+                # are not what they should be. The check below names them.
+                pass
             for file in self.md5:
                 self.read(Path(part), file)
+            (home / self.folder).mkdir(parents=True, exist_ok=True)
+            for file in self.md5:
                 shutil.move(Path(part) / self.folder / file, home / self.folder / file)
 
 

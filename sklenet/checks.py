@@ -1,7 +1,6 @@
 """What LeNet5Classifier checks of its input before anything is changed."""
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -10,7 +9,13 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sklenet.images import Canvas, ImageShape, flatten_images, infer_image_shape
+from sklenet.images import (
+    Canvas,
+    ImageShape,
+    check_image_shape,
+    flatten_images,
+    infer_image_shape,
+)
 from sklenet.training.batches import ImageDataset, as_tensor
 
 
@@ -80,23 +85,6 @@ class Samples:
             valid.append(rows[:n_valid])
             train.append(rows[n_valid:])
         return np.concatenate(train), np.concatenate(valid)
-
-
-def check_image_shape(image_shape) -> ImageShape | None:
-    """Return the parameter `image_shape` as (c, h, w)."""
-    if image_shape is None:
-        return None
-    shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or not all(
-        isinstance(side, Integral) and int(side) > 0 for side in shape
-    ):
-        raise ValueError(
-            "The 'image_shape' parameter of LeNet5Classifier must be None or 2 or 3"
-            " positive integers, (height, width) or (channels, height, width). Got"
-            f" {image_shape!r} instead."
-        )
-    channels = int(shape[0]) if len(shape) == 3 else 1
-    return (channels, int(shape[-2]), int(shape[-1]))
 
 
 def check_training_data(estimator, X, y, sample_weight, classes=None, *, continued):

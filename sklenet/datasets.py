@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from sklenet._files import CIFAR10, FASHION_MNIST, MNIST, read_images
+from sklenet.images import pixel_names
 
 SUBSETS = ("train", "test", "all")
 
@@ -247,9 +248,7 @@ def _how_to_get(files, home, missing, why):
 
 def _bunch(images, target, target_names, descr, return_X_y, as_frame):
     data = images.reshape(len(images), -1)
-    feature_names = [
-        f"pixel_{'_'.join(map(str, index))}" for index in np.ndindex(images.shape[1:])
-    ]
+    feature_names = pixel_names(images.shape[1:])
     frame = None
     if as_frame:
         data = pd.DataFrame(data, columns=feature_names)

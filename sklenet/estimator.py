@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
 
-from sklenet.checks import check_image_shape, check_training_data, check_validation_data
-from sklenet.images import Canvas, flatten_images
+from sklenet.checks import check_training_data, check_validation_data
+from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
 from sklenet.training.monitor import Monitor
-from sklenet.training.net import build_net, probabilities
+from sklenet.training.net import build_net, log_probabilities
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 from sklenet.training.state import from_plain, take_over, to_plain
 
@@ -353,7 +353,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
-        winners = self._outputs(X).argmax(dim=1).numpy()
+        winners = self._log_probabilities(X).argmax(dim=1).numpy()
         return self.classes_[winners]
 
     def predict_proba(self, X):
@@ -369,11 +369,12 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             In the order of ``classes_``. How they are made of the outputs depends on
             `loss`; see Notes of the class.
         """
-        outputs = self._outputs(X)
-        return probabilities(self.net_.criterion_, outputs).numpy()
+        return self._log_probabilities(X).softmax(dim=1).numpy()
 
     def decision_function(self, X):
-        """Return the network's outputs before they are made into probabilities.
+        """Return the logarithms of the probabilities, but for a constant per row.
+
+        For all losses but "bce" they are the network's outputs.
 
         Parameters
         ----------
@@ -382,11 +383,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes), or (n,) for two classes
-            For two classes, the second unit's output less the first one's: positive
+            For two classes, the second one's less the first one's, the log-odds: positive
             where ``classes_[1]`` is predicted.
         """
-        outputs = self._outputs(X).numpy()
-        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+        scores = self._log_probabilities(X).numpy()
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     # How it is done
 
@@ -480,8 +481,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not monitor.finished:
             raise KeyboardInterrupt
 
-    def _outputs(self, X):
-        """Return the output units' values for X, a float64 tensor on the CPU.
+    def _log_probabilities(self, X):
+        """Return what `decision_function` says, a float64 tensor of (n, n_classes).
 
         All batches are filled up to the same size: then the last bits of a row's outputs
         depend neither on the other rows of X nor on the number of threads.
@@ -498,7 +499,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 missing = _EVALUATION_BATCH - len(images)
                 full = pad(images, (0, 0) * 3 + (0, missing)) if missing else images
                 outputs.append(self.module_(full)[: len(images)])
-        return torch.cat(outputs).double().cpu()
+        return log_probabilities(self.net_.criterion_, torch.cat(outputs).double().cpu())
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 

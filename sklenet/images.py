@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -53,6 +54,23 @@ def flatten_images(X, image_shape: ImageShape | None = None):
     return X.reshape(len(X), math.prod(shape)), shape
 
 
+def check_image_shape(image_shape, owner="LeNet5Classifier") -> ImageShape | None:
+    """Return the parameter `image_shape` as (c, h, w)."""
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or not all(
+        isinstance(side, Integral) and int(side) > 0 for side in shape
+    ):
+        raise ValueError(
+            f"The 'image_shape' parameter of {owner} must be None or 2 or 3"
+            " positive integers, (height, width) or (channels, height, width). Got"
+            f" {image_shape!r} instead."
+        )
+    channels = int(shape[0]) if len(shape) == 3 else 1
+    return (channels, int(shape[-2]), int(shape[-1]))
+
+
 def infer_image_shape(n_features: int) -> ImageShape:
     """Return the (c, h, w) that rows of `n_features` pixels are read as.
 
@@ -68,6 +86,11 @@ def infer_image_shape(n_features: int) -> ImageShape:
         if colour_side > 2:
             return (3, colour_side, colour_side)
     return (1, side + 1, side + 1)
+
+
+def pixel_names(shape: tuple[int, ...]) -> list[str]:
+    """Return a name for each pixel of an image, such as "pixel_0_27"."""
+    return [f"pixel_{'_'.join(map(str, index))}" for index in np.ndindex(*shape)]
 
 
 def _depth(X) -> int:

@@ -1,20 +1,74 @@
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.preprocessing import Inverter
+from sklenet.preprocessing import Inverter, Padder, PixelScaler, Resizer
+
+TRANSFORMERS = [
+    Inverter(),
+    PixelScaler(),
+    PixelScaler("standard"),
+    PixelScaler("column_l2"),
+    PixelScaler((-2.0, 3.0)),
+    Padder(),
+    Resizer(),
+    Resizer(9, interpolation="bilinear"),
+]
 
 
-@parametrize_with_checks([Inverter()])
+@parametrize_with_checks(TRANSFORMERS)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
+@pytest.fixture(scope="module")
+def X():
+    return load_digits().data[:50]
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_flat_and_image_shaped_X_are_the_same(transformer, X):
+    flat = transformer.fit_transform(X)
+    for images in (X.reshape(-1, 8, 8), X.reshape(-1, 1, 8, 8)):
+        out = transformer.fit_transform(images)
+        assert out.ndim == images.ndim
+        assert np.array_equal(out.reshape(len(X), -1), flat)
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_names_and_frames(transformer, X):
+    out = transformer.fit(X).set_output(transform="pandas").transform(X)
+    assert isinstance(out, pd.DataFrame)
+    assert out.columns.tolist() == transformer.get_feature_names_out().tolist()
+    transformer.set_output(transform="default")
+    assert np.array_equal(out.to_numpy(), transformer.transform(X))
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_before_the_classifier(transformer, X):
+    y = load_digits().target[:50]
+    model = make_pipeline(transformer, LeNet5Classifier(max_epochs=20, random_state=0))
+    assert model.fit(X, y).score(X, y) > 0.5
+
+
+@pytest.mark.parametrize(
+    "transformer", [Inverter(maximum=16), Padder(), Resizer()], ids=repr
+)
+def test_stateless_where_it_can_be(transformer, X):
+    assert np.array_equal(transformer.transform(X), transformer.fit_transform(X))
+
+
+# Inverter
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float32"])
 @pytest.mark.parametrize("maximum", [None, 16, 100])
-def test_inverting_twice_gives_the_original(dtype, maximum):
-    X = load_digits().data.astype(dtype)
+def test_inverting_twice_gives_the_original(dtype, maximum, X):
+    X = X.astype(dtype)
     inverter = Inverter(maximum=maximum)
     negative = inverter.fit_transform(X)
     assert negative.dtype == X.dtype
@@ -23,8 +77,139 @@ def test_inverting_twice_gives_the_original(dtype, maximum):
     assert np.array_equal(inverter.inverse_transform(negative), X)
 
 
-def test_maximum_below_the_datas():
+def test_maximum_below_the_datas(X):
     with pytest.raises(
         ValueError, match=r"'maximum' parameter of Inverter is 15.*up to .*16"
     ):
-        Inverter(maximum=15).fit(load_digits().data)
+        Inverter(maximum=15).fit(X)
+    with pytest.raises(ValueError, match="unsigned integers cannot hold the negative"):
+        Inverter(maximum=15).transform(X)
+
+
+# PixelScaler
+
+
+@pytest.mark.parametrize(
+    ("to", "low", "high"),
+    [("unit", 0, 1), ("signed", -1, 1), ("lecun1998", -0.1, 1.175), ((-2, 5.5), -2, 5.5)],
+)
+def test_ranges(to, low, high, X):
+    scaler = PixelScaler(to).fit(X)
+    scaled = scaler.transform(X)
+    assert scaled.min() == pytest.approx(low)
+    assert scaled.max() == pytest.approx(high)
+    assert np.allclose(scaled, low + X / 16 * (high - low))
+    assert np.allclose(scaler.inverse_transform(scaled), X)
+
+
+@pytest.mark.real_data("mnist")
+def test_the_papers_range_brings_the_mean_near_0(real_data):
+    from sklenet.datasets import fetch_mnist
+
+    # The paper's images have the border of 32x32 in them.
+    canvas = Padder().fit_transform(fetch_mnist(data_home=real_data).data[:10_000])
+    assert abs(PixelScaler("lecun1998").fit_transform(canvas).mean()) < 0.05
+
+
+def test_standard_is_per_channel():
+    rng = np.random.default_rng(0)
+    images = rng.normal([[[[1]], [[20]], [[-3]]]], [[[[1]], [[5]], [[0.1]]]], (40, 3, 6, 6))
+    scaled = PixelScaler("standard").fit_transform(images)
+    assert np.allclose(scaled.mean(axis=(0, 2, 3)), 0)
+    assert np.allclose(scaled.std(axis=(0, 2, 3)), 1)
+    scaler = PixelScaler("standard").fit(images)
+    assert np.allclose(scaler.inverse_transform(scaled), images)
+    assert scaler.offset_.shape == scaler.scale_.shape == (3,)
+
+
+def test_column_l2_is_the_norm_of_each_column(X):
+    scaled = PixelScaler("column_l2").fit_transform(X).reshape(-1, 8, 8)
+    images = X.reshape(-1, 8, 8).astype(float)
+    for image, out in zip(images, scaled, strict=True):
+        for column, wanted in zip(image.T, out.T, strict=True):
+            norm = np.linalg.norm(column)
+            assert np.allclose(column / norm if norm else column, wanted)
+    assert not hasattr(PixelScaler("column_l2"), "inverse_transform")
+
+
+def test_scaler_keeps_float32(X):
+    assert PixelScaler().fit_transform(X.astype("f4")).dtype == np.float32
+    assert PixelScaler().fit_transform(X).dtype == np.float64
+
+
+# Padder and Resizer
+
+
+def test_padder_centres():
+    images = np.arange(1, 1 + 2 * 3 * 28 * 27, dtype="u2").reshape(2, 3, 28, 27)
+    padded = Padder(value=7).fit_transform(images)
+    assert padded.shape == (2, 3, 32, 32)
+    assert padded.dtype == images.dtype
+    assert np.array_equal(padded[:, :, 2:30, 2:29], images)
+    assert (padded[:, :, [0, 1, 30, 31]] == 7).all()
+    assert (padded[:, :, :, [0, 1, 29, 30, 31]] == 7).all()
+
+
+def test_padder_is_the_canvas_of_the_classifier(X):
+    y = load_digits().target[:50]
+    big = Resizer(24, interpolation="nearest").fit_transform(X)
+    fits = [
+        LeNet5Classifier(max_epochs=1, random_state=0).fit(data, y).predict_proba(data)
+        for data in (X, big, Padder().fit_transform(big))
+    ]
+    assert np.array_equal(fits[0], fits[1])
+    assert np.array_equal(fits[0], fits[2])
+
+
+def test_resizer_by_a_whole_factor_repeats_and_averages(X):
+    big = Resizer(24).fit_transform(X)
+    assert big.dtype == np.uint8
+    assert np.array_equal(big.reshape(-1, 8, 3, 8, 3)[:, :, 1, :, 1].reshape(-1, 64), X)
+    assert np.array_equal(Resizer(8).fit_transform(big), X)
+
+
+def test_resizer_stays_in_the_range_of_integers():
+    edges = np.tile(np.array([0, 255], np.uint8), (1, 8, 4))
+    out = Resizer(19, interpolation="bicubic").fit_transform(edges)
+    assert out.dtype == np.uint8
+    assert out.shape == (1, 19, 19)
+
+
+def test_resized_names(X):
+    names = Resizer((2, 3)).fit(X).get_feature_names_out()
+    assert names.tolist() == [f"pixel_{r}_{c}" for r in range(2) for c in range(3)]
+    colour = Resizer(2).fit(np.zeros((4, 3, 8, 8)))
+    assert colour.n_features_in_ == 192
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("transformer", "message"),
+    [
+        (PixelScaler("units"), "'to' parameter.*'lecun1998'.*'units'"),
+        (PixelScaler((1, 0)), r"'to' parameter.*the lower one first. Got \(1, 0\)"),
+        (PixelScaler((1,)), "'to' parameter.*two numbers"),
+        (
+            PixelScaler(image_shape=(7, 9)),
+            r"'image_shape' parameter of PixelScaler.*64 feat",
+        ),
+        (PixelScaler(image_shape=8), "'image_shape' parameter"),
+        (Padder(7), "'size' parameter of Padder is 7, but images are 8x8"),
+        (Padder(0), "'size' parameter"),
+        (Resizer(-1), "'size' parameter"),
+        (Resizer(interpolation="lanczos"), "'interpolation' parameter.*'area'"),
+        (Inverter(maximum="white"), "'maximum' parameter"),
+    ],
+)
+def test_wrong_parameters(transformer, message, X):
+    with pytest.raises(ValueError, match=message):
+        transformer.fit(X)
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_other_images_than_in_fit(transformer, X):
+    transformer.fit(X)
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        transformer.transform(X[:, :60])

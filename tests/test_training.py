@@ -337,6 +337,20 @@ def test_losses_learn_and_give_probabilities(digits, loss, label_smoothing):
     assert np.array_equal(fitted.classes_[probabilities.argmax(axis=1)], fitted.predict(X))
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decision_function_is_log_probabilities(digits, loss, n_classes):
+    X, y, X_test, _ = digits
+    fitted = fit((X, y % n_classes), loss=loss, init="xavier_uniform")
+    logarithms = np.log(fitted.predict_proba(X_test))
+    scores = fitted.decision_function(X_test)
+    if n_classes == 2:
+        assert np.allclose(scores, logarithms[:, 1] - logarithms[:, 0])
+    else:
+        constant = (scores - logarithms).mean(axis=1, keepdims=True)
+        assert np.allclose(scores, logarithms + constant)
+
+
 def test_label_smoothing_keeps_probabilities_from_certainty(digits):
     X, y, *_ = digits
     top = [

@@ -33,9 +33,9 @@ class Loss(nn.Module):
         return unit.lerp(torch.full_like(unit, 1 / n_classes), self.label_smoothing)
 
     @staticmethod
-    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        """Return the probability of each class, of shape (n, n_classes)."""
-        return outputs.softmax(dim=1)
+    def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        """Return the logarithm of each class' probability, but for a constant per row."""
+        return outputs
 
 
 class CrossEntropy(Loss):
@@ -51,7 +51,7 @@ class MeanSquaredError(Loss):
     """The mean over classes of (probability - target)^2."""
 
     def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        error = self.probabilities(outputs) - self.targets(outputs, labels)
+        error = outputs.softmax(dim=1) - self.targets(outputs, labels)
         return error.square().mean(dim=1)
 
 
@@ -59,7 +59,7 @@ class MeanAbsoluteError(Loss):
     """The mean over classes of |probability - target|."""
 
     def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        error = self.probabilities(outputs) - self.targets(outputs, labels)
+        error = outputs.softmax(dim=1) - self.targets(outputs, labels)
         return error.abs().mean(dim=1)
 
 
@@ -72,10 +72,9 @@ class BinaryCrossEntropy(Loss):
         ).mean(dim=1)
 
     @staticmethod
-    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        """Return each output's sigmoid, divided by their sum over classes."""
-        # In logarithms, since all of them may underflow.
-        return F.logsigmoid(outputs).softmax(dim=1)
+    def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        """Return the logarithm of each sigmoid: probabilities are these over their sum."""
+        return F.logsigmoid(outputs)
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {

@@ -195,9 +195,9 @@ def make_loss(params: dict) -> torch.nn.Module:
     return LOSSES[params["loss"]](params["label_smoothing"])
 
 
-def probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
-    """Return class probabilities as the criterion understands the outputs."""
-    return getattr(criterion, "probabilities", Loss.probabilities)(outputs)
+def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
+    """Return log-probabilities, but for a constant per row, as the criterion has them."""
+    return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)
 
 
 def _optimizer_options(optimizer, params):

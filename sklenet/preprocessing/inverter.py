@@ -1,0 +1,100 @@
+"""Negative images."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklenet.preprocessing.base import ImageTransformer
+
+
+class Inverter(OneToOneFeatureMixin, ImageTransformer):
+    """The negative of an image: `maximum` minus every pixel.
+
+    Inverting twice gives the original back, exactly for integers.
+
+    Parameters
+    ----------
+    maximum : float, default=None
+        What black becomes. None learns the largest value of X in `fit`; with a number
+        nothing is learnt, and `fit` is not needed.
+
+    Attributes
+    ----------
+    maximum_ : number
+        `maximum`, or the largest value of X in `fit`.
+    n_features_in_ : int
+        The number of pixels of one image.
+
+    Examples
+    --------
+    >>> from sklenet.preprocessing import Inverter
+    >>> Inverter(maximum=255).fit_transform([[0, 100, 255]])
+    array([[255, 155,   0]])
+    """
+
+    _parameter_constraints: dict = {"maximum": [Real, None]}
+
+    def __init__(self, *, maximum=None):
+        self.maximum = maximum
+
+    def fit(self, X, y=None):
+        """Learn the maximum of X where none was given.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        self : Inverter
+
+        Raises
+        ------
+        ValueError
+            If X exceeds the given maximum.
+        """
+        self._validate_params()
+        rows, _, _ = self._read(X, reset=True)
+        self._check_maximum(rows)
+        self.maximum_ = rows.max() if self.maximum is None else self.maximum
+        return self
+
+    def _check_maximum(self, rows):
+        largest = rows.max()
+        if self.maximum is not None and largest > self.maximum:
+            raise ValueError(
+                f"The 'maximum' parameter of Inverter is {self.maximum!r}, but X has"
+                f" values up to {largest!r}."
+            )
+
+    def transform(self, X):
+        """Return the negative of X, of the same shape and type.
+
+        Raises
+        ------
+        ValueError
+            If X is of integers and exceeds the maximum: the negative might not be one of
+            them.
+        """
+        if self.maximum is None:
+            check_is_fitted(self)
+        rows, shape, n_axes = self._read(X, reset=False)
+        maximum = getattr(self, "maximum_", self.maximum)
+        if rows.dtype.kind == "u" and rows.max() > maximum:
+            raise ValueError(
+                f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
+                " Inverter: unsigned integers cannot hold the negative."
+            )
+        negative = np.subtract(maximum, rows, dtype=rows.dtype, casting="unsafe")
+        return self._give_back(negative, shape, n_axes)
+
+    def inverse_transform(self, X):
+        """Return the original of a negative X: the same as `transform`."""
+        return self.transform(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = self.maximum is None
+        return tags
