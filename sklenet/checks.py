@@ -1,6 +1,8 @@
 """What LeNet5Classifier checks of its input before anything is changed."""
 
+import math
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -34,6 +36,8 @@ class Samples:
     image_shape : tuple of int (c, h, w)
     pixel_range : tuple of float (low, high)
         Of the samples that count.
+    feature_range : tuple of float (low, high), or None
+        To which it is mapped.
     features : dict
         The fitted attributes that hold the number and the names of features.
     """
@@ -44,12 +48,13 @@ class Samples:
     classes: np.ndarray
     image_shape: ImageShape
     pixel_range: tuple[float, float]
+    feature_range: tuple[float, float] | None
     features: dict
 
     @property
     def canvas(self) -> Canvas:
         """How the images are shown to the network."""
-        return Canvas(self.image_shape, *self.pixel_range)
+        return Canvas(self.image_shape, *self.pixel_range, self.feature_range)
 
     def on(self, device: torch.device, rows: np.ndarray | None = None) -> ImageDataset:
         """Return the samples, or some rows of them, as a dataset on the device."""
@@ -85,6 +90,23 @@ class Samples:
             valid.append(rows[:n_valid])
             train.append(rows[n_valid:])
         return np.concatenate(train), np.concatenate(valid)
+
+
+def check_feature_range(feature_range) -> tuple[float, float] | None:
+    """Return the parameter `feature_range` as two floats, or None."""
+    if feature_range is None:
+        return None
+    ends = tuple(feature_range)
+    if (
+        len(ends) != 2
+        or not all(isinstance(end, Real) and math.isfinite(end) for end in ends)
+        or not ends[0] < ends[1]
+    ):
+        raise ValueError(
+            "The 'feature_range' parameter of LeNet5Classifier must be None or two numbers,"
+            f" the lower one first. Got {feature_range!r} instead."
+        )
+    return (float(ends[0]), float(ends[1]))
 
 
 def check_training_data(estimator, X, y, sample_weight, classes=None, *, continued):
@@ -127,8 +149,16 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
         pixel_range = (float(counted.min()), float(counted.max()))
     names = ("n_features_in_", "feature_names_in_")
     features = {name: v for name, v in learner.__dict__.items() if name in names}
-    numbers = _number(y, classes, "y")
-    return Samples(X, numbers, weights, classes, image_shape, pixel_range, features)
+    return Samples(
+        X,
+        _number(y, classes, "y"),
+        weights,
+        classes,
+        image_shape,
+        pixel_range,
+        check_feature_range(estimator.feature_range),
+        features,
+    )
 
 
 def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):

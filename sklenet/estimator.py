@@ -12,9 +12,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
 
-from sklenet.checks import check_training_data, check_validation_data
+from sklenet.checks import check_feature_range, check_training_data, check_validation_data
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
+from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
 from sklenet.training.monitor import Monitor
@@ -71,6 +72,17 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Images per step.
     max_epochs : int, default=20
         Passes over the training data.
+    augment : str, dict, list of them, or None, default=None
+        Random changes of the training images, per sample and epoch, never of validation
+        or test images: names, which take default amounts, or dicts of amounts by name,
+        such as ``["flip", {"shift": 3}]``. "invert": the negative, with this probability
+        (0.5); "flip": left to right, with this probability (0.5); "crop": out of a padding
+        of so many pixels (4); "shift": by up to so many (2); "rotation": by up to so many
+        degrees (10); "scale": by up to this part (0.1); "shear": by up to this shift per
+        row (0.2); "squeeze": narrower and higher or the reverse, by up to this part (0.1);
+        "lecun1998": the paper's planar affine set, in this strength (1); "elastic": with
+        this alpha, of Simard et al. 2003 (34); "cutout": a square of this side (8). Pixels
+        are those of the 32x32 canvas.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in other scikit-learn classifiers. They multiply
         `sample_weight`, in validation too.
@@ -88,6 +100,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Let `fit` continue from the weights, the optimizer's state and the pixel range of
         the last fit, with the present parameters. It begins anew if a parameter of the
         architecture, or `init`, has changed since.
+    feature_range : tuple of float (low, high), or None, default=(0.0, 1.0)
+        What the smallest and the largest pixel of `fit` are mapped to. The paper has
+        (-0.1, 1.175). None leaves pixels as they are, after a transformer of ones own.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         The shape of one image where X is flat; None finds it: a square grey image (784
         features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
@@ -115,8 +130,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     image_shape_ : tuple of int (c, h, w)
         The shape of one image.
     pixel_range_ : tuple of float (low, high)
-        The smallest and the largest pixel value in `fit`, mapped to 0 and 1 there and in
-        `predict`.
+        The smallest and the largest pixel value in `fit`, mapped to the ends of
+        `feature_range` there and in `predict`.
     n_iter_ : int
         The number of epochs trained.
     best_epoch_ : int or None
@@ -145,8 +160,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Notes
     -----
     Pixels may have any range: the smallest value seen in `fit` becomes 0 and the largest
-    1. Images of at most half of 28x28 are enlarged by the largest whole factor that fits,
-    and all are centred on the 32x32 canvas of the original, in a border of zeros.
+    1, or the ends of another `feature_range`. Images of at most half of 28x28 are enlarged
+    by the largest whole factor that fits, and all are centred on the 32x32 canvas of the
+    original, in a border of the lower end.
 
     "cross_entropy" is minus the logarithm of the label's softmax probability, "mse" and
     "l1" are the mean squared and absolute difference between all softmax probabilities
@@ -185,12 +201,14 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "augment": [str, dict, list, tuple, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "feature_range": ["array-like", None],
         "image_shape": ["array-like", None],
         "device": [str],
         "random_state": ["random_state"],
@@ -215,12 +233,14 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         lr_schedule="constant",
         batch_size=64,
         max_epochs=20,
+        augment=None,
         class_weight=None,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        feature_range=(0.0, 1.0),
         image_shape=None,
         device="auto",
         random_state=None,
@@ -241,12 +261,14 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.lr_schedule = lr_schedule
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.augment = augment
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.feature_range = feature_range
         self.image_shape = image_shape
         self.device = device
         self.random_state = random_state
@@ -401,13 +423,15 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f" 'loss' to one of {sorted(LOSSES)}."
             )
         check_image_shape(self.image_shape)
+        check_feature_range(self.feature_range)
+        read_augment(self.augment)
         return resolve_device(self.device)
 
     def _same_network(self):
         """Return whether there is a network, and the parameters still describe it."""
         if not hasattr(self, "net_"):
             return False
-        described = ("activation", "pooling", "init", "dropout")
+        described = ("activation", "pooling", "init", "dropout", "feature_range")
         return all(getattr(self, name) == self._fit_params[name] for name in described)
 
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
@@ -426,12 +450,12 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if stop_early and valid is None:
             rows, valid_rows = data.split(self.validation_fraction, random_state)
             valid = data
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=2).tolist()
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=3).tolist()
 
         params = self.get_params(deep=False)
         if context is None:
             params["lr_schedule"] = "constant"
-        net = build_net(params, data.canvas.shape, len(data.classes), device, seeds)
+        net = build_net(params, data.canvas, len(data.classes), device, seeds)
         earlier = []
         if continued:
             take_over(net, self.net_)
@@ -490,8 +514,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
-        canvas = Canvas(self.image_shape_, *self.pixel_range_)
-        data = ImageDataset(as_tensor(X).to(self.device_), canvas)
+        data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
         self.module_.eval()
         outputs = []
         with torch.inference_mode():
@@ -500,6 +523,12 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 full = pad(images, (0, 0) * 3 + (0, missing)) if missing else images
                 outputs.append(self.module_(full)[: len(images)])
         return log_probabilities(self.net_.criterion_, torch.cat(outputs).double().cpu())
+
+    def _canvas(self):
+        """Return the canvas of the last fit."""
+        low, high = self.pixel_range_
+        feature_range = check_feature_range(self._fit_params["feature_range"])
+        return Canvas(self.image_shape_, low, high, feature_range)
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 
@@ -518,8 +547,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             device = state["device_"]
             cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
             self.device_ = torch.device("cpu" if cuda_gone else device)
-            shape = Canvas(self.image_shape_).shape
-            self.net_ = build_net(self._fit_params, shape, len(self.classes_), self.device_)
+            n_outputs = len(self.classes_)
+            self.net_ = build_net(self._fit_params, self._canvas(), n_outputs, self.device_)
             from_plain(self.net_, net_state)
             self.module_ = self.net_.module_
 

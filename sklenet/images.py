@@ -109,20 +109,23 @@ def _times(shape) -> str:
 class Canvas:
     """Rows of pixels of any numeric type to float images on the network's canvas.
 
-    Pixels are mapped linearly, `low` to 0 and `high` to 1. Images of at most half of
-    28x28 are enlarged by the largest whole factor that still fits, then all are centred
-    on 32x32, or as much more as they need; the border holds `low`.
+    Pixels are mapped linearly, `low` and `high` to the ends of `feature_range`. Images of
+    at most half of 28x28 are enlarged by the largest whole factor that still fits, then
+    all are centred on 32x32, or as much more as they need, in a border of background.
 
     Parameters
     ----------
     image_shape : tuple (channels, height, width)
     low, high : float
         The smallest and the largest pixel value of the training data.
+    feature_range : tuple of float, or None
+        None leaves pixels as they are, on a background of 0.
     """
 
     image_shape: ImageShape
     low: float = 0.0
     high: float = 1.0
+    feature_range: tuple[float, float] | None = (0.0, 1.0)
 
     @property
     def factor(self) -> int:
@@ -139,31 +142,53 @@ class Canvas:
             max(CANVAS, width * self.factor),
         )
 
+    @property
+    def interior(self) -> tuple[slice, slice]:
+        """The rows and the columns of the canvas that the image takes up."""
+        slices = []
+        for side, canvas in zip(self.image_shape[1:], self.shape[1:], strict=True):
+            start = (canvas - side * self.factor) // 2
+            slices.append(slice(start, start + side * self.factor))
+        return slices[0], slices[1]
+
+    @property
+    def background(self) -> float:
+        """The value of the border."""
+        return 0.0 if self.feature_range is None else self.feature_range[0]
+
+    @property
+    def span(self) -> float:
+        """The difference between the brightest pixel and the background."""
+        if self.feature_range is None:
+            return self.high
+        return self.feature_range[1] - self.feature_range[0]
+
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return `rows`, of shape (n, features), as (n, channels, height, width)."""
         # Wide types are centred before they are rounded to float32: a large offset would
         # otherwise swallow the picture.
         wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
         pixels = rows.to(torch.float64 if wide else torch.float32)
-        pixels = ((pixels - self.low) / ((self.high - self.low) or 1.0)).float()
+        if self.feature_range is not None:
+            pixels = (pixels - self.low) / ((self.high - self.low) or 1.0)
+            if self.feature_range != (0.0, 1.0):
+                pixels = pixels * self.span + self.background
+        pixels = pixels.float()
 
         channels, height, width = self.image_shape
         missing = channels * height * width - pixels.shape[1]
         if missing:
-            pixels = F.pad(pixels, (0, missing))
+            pixels = F.pad(pixels, (0, missing), value=self.background)
         images = pixels.view(-1, channels, height, width)
         if self.factor > 1:
             images = images.repeat_interleave(self.factor, dim=2)
             images = images.repeat_interleave(self.factor, dim=3)
         _, canvas_height, canvas_width = self.shape
-        top = (canvas_height - images.shape[2]) // 2
-        left = (canvas_width - images.shape[3]) // 2
-        return F.pad(
-            images,
-            (
-                left,
-                canvas_width - images.shape[3] - left,
-                top,
-                canvas_height - images.shape[2] - top,
-            ),
+        rows_taken, columns_taken = self.interior
+        border = (
+            columns_taken.start,
+            canvas_width - columns_taken.stop,
+            rows_taken.start,
+            canvas_height - rows_taken.stop,
         )
+        return F.pad(images, border, value=self.background)

@@ -134,6 +134,24 @@ WRONG = {
     "net_params of a list": (fit(net_params=[1]), ValueError, "'net_params'"),
     "no such device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
     "no such GPU": (fit(device="cuda:99"), ValueError, "'device' parameter is 'cuda:99'"),
+    "feature range of one number": (fit(feature_range=(1,)), ValueError, "'feature_range'"),
+    "feature range upside down": (
+        fit(feature_range=(1, 0)),
+        ValueError,
+        r"'feature_range' parameter.*lower one first. Got \(1, 0\)",
+    ),
+    "unknown augmentation": (
+        fit(augment="mirror"),
+        ValueError,
+        "'augment' parameter has the unknown name 'mirror'. Known: invert, flip",
+    ),
+    "augmentation out of range": (
+        fit(augment=["flip", {"rotation": 181}]),
+        ValueError,
+        "'rotation': 181, but 'rotation', the largest angle.*from 0 to 180",
+    ),
+    "half a pixel of padding": (fit(augment={"crop": 0.5}), ValueError, "a whole number"),
+    "augmentation of numbers": (fit(augment=[3]), ValueError, "names and dicts.*Got 3"),
     # Weights and validation data
     "too few weights": (fit(X, y, np.ones(59)), ValueError, r"sample_weight.*\(59,\)"),
     "negative weights": (fit(X, y, -np.ones(60)), ValueError, "Negative values.*weight"),

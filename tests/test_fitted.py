@@ -180,7 +180,7 @@ def test_html_and_text_read_as_scikit_learns():
 
 
 def test_get_params_are_plain_values():
-    plain = str | int | float | bool | None
+    plain = str | int | float | bool | tuple | None
     assert all(
         isinstance(value, plain) for value in LeNet5Classifier().get_params().values()
     )

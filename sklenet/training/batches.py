@@ -1,6 +1,6 @@
 """Minibatches by indexing whole tensors, in the pixels' own type until the batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -90,13 +90,20 @@ class Batches:
     batch_size : int
     seed : int or None
         Of the orders; None keeps the dataset's own.
+    augment : callable, optional
+        Changes the images of each batch.
     """
 
     def __init__(
-        self, dataset: ImageDataset, batch_size: int, seed: int | None = None
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        seed: int | None = None,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
+        self.augment = augment
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -106,9 +113,13 @@ class Batches:
         n = len(self.dataset)
         if self.generator is None:
             for start in range(0, n, self.batch_size):
-                yield self.dataset[start : start + self.batch_size]
+                yield self._batch(slice(start, start + self.batch_size))
         else:
             order = torch.randperm(n, generator=self.generator)
             order = order.to(self.dataset.pixels.device)
             for index in order.split(self.batch_size):
-                yield self.dataset[index]
+                yield self._batch(index)
+
+    def _batch(self, index):
+        images, y = self.dataset[index]
+        return (self.augment(images) if self.augment else images), y

@@ -1,10 +1,14 @@
 """The skorch net that the estimator trains."""
 
+from collections.abc import Sequence
+
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
+from sklenet.images import Canvas
 from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
+from sklenet.training.augment import make_augmenter
 from sklenet.training.batches import Batches
 from sklenet.training.monitor import Monitor
 from sklenet.training.runtime import one_thread
@@ -146,10 +150,10 @@ class TrainingNet(NeuralNet):
 
 def build_net(
     params: dict,
-    input_shape: tuple[int, int, int],
+    canvas: Canvas,
     n_outputs: int,
     device: torch.device,
-    seeds: tuple[int, int] = (0, 0),
+    seeds: Sequence[int] = (0, 0, 0),
 ) -> TrainingNet:
     """Return an initialized net from the parameters of a LeNet5Classifier.
 
@@ -157,12 +161,11 @@ def build_net(
     ----------
     params : dict
         What ``get_params`` gives.
-    input_shape : tuple of int (channels, height, width)
-        Of the canvas.
+    canvas : Canvas
     n_outputs : int
     device : torch.device
-    seeds : tuple of int
-        Of the module, and of the order of the samples.
+    seeds : sequence of int
+        Of the module, of the order of the samples, and of augmentation.
     """
     optimizer = OPTIMIZERS.get(params["optimizer"], params["optimizer"])
     options = {
@@ -170,7 +173,7 @@ def build_net(
     }
     net = TrainingNet(
         LeNet5,
-        module__input_shape=input_shape,
+        module__input_shape=canvas.shape,
         module__n_outputs=n_outputs,
         **{f"module__{k}": params[k] for k in ("activation", "pooling", "init", "dropout")},
         module__seed=seeds[0],
@@ -181,6 +184,7 @@ def build_net(
         max_epochs=params["max_epochs"],
         batch_size=params["batch_size"],
         iterator_train__seed=seeds[1],
+        iterator_train__augment=make_augmenter(params["augment"], canvas, seeds[2]),
         device=str(device),
         verbose=int(params["verbose"]),
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),

@@ -1,0 +1,232 @@
+"""Random changes of training images: per sample, in the batch, on its device.
+
+All lengths are pixels of the network's canvas. The geometric changes of a batch are one
+interpolation, whatever their number; what comes in from outside is background.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from sklenet.images import Canvas
+
+ELASTIC_SIGMA = 4.0  # Simard, Steinkraus, Platt 2003, section 2
+
+
+class Amount(NamedTuple):
+    """The amount of an augmentation: its default, and the range it must lie in."""
+
+    default: float
+    low: float
+    high: float
+    what: str
+    whole: bool = False
+
+
+AUGMENTATIONS = {
+    "invert": Amount(0.5, 0, 1, "the probability of the negative image"),
+    "flip": Amount(0.5, 0, 1, "the probability of the mirror image, left to right"),
+    "crop": Amount(4, 1, 16, "the padding out of which an equal part is cut", whole=True),
+    "shift": Amount(2, 0, 16, "the longest way, in pixels, in each direction"),
+    "rotation": Amount(10, 0, 180, "the largest angle, in degrees"),
+    "scale": Amount(0.1, 0, 0.9, "the largest part by which it grows or shrinks"),
+    "shear": Amount(0.2, 0, 2, "the largest horizontal shift per row"),
+    "squeeze": Amount(
+        0.1, 0, 0.9, "the largest part by which it gets narrower and higher, or the reverse"
+    ),
+    "lecun1998": Amount(
+        1,
+        0,
+        3,
+        "the strength of the paper's planar affine set: shift, scale, squeeze, shear",
+    ),
+    "elastic": Amount(34, 0, 200, "the strength alpha of Simard et al., 2003"),
+    "cutout": Amount(8, 1, 32, "the side of the square that is blanked", whole=True),
+}
+
+# The paper names the set (section III.A) but not the amounts: these are ours.
+_LECUN1998 = {"shift": 2.0, "scale": 0.1, "squeeze": 0.1, "shear": 0.2}
+
+
+def read_augment(augment) -> dict[str, float]:
+    """Return the parameter `augment` as amounts by name.
+
+    Parameters
+    ----------
+    augment : None, str, dict, or list of str and dict
+        A name takes its default amount; a dict gives amounts by name.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or an amount out of its range.
+    """
+    if augment is None:
+        return {}
+    parts = [augment] if isinstance(augment, str | Mapping) else list(augment)
+    amounts: dict[str, float] = {}
+    for part in parts:
+        if isinstance(part, Mapping):
+            items = dict(part)
+        elif isinstance(part, str):
+            items = {part: None}
+        else:
+            raise ValueError(
+                "The 'augment' parameter must be made of names and dicts of amounts. Got"
+                f" {part!r}."
+            )
+        for name, amount in items.items():
+            amounts[name] = _check(name, amount)
+    return amounts
+
+
+def _check(name, amount):
+    if name not in AUGMENTATIONS:
+        raise ValueError(
+            f"The 'augment' parameter has the unknown name {name!r}. Known:"
+            f" {', '.join(AUGMENTATIONS)}."
+        )
+    rule = AUGMENTATIONS[name]
+    if amount is None:
+        return rule.default
+    kind = int if rule.whole else (int, float)
+    if (
+        isinstance(amount, kind)
+        and not isinstance(amount, bool)
+        and rule.low <= amount <= rule.high
+    ):
+        return amount
+    right = "a whole number" if rule.whole else "a number"
+    raise ValueError(
+        f"The 'augment' parameter has {name!r}: {amount!r}, but {name!r}, {rule.what}, must"
+        f" be {right} from {rule.low} to {rule.high}."
+    )
+
+
+class Augmenter:
+    """Change a batch of images at random.
+
+    Parameters
+    ----------
+    amounts : dict of str to float
+        As `read_augment` returns them.
+    canvas : Canvas
+    seed : int
+    """
+
+    def __init__(self, amounts: dict[str, float], canvas: Canvas, seed: int) -> None:
+        self.amounts = dict(amounts)
+        strength = self.amounts.pop("lecun1998", 0)
+        for name, amount in _LECUN1998.items() if strength else ():
+            self.amounts[name] = max(self.amounts.get(name, 0), strength * amount)
+        self.canvas = canvas
+        self.seed = seed
+        self._generator: torch.Generator | None = None
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return changed images, of shape (n, channels, height, width)."""
+        if self._generator is None:
+            self._generator = torch.Generator(images.device).manual_seed(self.seed)
+        background = self.canvas.background
+        images = images - background if background else images
+        if "flip" in self.amounts:
+            images = torch.where(self._chosen(images, "flip"), images.flip(3), images)
+        if "crop" in self.amounts:
+            images = self._crop(images, int(self.amounts["crop"]))
+        geometric = {"shift", "rotation", "scale", "shear", "squeeze", "elastic"}
+        if geometric & self.amounts.keys():
+            grid = self._grid(images)
+            images = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+        if "invert" in self.amounts:
+            images = self._invert(images)
+        if "cutout" in self.amounts:
+            images = self._cutout(images, int(self.amounts["cutout"]))
+        return images + background if background else images
+
+    def _uniform(self, images, *shape):
+        """Return numbers from -1 to 1, one for each sample or of the given shape."""
+        shape = shape or (len(images), 1, 1)
+        numbers = torch.rand(shape, generator=self._generator, device=images.device)
+        return 2 * numbers - 1
+
+    def _chosen(self, images, name):
+        """Return which samples an augmentation takes, of shape (n, 1, 1, 1)."""
+        shape = (len(images), 1, 1, 1)
+        numbers = torch.rand(shape, generator=self._generator, device=images.device)
+        return numbers < self.amounts[name]
+
+    def _crop(self, images, padding):
+        n, channels, height, width = images.shape
+        padded = F.pad(images, (padding,) * 4)
+        top, left = torch.randint(
+            2 * padding + 1, (2, n, 1), generator=self._generator, device=images.device
+        )
+        rows = top + torch.arange(height, device=images.device)
+        columns = left + torch.arange(width, device=images.device)
+        samples = torch.arange(n, device=images.device)[:, None, None, None]
+        channel = torch.arange(channels, device=images.device)[:, None, None]
+        return padded[samples, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+    def _grid(self, images):
+        """Return where each new pixel comes from, as `grid_sample` takes it."""
+        height, width = images.shape[2:]
+        x = torch.arange(width, device=images.device) - (width - 1) / 2
+        y = torch.arange(height, device=images.device)[:, None] - (height - 1) / 2
+
+        def amount(name):
+            return self.amounts.get(name, 0) * self._uniform(images)
+
+        # Rotation after shear after scaling. Sampling takes the inverse of what one sees:
+        # as the amounts are drawn symmetrically, only the scale needs to know.
+        angle = math.pi / 180 * amount("rotation")
+        sine, cosine = angle.sin(), angle.cos()
+        shear, squeeze, scale = amount("shear"), 1 + amount("squeeze"), 1 + amount("scale")
+        u = x * squeeze / scale
+        v = y / (squeeze * scale)
+        u = u + shear * v
+        from_x = cosine * u - sine * v + amount("shift")
+        from_y = sine * u + cosine * v + amount("shift")
+        if "elastic" in self.amounts:
+            field = self._elastic_field(images)
+            from_x, from_y = from_x + field[:, 0], from_y + field[:, 1]
+        return torch.stack([from_x * (2 / width), from_y * (2 / height)], dim=3)
+
+    def _elastic_field(self, images):
+        """Return displacements (n, 2, height, width): noise, smoothed by a Gaussian."""
+        n, _, height, width = images.shape
+        radius = int(3 * ELASTIC_SIGMA)
+        offsets = torch.arange(-radius, radius + 1, device=images.device)
+        kernel = torch.exp(-0.5 * (offsets / ELASTIC_SIGMA) ** 2)
+        kernel = kernel / kernel.sum()
+        noise = self._uniform(images, n * 2, 1, height + 2 * radius, width + 2 * radius)
+        smooth = F.conv2d(
+            F.conv2d(noise, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)
+        )
+        return self.amounts["elastic"] * smooth.view(n, 2, height, width)
+
+    def _invert(self, images):
+        # The picture, not the border, as the negative of a file looks on the canvas.
+        rows, columns = self.canvas.interior
+        negative = images.clone()
+        negative[:, :, rows, columns] = self.canvas.span - images[:, :, rows, columns]
+        return torch.where(self._chosen(images, "invert"), negative, images)
+
+    def _cutout(self, images, side):
+        height, width = images.shape[2:]
+        # The centre is anywhere: at the edge, less is cut out.
+        x = (self._uniform(images) + 1) * (width / 2)
+        y = (self._uniform(images) + 1) * (height / 2)
+        in_x = (torch.arange(width, device=images.device) + 0.5 - x).abs() < side / 2
+        in_y = (
+            torch.arange(height, device=images.device)[:, None] + 0.5 - y
+        ).abs() < side / 2
+        return images.masked_fill((in_x & in_y)[:, None], 0)
+
+
+def make_augmenter(augment, canvas: Canvas, seed: int) -> Augmenter | None:
+    """Return what changes batches as the parameter `augment` says; None for nothing."""
+    amounts = read_augment(augment)
+    return Augmenter(amounts, canvas, seed) if amounts else None
