@@ -17,7 +17,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from sklenet._files import CIFAR10, FASHION_MNIST, MNIST, read_images
+from sklenet.image_folder import load_image_folder
 from sklenet.images import pixel_names
+
+__all__ = [
+    "fetch_cifar10",
+    "fetch_fashion_mnist",
+    "fetch_mnist",
+    "get_data_home",
+    "load_digits",
+    "load_image_folder",
+]
 
 SUBSETS = ("train", "test", "all")
 

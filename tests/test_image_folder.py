@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits, load_image_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Real digits as files: PNG and JPEG, several modes and sizes."""
+    X, y = load_digits(return_X_y=True)
+    modes = ["L", "RGB", "RGBA", "P", "LA", "1"]
+    for k in range(60):
+        image = Image.fromarray((X[k].reshape(8, 8) * 15.9375).astype(np.uint8))
+        image = image.resize((8 + k, 8 + k), Image.Resampling.NEAREST)
+        image = image.convert(modes[k % 6])
+        (tmp_path / str(y[k])).mkdir(exist_ok=True)
+        if k % 6 == 1:
+            image.save(tmp_path / str(y[k]) / f"{k}.jpg", quality=95)
+        else:
+            image.save(tmp_path / str(y[k]) / f"{k}.png")
+    return tmp_path
+
+
+def test_loads_every_kind(folder):
+    bunch = load_image_folder(folder)
+    assert bunch.data.shape == (60, 784)
+    assert bunch.data.dtype == np.uint8
+    assert bunch.images.shape == (60, 28, 28)
+    assert bunch.target_names.tolist() == sorted(set(bunch.target))
+    assert bunch.skipped == []
+    for name, label in zip(bunch.filenames, bunch.target, strict=True):
+        assert name.split("/")[-2] == label
+    digits = load_digits().data.reshape(-1, 8, 8) / 16
+    for name, image in zip(bunch.filenames, bunch.images, strict=True):
+        small = (
+            np.asarray(Image.fromarray(image).resize((8, 8), Image.Resampling.BOX)) / 255
+        )
+        original = digits[int(name.split("/")[-1].split(".")[0])]
+        assert np.corrcoef(small.ravel(), original.ravel())[0, 1] > 0.8
+
+
+def test_learns_from_it(folder):
+    X, y = load_image_folder(folder, return_X_y=True)
+    fitted = LeNet5Classifier(max_epochs=25, batch_size=16, random_state=0).fit(X, y)
+    assert fitted.score(X, y) > 0.8
+    assert fitted.classes_.dtype.kind == "U"
+
+
+def test_colour(tmp_path):
+    (tmp_path / "red").mkdir()
+    (tmp_path / "blue").mkdir()
+    Image.new("RGB", (5, 5), "red").save(tmp_path / "red" / "a.PNG")
+    Image.new("RGB", (50, 50), "blue").save(tmp_path / "blue" / "b.png")
+    bunch = load_image_folder(tmp_path, image_shape=(3, 32, 32))
+    assert bunch.images.shape == (2, 3, 32, 32)
+    assert bunch.images[:, :, 3, 4].tolist() == [[0, 0, 255], [255, 0, 0]]
+    assert bunch.target.tolist() == ["blue", "red"]
+
+
+def test_the_same_size_is_byte_for_byte(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    (tmp_path / "noise").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "noise" / "a.png")
+    assert np.array_equal(load_image_folder(tmp_path).images[0], pixels)
+
+
+def test_other_proportions_are_fitted_on_the_colour_of_the_corners(tmp_path):
+    (tmp_path / "wide").mkdir()
+    wide = np.full((10, 40), 200, np.uint8)
+    wide[3:7, 10:30] = 0
+    Image.fromarray(wide).save(tmp_path / "wide" / "a.png")
+    (image,) = load_image_folder(tmp_path, image_shape=(20, 20)).images
+    assert (image[[0, 1, 18, 19]] == 200).all()
+    assert image[9, 10] == 0
+
+
+def test_transparent_images_are_put_on_white(tmp_path):
+    (tmp_path / "clear").mkdir()
+    Image.new("RGBA", (28, 28), (0, 0, 0, 0)).save(tmp_path / "clear" / "a.png")
+    assert (load_image_folder(tmp_path).data == 255).all()
+
+
+def test_sixteen_bits_per_pixel(tmp_path):
+    (tmp_path / "deep").mkdir()
+    ramp = np.linspace(0, 65535, 784).astype(np.uint16).reshape(28, 28)
+    Image.fromarray(ramp).save(tmp_path / "deep" / "a.png")
+    image = load_image_folder(tmp_path).images[0].astype(int)
+    assert np.abs(image - ramp / 257).max() <= 1
+
+
+def damage(folder):
+    (folder / "0" / "text.png").write_text("not an image")
+    (folder / "1" / "empty.jpg").write_bytes(b"")
+    whole = next((folder / "2").glob("*.png"))
+    (folder / "2" / "cut.png").write_bytes(whole.read_bytes()[:60])
+    (folder / "3" / "gif.png").write_bytes(b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")
+    return ["text.png", "empty.jpg", "cut.png", "gif.png"]
+
+
+def test_unreadable_images_are_listed_in_one_error(folder):
+    names = damage(folder)
+    with pytest.raises(OSError, match="4 of 64 images cannot be read") as error:
+        load_image_folder(folder)
+    for name in names:
+        assert name in str(error.value)
+
+
+def test_unreadable_images_are_skipped_on_request(folder):
+    names = damage(folder)
+    bunch = load_image_folder(folder, on_error="skip")
+    assert len(bunch.data) == 60
+    assert sorted(file.split("/")[-1] for file, _ in bunch.skipped) == sorted(names)
+    assert all(reason for _, reason in bunch.skipped)
+
+
+def test_other_files_are_passed_over(folder):
+    (folder / "0" / "notes.txt").write_text("x")
+    (folder / "0" / ".hidden.png").write_text("x")
+    (folder / ".cache").mkdir()
+    assert len(load_image_folder(folder).data) == 60
+
+
+def test_wrong_folders_and_parameters(folder, tmp_path_factory):
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(OSError, match="is not a folder"):
+        load_image_folder(empty / "none")
+    with pytest.raises(ValueError, match="has no sub-folders"):
+        load_image_folder(empty)
+    (empty / "a").mkdir()
+    with pytest.raises(ValueError, match="without a PNG or JPEG: a"):
+        load_image_folder(empty)
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        load_image_folder(folder, image_shape=(2, 28, 28))
+    with pytest.raises(ValueError, match="'raise' or 'skip'"):
+        load_image_folder(folder, on_error="ignore")
