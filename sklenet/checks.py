@@ -31,13 +31,14 @@ class Samples:
     y : ndarray of shape (n,)
         The number of each sample's class.
     weights : ndarray of shape (n,), or None
-        Of the samples, times those of the classes, with the mean 1.
+        Of the samples, times those of the classes; of those that are not 0 the mean is 1.
     classes : ndarray of shape (n_classes,)
     image_shape : tuple of int (c, h, w)
     pixel_range : tuple of float (low, high)
         Of the samples that count.
     feature_range : tuple of float (low, high), or None
         To which it is mapped.
+    class_weights : ndarray of shape (n_classes,), or None
     features : dict
         The fitted attributes that hold the number and the names of features.
     """
@@ -49,6 +50,7 @@ class Samples:
     image_shape: ImageShape
     pixel_range: tuple[float, float]
     feature_range: tuple[float, float] | None
+    class_weights: np.ndarray | None
     features: dict
 
     @property
@@ -61,6 +63,8 @@ class Samples:
         weights = None
         if self.weights is not None:
             weights = torch.as_tensor(self.weights, dtype=torch.float32).to(device)
+            if rows is None and not self.weights.all():
+                rows = np.flatnonzero(self.weights)
         return ImageDataset(
             as_tensor(self.X).to(device),
             self.canvas,
@@ -72,21 +76,26 @@ class Samples:
     def split(self, fraction: float, random_state) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to train on and those held out, of every class at least one.
 
+        Rows without weight are in neither.
+
         Raises
         ------
         ValueError
             If a class has none to train on.
         """
-        train, valid = [], []
-        for number in np.unique(self.y):
-            rows = random_state.permutation(np.flatnonzero(self.y == number))
-            n_valid = max(1, round(fraction * len(rows)))
-            if n_valid >= len(rows):
+        counted = self.y if self.weights is None else np.where(self.weights > 0, self.y, -1)
+        numbers, counts = np.unique(counted[counted >= 0], return_counts=True)
+        held_out = [max(1, round(fraction * count)) for count in counts]
+        for number, count, n_valid in zip(numbers, counts, held_out, strict=True):
+            if n_valid >= count:
                 raise ValueError(
                     f"The 'validation_fraction' parameter is {fraction!r}: of class"
-                    f" {self.classes[number]!r}, a class with {len(rows)} sample(s), it"
+                    f" {self.classes[number]!r}, a class with {count} sample(s), it"
                     " leaves none to train on. Lower it, or pass X_val and y_val."
                 )
+        train, valid = [], []
+        for number, n_valid in zip(numbers, held_out, strict=True):
+            rows = random_state.permutation(np.flatnonzero(counted == number))
             valid.append(rows[:n_valid])
             train.append(rows[n_valid:])
         return np.concatenate(train), np.concatenate(valid)
@@ -141,7 +150,9 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
             f"The classes are {classes}, but the network was trained on"
             f" {estimator.classes_}; to continue they must be the same."
         )
-    weights = _check_weights(estimator, sample_weight, X, y)
+    numbers = _number(y, classes, "y")
+    class_weights = _class_weights(estimator.class_weight, classes, y)
+    weights = _check_weights(sample_weight, X, numbers, class_weights)
     if continued:
         pixel_range = estimator.pixel_range_
     else:
@@ -151,12 +162,13 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
     features = {name: v for name, v in learner.__dict__.items() if name in names}
     return Samples(
         X,
-        _number(y, classes, "y"),
+        numbers,
         weights,
         classes,
         image_shape,
         pixel_range,
         check_feature_range(estimator.feature_range),
+        class_weights,
         features,
     )
 
@@ -170,16 +182,16 @@ def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val is given without X_val and y_val.")
         return None
-    X_val, _ = flatten_images(X_val, samples.image_shape)
     learner = clone(estimator)
     learner.__dict__.update(samples.features)
-    X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
-    return replace(
-        samples,
-        X=X_val,
-        y=_number(y_val, samples.classes, "y_val"),
-        weights=_check_weights(estimator, sample_weight_val, X_val, y_val),
-    )
+    try:
+        X_val, _ = flatten_images(X_val, samples.image_shape)
+        X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
+        numbers = _number(y_val, samples.classes, "y_val")
+        weights = _check_weights(sample_weight_val, X_val, numbers, samples.class_weights)
+    except ValueError as error:
+        raise ValueError(f"In the validation data, X_val and y_val: {error}") from error
+    return replace(samples, X=X_val, y=numbers, weights=weights)
 
 
 def _check_classes(classes):
@@ -191,17 +203,28 @@ def _check_classes(classes):
     return classes
 
 
-def _check_weights(estimator, sample_weight, X, y):
-    class_weight = estimator.class_weight
-    if sample_weight is None and class_weight is None:
+def _class_weights(class_weight, classes, y):
+    """Return the weight of each class, or None; a class that y lacks balances as 1."""
+    if class_weight is None:
+        return None
+    if class_weight != "balanced":
+        return compute_class_weight(class_weight, classes=classes, y=y)
+    present = np.isin(classes, y)
+    weights = np.ones(len(classes))
+    weights[present] = compute_class_weight(class_weight, classes=classes[present], y=y)
+    return weights
+
+
+def _check_weights(sample_weight, X, numbers, class_weights):
+    """Return the weights of samples, those that count with the mean 1; None for all 1."""
+    if sample_weight is None and class_weights is None:
         return None
     weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    if class_weight is not None:
-        present, index = np.unique(y, return_inverse=True)
-        weights = weights * compute_class_weight(class_weight, classes=present, y=y)[index]
+    if class_weights is not None:
+        weights = weights * class_weights[numbers]
     if not weights.any():
         raise ValueError("All weights, of samples times classes, are zero.")
-    return weights / weights.mean()
+    return weights / weights[weights > 0].mean()
 
 
 def _number(y, classes, name):

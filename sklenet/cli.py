@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import sklenet
@@ -35,13 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (StudyError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"sklenet: error: {error}", file=sys.stderr)
         return 2
 
 
 def _study(arguments) -> int:
     study = read_study(arguments.file)
+    if find_spec("matplotlib") is None:
+        raise StudyError("A study draws learning curves: install sklenet[plots].")
     folder = run_study(study, arguments.out, n_jobs=arguments.n_jobs, echo=_echo)
     print(report(folder), end="")
     _echo(f"Records, table and learning curves are in {folder}/")

@@ -19,7 +19,7 @@ from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
 from sklenet.training.monitor import Monitor
-from sklenet.training.net import build_net, log_probabilities
+from sklenet.training.net import build_net, check_net_params, log_probabilities
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 from sklenet.training.state import from_plain, take_over, to_plain
 
@@ -111,13 +111,15 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Where to train and predict, in torch's words; "auto" is CUDA where there is one.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the order of the samples, dropout, and the validation
-        split. The same int gives the same weights, bit for bit, on the same machine,
-        whatever the number of threads. Global generators are neither used nor changed.
+        split. The same int gives the same weights, bit for bit, on the same machine, with
+        one, two or three threads; with more the last bits may differ. None draws from the
+        operating system: global generators are neither used nor changed.
     verbose : int, default=0
         1 prints a line per epoch.
     net_params : dict, default=None
         More arguments for the :class:`skorch.NeuralNet`, such as ``callbacks`` or
-        ``optimizer__betas``.
+        ``optimizer__betas``; none that other parameters decide. Callbacks that want the
+        data set, such as skorch's EpochScoring, do not find one they know.
 
     Attributes
     ----------
@@ -135,10 +137,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     n_iter_ : int
         The number of epochs trained.
     best_epoch_ : int or None
-        The epoch with the lowest validation loss, the one restored by early stopping;
-        None without validation data.
+        The epoch of the last call with the lowest validation loss, the one restored by
+        early stopping; None without validation data.
     interrupted_ : bool
-        Whether Ctrl-C ended the training; the model is that of the last finished epoch.
+        Whether Ctrl-C ended the training; the model is that of the last finished epoch,
+        or with early stopping of the best.
     history_ : list of dict
         Per epoch: ``epoch``, ``train_loss`` and ``train_accuracy`` (over the epoch, while
         the weights changed), ``valid_loss`` and ``valid_accuracy`` (after it, where there
@@ -170,7 +173,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     over classes of the binary cross-entropy of each output's sigmoid, and `predict_proba`
     gives these sigmoids divided by their sum. Of the four, "cross_entropy", "mse" and
     "bce" are proper scores, lowest where the probabilities are the true ones; "l1" is
-    not: it drives them to 0 and 1, so calibrate before trusting them.
+    not: it drives them to 0 and 1, so calibrate before trusting them. It also hardly moves
+    a class that starts out improbable: begin with small weights, ``init="xavier_uniform"``.
 
     Weights of samples are divided by their mean: their scale does not matter.
 
@@ -300,11 +304,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is unknown or out of range, X is not finite numbers, y has
-            another length or only one class, or shapes do not fit. Nothing has been
-            changed then.
+            another length or only one class, or shapes do not fit; if training diverges.
+            Nothing has been changed then.
         KeyboardInterrupt
-            On Ctrl-C. The model is that of the last finished epoch, if there is one, and
-            ``interrupted_`` is true.
+            On Ctrl-C. The model is that of the last finished epoch, or with early stopping
+            of the best, if one has finished, and ``interrupted_`` is true.
         """
         device = self._check_parameters()
         continued = self.warm_start and self._same_network()
@@ -425,11 +429,15 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_image_shape(self.image_shape)
         check_feature_range(self.feature_range)
         read_augment(self.augment)
+        check_net_params(self.net_params)
         return resolve_device(self.device)
 
     def _same_network(self):
         """Return whether there is a network, and the parameters still describe it."""
         if not hasattr(self, "net_"):
+            return False
+        shape = check_image_shape(self.image_shape)
+        if shape is not None and shape != self.image_shape_:
             return False
         described = ("activation", "pooling", "init", "dropout", "feature_range")
         return all(getattr(self, name) == self._fit_params[name] for name in described)
@@ -443,7 +451,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         random_state = (
             copy.deepcopy(self._random_state)
             if continued
-            else check_random_state(self.random_state)
+            else _random_state(self.random_state)
         )
         stop_early = self.early_stopping and context is not None
         rows = valid_rows = None
@@ -461,7 +469,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             take_over(net, self.net_)
             earlier = self.history_
 
-        def fitted(net):
+        def fitted(net, interrupted=False):
             history = earlier + _history(net, monitor.n_epochs, len(earlier))
             best = monitor.best_epoch
             return data.features | {
@@ -470,7 +478,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "pixel_range_": data.pixel_range,
                 "n_iter_": len(history),
                 "best_epoch_": None if best is None else len(earlier) + best,
-                "interrupted_": not monitor.finished,
+                "interrupted_": interrupted,
                 "history_": history,
                 "loss_curve_": [row["train_loss"] for row in history],
                 "device_": device,
@@ -500,8 +508,13 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not monitor.finished and monitor.n_epochs == 0:
             raise KeyboardInterrupt
         monitor.restore(net)
+        if not all(p.isfinite().all() for p in net.module_.parameters()):
+            raise ValueError(
+                f"Training diverged: weights are not finite after {monitor.n_epochs}"
+                f" epoch(s) with lr={self.lr!r}. Lower the 'lr' parameter."
+            )
         self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(fitted(net))
+        self.__dict__.update(fitted(net, interrupted=not monitor.finished))
         if not monitor.finished:
             raise KeyboardInterrupt
 
@@ -509,7 +522,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return what `decision_function` says, a float64 tensor of (n, n_classes).
 
         All batches are filled up to the same size: then the last bits of a row's outputs
-        depend neither on the other rows of X nor on the number of threads.
+        do not depend on the other rows of X.
         """
         check_is_fitted(self)
         X, _ = flatten_images(X, self.image_shape_)
@@ -551,6 +564,15 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.net_ = build_net(self._fit_params, self._canvas(), n_outputs, self.device_)
             from_plain(self.net_, net_state)
             self.module_ = self.net_.module_
+
+
+def _random_state(random_state):
+    """Return a RandomState; for None a fresh one, and not numpy's global one."""
+    return (
+        np.random.RandomState()
+        if random_state is None
+        else check_random_state(random_state)
+    )
 
 
 def _history(net, n_epochs, offset):

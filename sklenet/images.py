@@ -41,7 +41,7 @@ def flatten_images(X, image_shape: ImageShape | None = None):
     if getattr(X, "ndim", 2) not in (3, 4):
         return X, image_shape
     shape = (1, *X.shape[1:]) if X.ndim == 3 else tuple(X.shape[1:])
-    if shape[2] in (1, 3, 4) and shape[0] > 4:
+    if shape != image_shape and shape[2] in (1, 3, 4) and shape[0] > 4:
         raise ValueError(
             f"X has shape {X.shape}: it looks like images with the channels last. Expected"
             " (n, channels, height, width); X.transpose(0, 3, 1, 2) gives it."
@@ -170,7 +170,9 @@ class Canvas:
         wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
         pixels = rows.to(torch.float64 if wide else torch.float32)
         if self.feature_range is not None:
-            pixels = (pixels - self.low) / ((self.high - self.low) or 1.0)
+            # In halves, so that no difference between finite numbers overflows.
+            half_low, half_span = self.low / 2, self.high / 2 - self.low / 2
+            pixels = (pixels / 2 - half_low) / (half_span or 1.0)
             if self.feature_range != (0.0, 1.0):
                 pixels = pixels * self.span + self.background
         pixels = pixels.float()

@@ -96,7 +96,7 @@ WRONG = {
     "momentum of one": (
         fit(momentum=1),
         ValueError,
-        r"'momentum'.*\[0.0, 1.0\)|'momentum'",
+        "'momentum'.*Got 1 instead",
     ),
     "all dropped": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
     "all smoothed": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),
@@ -131,6 +131,21 @@ WRONG = {
     "a weight for no class": (fit(class_weight={77: 1}), ValueError, "not in class_weight"),
     "random state of text": (fit(random_state="a"), ValueError, "'random_state'"),
     "verbose of text": (fit(verbose="very"), ValueError, "'verbose'"),
+    "net_params of another parameter": (
+        fit(net_params={"batch_size": 8}),
+        ValueError,
+        "'net_params' parameter has 'batch_size', which other parameters",
+    ),
+    "a loss of the whole batch": (
+        fit(loss=torch.nn.CrossEntropyLoss),
+        ValueError,
+        r"'loss' parameter must give one loss per sample.*reduction='none'",
+    ),
+    "a rate that diverges": (
+        fit(optimizer="sgd", lr=1e30, max_epochs=5),
+        ValueError,
+        r"diverged.*lr=1e\+30",
+    ),
     "net_params of a list": (fit(net_params=[1]), ValueError, "'net_params'"),
     "no such device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
     "no such GPU": (fit(device="cuda:99"), ValueError, "'device' parameter is 'cuda:99'"),
@@ -174,7 +189,11 @@ WRONG = {
         ValueError,
         "49 features, but LeNet5Classifier is expecting 64",
     ),
-    "NaN in X_val": (fit(X_val=NAN, y_val=y), ValueError, "X contains NaN"),
+    "NaN in X_val": (
+        fit(X_val=NAN, y_val=y),
+        ValueError,
+        "X_val and y_val: .*contains NaN",
+    ),
     "unknown label in y_val": (
         fit(X_val=X, y_val=y + 1),
         ValueError,

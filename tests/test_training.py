@@ -448,3 +448,115 @@ def test_net_params_reach_skorch(small):
         fit(small, net_params={"optimizer__betaz": 1})
     with pytest.raises(ValueError, match="nonsense"):
         fit(small, net_params={"nonsense": 1})
+
+
+def test_every_number_may_be_numpys(small):
+    """Grids and ranges are often arrays."""
+    numbers = {
+        name: np.asarray(value)[()]
+        for name, value in LeNet5Classifier(**QUICK).get_params().items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    numbers["max_epochs"] = np.int64(1)
+    assert fit(small, **numbers).n_iter_ == 1
+    assert fit(small, early_stopping=np.True_, **numbers).n_iter_ == 1
+
+
+def test_skorchs_own_early_stopping_ends_the_fit_normally(small):
+    from skorch.callbacks import EarlyStopping
+
+    stop = EarlyStopping(
+        monitor="train_loss", patience=1, threshold=1e6, threshold_mode="abs", sink=str
+    )
+    fitted = fit(small, max_epochs=10, net_params={"callbacks": [stop]})
+    assert fitted.n_iter_ < 10
+    assert not fitted.interrupted_
+
+
+def test_skorchs_own_scheduler_works_at_the_constant_rate(small):
+    from skorch.callbacks import LRScheduler
+
+    schedule = LRScheduler(policy="StepLR", step_size=1, gamma=0.1)
+    fitted = fit(small, max_epochs=3, net_params={"callbacks": [schedule]})
+    assert fitted.history_[-1]["lr"] == pytest.approx(0.001 * 0.1**2)
+
+
+def test_samples_without_weight_count_nowhere(small):
+    X, y = small
+    sample_weight = (np.arange(100) < 60).astype(float)
+    wild = X.astype(float)
+    wild[60:] = 1e300
+    weighted = LeNet5Classifier(**QUICK).fit(wild, y, sample_weight)
+    assert weighted.pixel_range_ == (0, 16)
+    assert torch.equal(weights(weighted), weights(fit((X[:60], y[:60]))))
+    stopped = LeNet5Classifier(**QUICK, early_stopping=True).fit(X, y, sample_weight)
+    assert np.isfinite([row["valid_loss"] for row in stopped.history_]).all()
+
+
+def test_class_weights_for_classes_that_a_part_lacks(small):
+    X, y = small
+    some = y != 7
+    for class_weight in ({0: 2.0, 7: 0.5}, "balanced"):
+        estimator = LeNet5Classifier(**QUICK, class_weight=class_weight)
+        estimator.partial_fit(X, y, range(10)).partial_fit(X[some], y[some])
+        estimator.fit(X, y, X_val=X[some], y_val=y[some])
+
+
+def test_another_image_shape_begins_anew(small):
+    fitted = fit(small, warm_start=True, image_shape=(8, 8))
+    fitted.set_params(image_shape=(4, 16)).fit(*small)
+    assert fitted.image_shape_ == (1, 4, 16)
+    assert fitted.n_iter_ == 2
+    with pytest.raises(ValueError, match="architecture"):
+        fitted.set_params(image_shape=(2, 32)).partial_fit(*small)
+
+
+def test_an_optimizer_switched_otherwise_begins_with_a_new_state(small):
+    fitted = fit(small, warm_start=True)
+    fitted.set_params(net_params={"optimizer__amsgrad": True}).fit(*small)
+    assert fitted.n_iter_ == 4
+
+
+def test_none_draws_from_the_operating_system(small):
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()  # noqa: NPY002
+    first, second = (fit(small, random_state=None) for _ in range(2))
+    assert np.random.get_state()[2] == before[2]  # noqa: NPY002
+    assert not torch.equal(weights(first), weights(second))
+
+
+def test_a_refused_split_draws_nothing(small):
+    state = np.random.RandomState(0)
+    before = state.get_state()[2]
+    lonely = np.minimum(np.arange(100), 1)
+    with pytest.raises(ValueError, match="validation_fraction"):
+        fit((small[0], lonely), early_stopping=True, random_state=state)
+    assert state.get_state()[2] == before
+
+
+@pytest.mark.parametrize("largest", [3e38, 1e308])
+def test_no_range_of_finite_pixels_overflows(small, largest):
+    X, y = small
+    dtype = np.float32 if largest < 1e39 else np.float64
+    wide = ((X / 8.0 - 1) * largest).astype(dtype)
+    fitted = fit((wide, y))
+    assert np.allclose(fitted.predict_proba(wide), fit(small).predict_proba(X), atol=1e-3)
+
+
+def test_one_step_of_the_step_schedule_is_at_the_full_rate(small):
+    one = {"max_epochs": 1, "batch_size": 100}
+    a, b = (fit(small, lr_schedule=s, **one) for s in ("step", "constant"))
+    assert torch.equal(weights(a), weights(b))
+
+
+def test_colours_and_records():
+    """Images that look as if their channels were last, and rows out of a record array."""
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    narrow = rng.random((20, 5, 8, 3))
+    with pytest.raises(ValueError, match="channels last"):
+        fit((narrow, y))
+    assert fit((narrow, y), image_shape=(5, 8, 3)).image_shape_ == (5, 8, 3)
+    records = np.zeros(20, dtype=[("label", "u1"), ("pixels", "f4", 64)])
+    records["pixels"] = rng.random((20, 64))
+    assert fit((records["pixels"], y)).image_shape_ == (1, 8, 8)

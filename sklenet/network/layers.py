@@ -51,7 +51,7 @@ class Dropout(nn.Module):
 
 
 class FirstConv2d(nn.Conv2d):
-    """A convolution of data, whose gradient is the same for any number of threads.
+    """A convolution of data, whose gradient does not depend on the number of threads.
 
     oneDNN sums the weights' gradient over as many parts of the batch as there are
     threads, so that its last bits depend on them. The same sum is also a convolution of

@@ -12,17 +12,16 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "rmsprop": RMSprop,
 }
 
-Schedule = Callable[[Optimizer, int], schedulers.LRScheduler]
+Schedule = Callable[[Optimizer, int], schedulers.LRScheduler | None]
 
 
-def constant(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+def constant(optimizer: Optimizer, n_steps: int) -> None:
     """The same rate at every step."""
-    return schedulers.LambdaLR(optimizer, lambda step: 1.0)
 
 
 def step(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
     """A tenth of the rate after half of the steps, a hundredth after three quarters."""
-    milestones = [n_steps // 2, n_steps * 3 // 4]
+    milestones = [max(1, n_steps // 2), max(1, n_steps * 3 // 4)]
     return schedulers.MultiStepLR(optimizer, milestones, gamma=0.1)
 
 

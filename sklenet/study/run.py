@@ -1,5 +1,6 @@
 """Run a study: scikit-learn searches, the winner is refitted per seed and tested once."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -84,9 +85,12 @@ def _run_one(study, name, train, test, journal, n_jobs, echo):
 
     for seed in study.seeds:
         if refitted is None:
-            fitted = clone(chosen).set_params(random_state=seed)
+            fitted = clone(chosen).set_params(random_state=seed, verbose=1)
+            echo(f"{name}: training with seed {seed} on {len(train[1])} images")
             start = time.perf_counter()
-            fitted.fit(*train)
+            # The epochs are printed to stdout, which is the table's.
+            with redirect_stdout(sys.stderr):
+                fitted.fit(*train)
             seconds = time.perf_counter() - start
         else:
             fitted, seconds, refitted = refitted, refit_seconds, None
@@ -107,7 +111,7 @@ def _run_one(study, name, train, test, journal, n_jobs, echo):
             "n_test": len(test[1]),
             "test_accuracy": fitted.score(*test),
             "seconds": seconds,
-            "history": fitted.history_,
+            "history": _plain(fitted.history_),
         }
         journal.append(record)
         echo(
@@ -150,4 +154,6 @@ def _plain(value):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    # JSON has no number for what diverged.
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import (
     ConfigDict,
     Field,
@@ -22,6 +23,13 @@ from pydantic.dataclasses import dataclass
 from sklearn.model_selection import ParameterGrid
 
 from sklenet.estimator import LeNet5Classifier
+from sklenet.images import Canvas
+from sklenet.training.net import build_net
+
+_TAKEN = {
+    "random_state": "the key 'seeds'",
+    "verbose": "the command, which shows every epoch",
+}
 
 DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
@@ -111,6 +119,7 @@ def read_study(path) -> Study:
         raise StudyError(f"{path}: not a TOML file: {error}") from error
     try:
         study = TypeAdapter(Study).validate_python(table)
+        _check_figures(study)
         _check_parameters(study)
     except ValidationError as error:
         lines = "\n".join(f"{path}: {_explain(e)}" for e in error.errors())
@@ -139,6 +148,28 @@ def _suggest(name: str, known: list[str]) -> str:
     return f"{guess} Known: {', '.join(known)}."
 
 
+# Columns of the table of test figures, which a published one may not replace.
+COLUMNS = ("data", "setting", "test accuracy", "sd", "seeds", "test images", "epochs")
+
+
+def _check_figures(study: Study) -> None:
+    for key in ("seeds", "data"):
+        values = getattr(study, key)
+        if len(set(values)) < len(values):
+            raise ValueError(f"{key}: {list(values)} names one of them twice.")
+    for figure in study.published:
+        if figure.data not in study.data:
+            raise ValueError(
+                f"published: a figure on {figure.data!r}, which is not in 'data':"
+                f" {', '.join(study.data)}."
+            )
+        if figure.source in COLUMNS:
+            raise ValueError(
+                f"published: the source {figure.source!r} is the name of a column of our"
+                " own; name who published it."
+            )
+
+
 def _check_parameters(study: Study) -> None:
     known = sorted(LeNet5Classifier().get_params())
     grid = study.search.grid if study.search else {}
@@ -149,9 +180,9 @@ def _check_parameters(study: Study) -> None:
                     f"unknown key '{section}.{name}': LeNet5Classifier has no such"
                     f" parameter.{_suggest(name, known)}"
                 )
-            if name == "random_state":
+            if name in _TAKEN:
                 raise ValueError(
-                    f"'{section}.random_state' is given by the key 'seeds': remove it."
+                    f"'{section}.{name}' is decided by {_TAKEN[name]}: remove it."
                 )
             if section == "search.grid" and name in study.estimator:
                 raise ValueError(
@@ -167,7 +198,14 @@ def _check_parameters(study: Study) -> None:
 
 
 def _check_value(key: str, parameters: dict) -> None:
+    estimator = LeNet5Classifier(**parameters)
     try:
-        LeNet5Classifier(**parameters)._check_parameters()
+        estimator._check_parameters()
+        if estimator.net_params:
+            # skorch knows only of a whole net whether its arguments are right.
+            params = estimator.get_params()
+            build_net(params, Canvas((1, 28, 28)), 2, torch.device("cpu"))
+    except TypeError as error:
+        raise ValueError(f"{key}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error

@@ -29,7 +29,7 @@ def as_tensor(X: np.ndarray) -> torch.Tensor:
     kind = X.dtype.newbyteorder("=")
     kind = np.dtype(_WIDER.get(kind.str[1:], kind))
     X = X.astype(kind, copy=False)
-    if any(stride < 0 for stride in X.strides):
+    if any(stride < 0 or stride % X.itemsize for stride in X.strides):
         X = X.copy()
     if not X.flags.writeable:
         X = np.asarray(_Unlocked(X))

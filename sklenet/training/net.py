@@ -22,15 +22,17 @@ class TrainingNet(NeuralNet):
     - its iterators index whole tensors;
     - the criterion gives one loss per sample, to be weighted;
     - it reads losses back from the device once per epoch rather than once per step;
-    - its arithmetic does not depend on the number of threads.
+    - small matrix products are left to one thread, so that few threads or one give the
+      same weights.
 
     Parameters
     ----------
     l1 : float
         The weight of the sum of absolute weights, biases apart, in what is minimised.
         Reported losses are without it.
-    schedule : callable
+    schedule : callable, optional
         Makes a torch learning-rate scheduler from an optimizer and a number of steps.
+        None leaves the rate to the optimizer, and to skorch's callbacks.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class TrainingNet(NeuralNet):
         module,
         *,
         l1=0.0,
-        schedule=SCHEDULES["constant"],
+        schedule=None,
         iterator_train=Batches,
         iterator_valid=Batches,
         train_split=None,
@@ -73,7 +75,8 @@ class TrainingNet(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
-        self.scheduler_ = self.schedule(self.optimizer_, epochs * len(train_batches))
+        n_steps = epochs * len(train_batches)
+        self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
@@ -81,7 +84,12 @@ class TrainingNet(NeuralNet):
             self.run_single_epoch(train_batches, True, "train", self.train_step)
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
-            self.notify("on_epoch_end", **datasets)
+            try:
+                self.notify("on_epoch_end", **datasets)
+            except KeyboardInterrupt:
+                # So skorch's callbacks ask to stop.
+                monitor.end_epoch(self)
+                break
             if monitor.end_epoch(self):
                 break
         monitor.finished = True
@@ -116,14 +124,20 @@ class TrainingNet(NeuralNet):
         """Return the mean over the batch of weight times loss."""
         labels, weights = y_true
         losses = self.criterion_(y_pred, labels)
+        if losses.shape != labels.shape:
+            raise ValueError(
+                "The 'loss' parameter must give one loss per sample, of shape"
+                f" {tuple(labels.shape)}, but gave {tuple(losses.shape)}. Losses of torch"
+                " do so with reduction='none'."
+            )
         return losses.mean() if weights is None else (losses * weights).mean()
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch and the gradients of the weights.
 
         Matrix products as small as the head's are summed in an order that depends on how
-        many threads share them. They are done by one thread, so that a fit gives the same
-        weights whatever the number of threads; convolutions do so by themselves.
+        many threads share them. They are done by one thread, so that a fit on one, two or
+        three threads gives the same weights; convolutions do so by themselves.
         """
         self._set_training(True)
         images, y = batch
@@ -144,7 +158,8 @@ class TrainingNet(NeuralNet):
     def train_step(self, batch, **fit_params):
         """Make one step of the optimizer and of the schedule."""
         step = super().train_step(batch, **fit_params)
-        self.scheduler_.step()
+        if self.scheduler_:
+            self.scheduler_.step()
         return step
 
 
@@ -181,8 +196,9 @@ def build_net(
         optimizer=optimizer,
         l1=params["l1"],
         schedule=SCHEDULES.get(params["lr_schedule"], params["lr_schedule"]),
-        max_epochs=params["max_epochs"],
-        batch_size=params["batch_size"],
+        max_epochs=int(params["max_epochs"]),
+        # skorch and torch take no numpy integers.
+        batch_size=int(params["batch_size"]),
         iterator_train__seed=seeds[1],
         iterator_train__augment=make_augmenter(params["augment"], canvas, seeds[2]),
         device=str(device),
@@ -190,6 +206,37 @@ def build_net(
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
     )
     return net.initialize()
+
+
+_OWN = {
+    "activation",
+    "batch_size",
+    "criterion",
+    "dataset",
+    "device",
+    "iterator_train",
+    "iterator_valid",
+    "l1",
+    "lr",
+    "max_epochs",
+    "module",
+    "optimizer",
+    "schedule",
+    "train_split",
+    "verbose",
+    "warm_start",
+}
+
+
+def check_net_params(net_params: dict | None) -> None:
+    """Raise a ValueError if `net_params` has what other parameters decide."""
+    for name in net_params or {}:
+        if name in _OWN or name.startswith(("module__", "iterator_", "criterion__")):
+            raise ValueError(
+                f"The 'net_params' parameter has {name!r}, which other parameters of"
+                " LeNet5Classifier decide. It is for the rest of skorch's, such as"
+                " 'callbacks' or 'optimizer__betas'."
+            )
 
 
 def make_loss(params: dict) -> torch.nn.Module:

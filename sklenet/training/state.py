@@ -8,11 +8,17 @@ def take_over(net, earlier) -> None:
     """Continue `earlier`'s training in `net`, with `net`'s own settings.
 
     The optimizer's state, such as Adam's moments, goes along where both nets have the
-    same kind of optimizer.
+    same kind of optimizer, switched alike.
     """
     net.module_.load_state_dict(earlier.module_.state_dict())
-    if type(net.optimizer_) is type(earlier.optimizer_):
+    ours, theirs = net.optimizer_, earlier.optimizer_
+    if type(ours) is type(theirs) and _switches(ours) == _switches(theirs):
         _load_optimizer(net.optimizer_, earlier.optimizer_.state_dict())
+
+
+def _switches(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
+    """Return the settings, such as Adam's amsgrad, that decide what the state holds."""
+    return {k: v for k, v in optimizer.defaults.items() if isinstance(v, bool)}
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:

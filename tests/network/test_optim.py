@@ -11,7 +11,8 @@ def rates(name, n_steps, lr=0.5):
     for _ in range(n_steps):
         seen.append(optimizer.param_groups[0]["lr"] / lr)
         optimizer.step()
-        schedule.step()
+        if schedule:
+            schedule.step()
     return seen, optimizer.param_groups[0]["lr"] / lr
 
 

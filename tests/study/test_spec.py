@@ -73,7 +73,12 @@ def test_the_studies_of_this_project(path):
             "max_epochs = 0",
             "estimator.max_epochs: The 'max_epochs' param",
         ),
-        ("max_epochs = 1", "random_state = 1", "given by the key 'seeds'"),
+        ("max_epochs = 1", "random_state = 1", "decided by the key 'seeds'"),
+        ("max_epochs = 1", "verbose = 1", "decided by the command"),
+        ("max_epochs = 1", "net_params = {nonsense = 1}", "nonsense"),
+        ("max_epochs = 1", "net_params = {optimizer__betaz = 1}", "betaz"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "seeds: [0, 0] names one of them twice"),
+        ('["digits"]', '["digits", "digits"]', "data: "),
         ("max_epochs = 1", 'pooling = "max"', "'pooling' is both in 'estimator' and in"),
         ('"avg"', '"mean"', "search.grid.pooling: The 'pooling' parameter of LeNet5Class"),
         ('["max", "avg"]', '"max"', "search.grid.pooling: Input should be a valid list"),
@@ -87,6 +92,20 @@ def test_a_bad_study_names_the_file_the_key_and_what_is_right(read, old, new, me
     with pytest.raises(StudyError) as error:
         read(GOOD.replace(old, new))
     assert "small.toml: " in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("published", "message"),
+    [
+        ('data = "mnist"\nsource = "a"\naccuracy = 0.5', "'mnist', which is not in 'data'"),
+        ('data = "digits"\nsource = "test accuracy"\naccuracy = 0.5', "column of our own"),
+        ('data = "digits"\nsource = "a"\naccuracy = 99.2', "published.0.accuracy: "),
+    ],
+)
+def test_published_figures_cannot_pass_for_ours(read, published, message):
+    with pytest.raises(StudyError) as error:
+        read(f"{GOOD}\n[[published]]\n{published}\n")
     assert message in str(error.value)
 
 
