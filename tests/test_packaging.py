@@ -1,0 +1,49 @@
+"""What is installed is what was tested."""
+
+import re
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PINS = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if not line.startswith("#")
+)
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed(name, extras=()):
+    """Return the names of all packages that this one brings along here."""
+    found, todo = set(), [(name, frozenset(extras))]
+    seen = set()
+    while todo:
+        package, wanted = todo.pop()
+        if (package, wanted) in seen:
+            continue
+        seen.add((package, wanted))
+        try:
+            requirements = requires(package) or []
+        except PackageNotFoundError:
+            continue  # of an extra that is not installed
+        for text in requirements:
+            requirement = Requirement(text)
+            markers = [{"extra": extra} for extra in wanted] or [{"extra": ""}]
+            if requirement.marker is None or any(
+                requirement.marker.evaluate(m) for m in markers
+            ):
+                found.add(normal(requirement.name))
+                todo.append((normal(requirement.name), frozenset(requirement.extras)))
+    return found
+
+
+def test_every_package_is_pinned():
+    pinned = {normal(name) for name in PINS}
+    names = needed("sklenet", ["plots", "tests", "docs"])
+    assert {"torch", "polars", "rich", "sphinx", "markdown-it-py"} <= names | pinned
+    assert names - pinned == {"sklenet"}
