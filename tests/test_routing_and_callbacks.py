@@ -125,6 +125,26 @@ def test_a_callback_can_stop_the_fit(small):
     assert callback.calls == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
 
 
+def test_a_stop_request_in_a_pipeline_and_a_grid_search_with_two_processes(small):
+    X, y = small
+    classifier = LeNet5Classifier(**(QUICK | {"max_epochs": 50})).set_callbacks(
+        StopAfter(2)
+    )
+    pipeline = make_pipeline(MinMaxScaler(), classifier)
+    assert pipeline.fit(X, y)[-1].n_iter_ == 2
+    search = GridSearchCV(
+        pipeline, {"lenet5classifier__lr": [0.001, 0.003]}, cv=2, n_jobs=2
+    )
+    search.fit(X, y)
+    assert search.best_estimator_[-1].n_iter_ == 2
+    # Every fit of the search stopped there: what it scored is what two epochs give.
+    search.estimator = make_pipeline(
+        MinMaxScaler(), LeNet5Classifier(**(QUICK | {"max_epochs": 2}))
+    )
+    scores = search.cv_results_["mean_test_score"]
+    assert np.array_equal(scores, search.fit(X, y).cv_results_["mean_test_score"])
+
+
 def test_what_a_callback_was_shown_does_not_change_later(small):
     X, y = small
     callback = StopAfter(None)
