@@ -2,9 +2,9 @@
 
     python benchmarks/tables.py
 
-rewrites ``benchmarks/README.md``, ``docs/conformance.md`` and, in ``README.md``, what
-stands between the comments ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of
-the study NAME.
+rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md`` and, in
+``README.md``, what stands between the comments ``<!-- records: NAME -->`` and
+``<!-- end -->``: the table of the study NAME.
 """
 
 import re
@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from sklenet.study.report import CURVES, load, markdown, test_table
+from sklenet.training.augment import AUGMENTATIONS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -50,6 +51,25 @@ skorch does not set out to pass these checks: it trains any module on any input,
 types, shapes and labels to its user.
 """
 
+_AUGMENTATION_HEAD = """# Augmentation
+
+<!-- Made from the records by `make tables`; not to be edited. -->
+
+`augment=` changes training images at random, each sample anew in every epoch, in the batch
+and on the device; validation and test images never. It takes names, or dicts of amounts by
+name, so that a grid can search it:
+
+```python
+LeNet5Classifier(augment=["flip", {"shift": 3}])
+```
+
+![Each augmentation on a real digit](augmentations.png)
+
+The cost is the time of an epoch on the whole MNIST training set over that of an epoch
+without augmentation, epochs interleaved in one run (`python benchmarks/augmentations.py
+--cost`), the median of REPEATS repeats and their range.
+"""
+
 _SHOWN_VERSIONS = ("torch", "skorch", "scikit-learn")
 
 _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -60,6 +80,7 @@ def render() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
+        ROOT / "docs" / "augmentation.md": _augmentation(load(RESULTS / "augmentations")),
         ROOT / "docs" / "conformance.md": _conformance(load(RESULTS / "conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }
@@ -93,6 +114,22 @@ def _where(run: dict) -> str:
         f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
         f" {machine['cpu']} ({machine['cores']} cores), {packages}."
     )
+
+
+def _augmentation(records: list[dict]) -> str:
+    run, epochs = records[0], records[1:]
+    plain = next(row for row in epochs if row["augment"] is None)
+    lines = ["| name | amount | what it is | cost |", "| --- | --- | --- | --- |"]
+    for row in epochs:
+        if row["augment"] is not None:
+            amount = AUGMENTATIONS[row["augment"]]
+            ratios = [a / b for a, b in zip(row["seconds"], plain["seconds"], strict=True)]
+            lines.append(
+                f"| `{row['augment']}` | {amount.default:g} | {amount.what} |"
+                f" {row['median_ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+            )
+    head = _AUGMENTATION_HEAD.replace("REPEATS", str(run["repeats"]))
+    return "\n".join([head, *lines, "", _where(run)]) + "\n"
 
 
 def _conformance(records: list[dict]) -> str:
