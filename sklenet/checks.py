@@ -144,7 +144,12 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
             f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
         )
     check_classification_targets(y)
-    classes = _check_classes(np.unique(y if classes is None else classes))
+    classes = np.unique(y if classes is None else classes)
+    if len(classes) < 2:
+        raise ValueError(
+            "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
+            f" {classes[0]!r}."
+        )
     if continued and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
             f"The classes are {classes}, but the network was trained on"
@@ -192,15 +197,6 @@ def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):
     except ValueError as error:
         raise ValueError(f"In the validation data, X_val and y_val: {error}") from error
     return replace(samples, X=X_val, y=numbers, weights=weights)
-
-
-def _check_classes(classes):
-    if len(classes) < 2:
-        raise ValueError(
-            "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
-            f" {classes[0]!r}."
-        )
-    return classes
 
 
 def _class_weights(class_weight, classes, y):

@@ -84,13 +84,12 @@ class TrainingNet(NeuralNet):
             self.run_single_epoch(train_batches, True, "train", self.train_step)
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+            asked_to_stop = False
             try:
                 self.notify("on_epoch_end", **datasets)
-            except KeyboardInterrupt:
-                # So skorch's callbacks ask to stop.
-                monitor.end_epoch(self)
-                break
-            if monitor.end_epoch(self):
+            except KeyboardInterrupt:  # so skorch's callbacks ask
+                asked_to_stop = True
+            if monitor.end_epoch(self) or asked_to_stop:
                 break
         monitor.finished = True
         return self
