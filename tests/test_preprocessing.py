@@ -6,10 +6,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.preprocessing import Inverter, Padder, PixelScaler, Resizer
+from sklenet.preprocessing import DarkBackground, Inverter, Padder, PixelScaler, Resizer
 
 TRANSFORMERS = [
     Inverter(),
+    DarkBackground(),
     PixelScaler(),
     PixelScaler("standard"),
     PixelScaler("column_l2"),
@@ -56,7 +57,9 @@ def test_before_the_classifier(transformer, X):
 
 
 @pytest.mark.parametrize(
-    "transformer", [Inverter(maximum=16), Padder(), Resizer()], ids=repr
+    "transformer",
+    [Inverter(maximum=16), DarkBackground(maximum=16), Padder(), Resizer()],
+    ids=repr,
 )
 def test_stateless_where_it_can_be(transformer, X):
     assert np.array_equal(transformer.transform(X), transformer.fit_transform(X))
@@ -84,6 +87,56 @@ def test_maximum_below_the_datas(X):
         Inverter(maximum=15).fit(X)
     with pytest.raises(ValueError, match="unsigned integers cannot hold the negative"):
         Inverter(maximum=15).transform(X)
+
+
+# DarkBackground
+
+
+@pytest.mark.parametrize("background", ["border", "all"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float64"])
+@pytest.mark.parametrize("shape", [(8, 8), (3, 7, 5), (61,)])
+def test_an_image_and_its_negative_come_out_the_same(background, dtype, shape):
+    rng = np.random.default_rng(0)
+    X = (rng.random((200, *shape)) ** rng.uniform(0.3, 3, (200, *[1] * len(shape)))) * 255
+    X = X.astype(dtype)
+    if dtype == "float64":
+        X = np.round(X * 4) / 4  # 255 - (255 - x) is x again
+    transformer = DarkBackground(background=background, maximum=255)
+    dark = transformer.fit_transform(X)
+    assert dark.dtype == X.dtype
+    assert np.array_equal(transformer.transform(255 - X), dark)
+    assert np.array_equal(transformer.transform(dark), dark)
+    changed = (dark != X).reshape(200, -1).any(axis=1)
+    assert 20 < changed.sum() < 180
+    assert np.array_equal(dark[changed], 255 - X[changed])
+
+
+def test_a_dark_border_stays_whatever_is_inside():
+    image = np.zeros((1, 6, 6), dtype=np.uint8)
+    image[0, 1:-1, 1:-1] = 250
+    assert np.array_equal(DarkBackground(maximum=250).transform(image), image)
+    image[0, 0, 0] = 250
+    whole = DarkBackground(background="all", maximum=250)
+    assert np.array_equal(whole.transform(image), image)  # 17 of 36 are bright
+    image[0, 0, 1:4] = 250
+    assert np.array_equal(whole.transform(image), 250 - image)
+
+
+def test_half_of_the_maximum_stays_either_way():
+    grey = np.array([[0, 255, 0, 255]], dtype=np.uint8)
+    transformer = DarkBackground(maximum=255)
+    assert np.array_equal(transformer.transform(grey), grey)
+    assert np.array_equal(transformer.transform(255 - grey), 255 - grey)
+
+
+@pytest.mark.real_data("mnist")
+def test_the_border_of_mnist_is_dark(real_data):
+    from sklenet.datasets import fetch_mnist
+
+    X = fetch_mnist(data_home=real_data).data
+    transformer = DarkBackground(maximum=255)
+    assert np.array_equal(transformer.transform(X), X)
+    assert np.array_equal(transformer.transform(255 - X), X)
 
 
 # PixelScaler
@@ -201,6 +254,9 @@ def test_resized_names(X):
         (Resizer(-1), "'size' parameter"),
         (Resizer(interpolation="lanczos"), "'interpolation' parameter.*'area'"),
         (Inverter(maximum="white"), "'maximum' parameter"),
+        (DarkBackground(maximum="white"), "'maximum' parameter"),
+        (DarkBackground(maximum=15), r"'maximum' parameter of DarkBackground.*up to .*16"),
+        (DarkBackground(background="edge"), "'background' parameter of DarkBackground"),
     ],
 )
 def test_wrong_parameters(transformer, message, X):

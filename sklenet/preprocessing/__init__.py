@@ -5,7 +5,8 @@ is found as `LeNet5Classifier` finds it, or given as `image_shape`.
 """
 
 from sklenet.preprocessing.inverter import Inverter
+from sklenet.preprocessing.polarity import DarkBackground
 from sklenet.preprocessing.reshape import Padder, Resizer
 from sklenet.preprocessing.scaler import PixelScaler
 
-__all__ = ["Inverter", "Padder", "PixelScaler", "Resizer"]
+__all__ = ["DarkBackground", "Inverter", "Padder", "PixelScaler", "Resizer"]

@@ -9,6 +9,25 @@ from sklearn.utils.validation import check_is_fitted
 from sklenet.preprocessing.base import ImageTransformer
 
 
+def find_maximum(transformer, rows: np.ndarray) -> Real:
+    """Return the parameter `maximum`, or where it is None the largest value of `rows`.
+
+    Raises
+    ------
+    ValueError
+        If `rows` exceed the parameter.
+    """
+    largest = rows.max().item()
+    if transformer.maximum is None:
+        return largest
+    if largest > transformer.maximum:
+        raise ValueError(
+            f"The 'maximum' parameter of {type(transformer).__name__} is"
+            f" {transformer.maximum!r}, but X has values up to {largest!r}."
+        )
+    return transformer.maximum
+
+
 class Inverter(OneToOneFeatureMixin, ImageTransformer):
     """The negative of an image: `maximum` minus every pixel.
 
@@ -57,17 +76,8 @@ class Inverter(OneToOneFeatureMixin, ImageTransformer):
         """
         self._validate_params()
         rows, _, _ = self._read(X, reset=True)
-        self._check_maximum(rows)
-        self.maximum_ = rows.max() if self.maximum is None else self.maximum
+        self.maximum_ = find_maximum(self, rows)
         return self
-
-    def _check_maximum(self, rows):
-        largest = rows.max()
-        if self.maximum is not None and largest > self.maximum:
-            raise ValueError(
-                f"The 'maximum' parameter of Inverter is {self.maximum!r}, but X has"
-                f" values up to {largest!r}."
-            )
 
     def transform(self, X):
         """Return the negative of X, of the same shape and type.
