@@ -1,37 +1,98 @@
-"""Records on disk: one JSON line each, written when it is made."""
+"""Records on disk: one JSON line each, whole or absent, written when it is made."""
 
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
+
+class JournalError(ValueError):
+    """A journal that is damaged elsewhere than at its end."""
+
 
 class Journal:
-    """An append-only file of JSON records.
+    """An append-only file of JSON records, which several processes may write.
 
     Parameters
     ----------
     path : Path
-        Its folder is made where it is missing.
+        Its folder is made when the first record is written.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def clear(self) -> None:
-        """Start an empty journal, in place of one that is there."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(b"")
+        self.path = Path(path)
 
     def append(self, record: dict) -> None:
-        """Write one record and wait until the disk has it."""
-        line = json.dumps(record, allow_nan=False) + "\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        """Write one record and wait until the disk has it.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or the like; nothing of the record is left then.
+        """
+        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock(), self.path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(f"{self.path}: the disk took only a part of a record.")
+                os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(end)
+                raise
+
+    def repair(self) -> int:
+        """Drop what a power cut left of a last record.
+
+        Returns
+        -------
+        int
+            The number of bytes dropped: 0 where the journal is whole, or not there.
+        """
+        if not self.path.is_file():
+            return 0
+        with self._lock(), self.path.open("r+b") as file:
+            text = file.read()
+            whole = text.rfind(b"\n") + 1
+            last = text[:whole].rstrip(b"\n").rfind(b"\n") + 1
+            if not _is_record(text[last:whole]):
+                whole = last
+            file.truncate(whole)
+        return len(text) - whole
+
+    def find(self, key: str) -> dict | None:
+        """Return the record whose first item is ``"key": key``."""
+        start = json.dumps({"key": key})[:-1].encode()
+        for line in self._lines():
+            if line.startswith(start):
+                return json.loads(line)
+        return None
 
     def __iter__(self) -> Iterator[dict]:
-        with self.path.open(encoding="utf-8") as file:
-            for line in file:
+        """Give the records; one that is just being written is not among them."""
+        for number, line in enumerate(self._lines(), start=1):
+            try:
                 yield json.loads(line)
+            except ValueError as error:
+                raise JournalError(
+                    f"{self.path}:{number}: not a record. Restore the file from a copy, or"
+                    " remove this line to have its fit done again."
+                ) from error
+
+    def _lines(self) -> Iterator[bytes]:
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                yield from (line for line in file if line.endswith(b"\n"))
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.path.with_suffix(".lock"))
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

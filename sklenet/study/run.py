@@ -1,37 +1,31 @@
-"""Run a study: scikit-learn searches, the winner is refitted per seed and tested once."""
+"""Run a study: scikit-learn searches, its winner is trained per seed and tested once."""
 
-import math
-import sys
-import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 
-import numpy as np
-from pydantic import TypeAdapter
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from filelock import FileLock, Timeout
+from joblib import Parallel, delayed
 
-from sklenet import datasets
-from sklenet.estimator import LeNet5Classifier
+from sklenet.study.fit import Evaluation, fit_and_test, load_data
 from sklenet.study.journal import Journal
+from sklenet.study.pipelines import make_pipeline, seeds_for, settings_for
 from sklenet.study.provenance import provenance
-from sklenet.study.spec import Study
-
-LOADERS: dict[str, Callable] = {
-    "digits": datasets.load_digits,
-    "mnist": datasets.fetch_mnist,
-    "fashion_mnist": datasets.fetch_fashion_mnist,
-    "cifar10": datasets.fetch_cifar10,
-}
+from sklenet.study.search import search
+from sklenet.study.spec import PRESENTATION, Study, StudyError, to_plain
 
 RECORDS = "records.jsonl"
+WINNER = "winner"
 
 
 def run_study(
-    study: Study, out: Path, *, n_jobs: int | None = None, echo=lambda line: None
+    study: Study,
+    out: Path,
+    *,
+    n_jobs: int | None = None,
+    keep: bool = False,
+    echo: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Run `study` and write its records.
+    """Run what the study's journal does not have yet.
 
     Parameters
     ----------
@@ -39,7 +33,10 @@ def run_study(
     out : Path
         The folder of results; the study's own is ``out/<name>``.
     n_jobs : int, optional
-        Of GridSearchCV.
+        Fits at once, as joblib has it.
+    keep : bool
+        Go on with a journal of a study that has changed: fits it still asks for are not
+        done again.
     echo : callable
         Told a line of text at each step of progress.
 
@@ -50,110 +47,84 @@ def run_study(
 
     Raises
     ------
+    StudyError
+        If the folder has another study's records, or another process runs it.
     OSError
         If a data set is missing or the folder cannot be written.
     """
     # All data is read before any of it is trained on.
-    data = {
-        name: [
-            LOADERS[name](subset=subset, return_X_y=True) for subset in ("train", "test")
-        ]
-        for name in study.data
-    }
+    for name in study.data:
+        load_data(name, "train"), load_data(name, "test")
     folder = Path(out) / study.name
-    journal = Journal(folder / RECORDS)
-    journal.clear()
-    journal.append(
-        {"kind": "run", "study": TypeAdapter(Study).dump_python(study, mode="json")}
-        | provenance()
-    )
-    for name, (train, test) in data.items():
-        _run_one(study, name, train, test, journal, n_jobs, echo)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "run.lock", timeout=0):
+            _run(study, folder, n_jobs, keep, echo)
+    except Timeout:
+        raise StudyError(
+            f"{folder}: another process is running this study. Wait for it, or give this"
+            " one another --out."
+        ) from None
     return folder
 
 
-def _run_one(study, name, train, test, journal, n_jobs, echo):
-    base = LeNet5Classifier(**study.estimator, random_state=study.seeds[0])
-    chosen, refitted, refit_seconds = base, None, 0.0
-    if study.search:
-        search = _search(study, base, train, n_jobs, echo, name)
-        for record in _candidates(search):
-            journal.append({"kind": "candidate", "data": name} | record)
-        chosen = clone(base).set_params(**search.best_params_)
-        # GridSearchCV has already trained the winner with the first seed.
-        refitted, refit_seconds = search.best_estimator_, search.refit_time_
-
-    for seed in study.seeds:
-        if refitted is None:
-            fitted = clone(chosen).set_params(random_state=seed, verbose=1)
-            echo(f"{name}: training with seed {seed} on {len(train[1])} images")
-            start = time.perf_counter()
-            # The epochs are printed to stdout, which is the table's.
-            with redirect_stdout(sys.stderr):
-                fitted.fit(*train)
-            seconds = time.perf_counter() - start
+def _run(study, folder, n_jobs, keep, echo):
+    journal = Journal(folder / RECORDS)
+    run = _open(study, journal, keep, echo)
+    fits = []
+    for name in study.data:
+        if study.search:
+            winner = search(study, name, journal.path, run, n_jobs, echo)
+            found = [(WINNER, winner, study.seeds)] if winner else []
         else:
-            fitted, seconds, refitted = refitted, refit_seconds, None
-        record = {
-            "kind": "fit",
-            "data": name,
-            "seed": seed,
-            "params": _plain(
-                {
-                    key: value
-                    for key, value in chosen.get_params().items()
-                    if key not in ("random_state", "verbose")
-                }
-            ),
-            "n_parameters": sum(p.numel() for p in fitted.module_.parameters()),
-            "device": str(fitted.device_),
-            "n_train": len(train[1]),
-            "n_test": len(test[1]),
-            "test_accuracy": fitted.score(*test),
-            "seconds": seconds,
-            "history": _plain(fitted.history_),
-        }
-        journal.append(record)
-        echo(
-            f"{name}: seed {seed}, {fitted.n_iter_} epochs in {seconds:.1f} s,"
-            f" test accuracy {record['test_accuracy']:.4f}"
-        )
+            found = [
+                (setting.name, make_pipeline(study, setting), seeds_for(study, setting))
+                for setting in settings_for(study, name)
+            ]
+        fits += [
+            (pipeline, name, setting, seed, evaluation(study), journal.path, run)
+            for setting, pipeline, seeds in found
+            for seed in seeds
+        ]
+    Parallel(n_jobs=n_jobs)(delayed(fit_and_test)(*fit) for fit in fits)
 
 
-def _search(study, base, train, n_jobs, echo, name):
-    cv = StratifiedKFold(study.search.cv, shuffle=True, random_state=study.seeds[0])
-    search = GridSearchCV(
-        base, study.search.grid, cv=cv, n_jobs=n_jobs, verbose=3, error_score="raise"
+def evaluation(study: Study) -> Evaluation:
+    """Return how the study's fits are scored."""
+    return Evaluation(
+        study.metrics,
+        (("test", ()), *((test.name, test.steps) for test in study.test)),
+        study.validation,
+        study.validation_rows,
     )
-    echo(f"{name}: search on {len(train[1])} images")
-    # scikit-learn prints a line per fit to stdout, which is the table's.
-    with redirect_stdout(sys.stderr):
-        search.fit(*train)
-    return search
 
 
-def _candidates(search):
-    results = search.cv_results_
-    for k, params in enumerate(results["params"]):
-        folds = [results[f"split{i}_test_score"][k] for i in range(search.n_splits_)]
-        yield _plain(
-            {
-                "params": params,
-                "seed": search.estimator.random_state,
-                "fold_accuracy": folds,
-                "mean_accuracy": results["mean_test_score"][k],
-                "rank": results["rank_test_score"][k],
-                "fit_seconds": results["mean_fit_time"][k],
-            }
-        )
-
-
-def _plain(value):
-    """Return `value` with numpy's numbers as Python's, for JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    # JSON has no number for what diverged.
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _open(study, journal, keep, echo) -> int:
+    """Write the first records of this run; return its number."""
+    dropped = journal.repair()
+    if dropped:
+        echo(f"{journal.path}: dropped {dropped} bytes of a record that was cut short")
+    records = list(journal)
+    plain = to_plain(study)
+    studies = [record["study"] for record in records if record["kind"] == "study"]
+    if studies and not keep:
+        changed = [
+            f"{key}: {studies[-1].get(key)!r} is now {plain[key]!r}"
+            for key in plain
+            if key not in PRESENTATION and studies[-1].get(key) != plain[key]
+        ]
+        if changed:
+            raise StudyError(
+                f"{journal.path} has the records of another study:\n  "
+                + "\n  ".join(changed)
+                + "\nGive a new folder with --out, or keep the fits that the changed file"
+                " still asks for with --keep."
+            )
+    if not studies or studies[-1] != plain:
+        journal.append({"kind": "study", "study": plain})
+    done = sum(record["kind"] in ("fold", "fit") for record in records)
+    if done:
+        echo(f"{journal.path} has {done} finished fits")
+    run = 1 + sum(record["kind"] == "run" for record in records)
+    journal.append({"kind": "run", "run": run} | provenance())
+    return run

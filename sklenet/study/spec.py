@@ -1,15 +1,8 @@
-"""The study file: strict TOML to frozen dataclasses.
+"""What a study file may hold, as frozen dataclasses."""
 
-A file with an unknown key, a wrong type or an unknown parameter value is refused with
-the file, the key and what would be right, before anything is trained.
-"""
-
-import difflib
-import tomllib
-from pathlib import Path
+import itertools
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import (
     ConfigDict,
     Field,
@@ -17,56 +10,149 @@ from pydantic import (
     StrictInt,
     StrictStr,
     TypeAdapter,
-    ValidationError,
 )
 from pydantic.dataclasses import dataclass
-from sklearn.model_selection import ParameterGrid
-
-from sklenet.estimator import LeNet5Classifier
-from sklenet.images import Canvas
-from sklenet.training.net import build_net
-
-_TAKEN = {
-    "random_state": "the key 'seeds'",
-    "verbose": "the command, which shows every epoch",
-}
 
 DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
+ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
+
 _strict = dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 _Fraction = Annotated[StrictFloat, Field(ge=0, le=1)]
+_Name = Annotated[StrictStr, Field(min_length=1)]
+_Data = Literal[DATA]  # type: ignore[valid-type]
+_Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+_Step = dict[StrictStr, Any]
 
 
 class StudyError(ValueError):
-    """A study file that cannot be run, with the file, the key and what would be right."""
+    """A study that cannot be run, with the file, the key and what would be right."""
 
 
 @_strict
 class Search:
-    """A grid for scikit-learn's GridSearchCV, scored by accuracy.
+    """A search by one of scikit-learn's classes, scored by the first of the metrics.
 
     Parameters
     ----------
-    grid : dict of str to list
-        The values to try of each parameter of the estimator.
+    kind : {"grid", "random", "halving", "settings"}
+        GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, or the study's named
+        settings, compared by cross-validation.
+    grid : dict of str to list or dict
+        The values to try of each parameter of the estimator, or of a step as
+        ``step__parameter``. A random search also takes a distribution:
+        ``{loguniform = [1e-4, 1e-1]}``, ``{uniform = [0, 0.5]}`` or
+        ``{randint = [4, 12]}``, the last without its upper end.
     cv : int
         The number of stratified, shuffled folds.
+    n_iter : int
+        How many settings a random search draws.
+    resource : str
+        What a halving search gives to few candidates: "max_epochs" or "n_samples".
+    min_resources, max_resources : int
+        How much of it in the first round, and at most; needed for "max_epochs".
+    factor : int
+        By how much the candidates get fewer, and the resource more, per round.
     """
 
-    grid: Annotated[
-        dict[StrictStr, Annotated[list[Any], Field(min_length=1)]],
-        Field(min_length=1),
-    ]
+    kind: Literal["grid", "random", "halving", "settings"] = "grid"
+    grid: dict[StrictStr, _Values | dict[StrictStr, _Values]] = Field(default_factory=dict)
     cv: Annotated[StrictInt, Field(ge=2)] = 3
+    n_iter: Annotated[StrictInt, Field(ge=1)] | None = None
+    resource: Literal["max_epochs", "n_samples"] | None = None
+    min_resources: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_resources: Annotated[StrictInt, Field(ge=1)] | None = None
+    factor: Annotated[StrictInt, Field(ge=2)] | None = None
+
+
+@_strict
+class Setting:
+    """One setting by name, or with a grid several, each trained and tested by itself.
+
+    Parameters
+    ----------
+    name : str
+        Of the row in tables. A grid's settings add their values to it.
+    estimator : dict
+        Parameters that differ from the study's ``[estimator]``.
+    steps : tuple of dict, optional
+        Pipeline steps instead of the study's.
+    data : tuple of str, optional
+        Only on these data sets.
+    seeds : tuple of int, optional
+        Seeds instead of the study's.
+    grid : dict of str to list
+        Parameters, all of whose combinations are settings of their own.
+    """
+
+    name: _Name
+    estimator: dict[StrictStr, Any] = Field(default_factory=dict)
+    steps: tuple[_Step, ...] | None = None
+    data: tuple[_Data, ...] | None = None
+    seeds: "Seeds | None" = None
+    grid: dict[StrictStr, _Values] = Field(default_factory=dict)
+
+    def expand(self) -> list["Setting"]:
+        """Return the settings that the grid stands for."""
+        settings = []
+        for values in itertools.product(*self.grid.values()):
+            chosen = dict(zip(self.grid, values, strict=True))
+            words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
+            settings.append(
+                Setting(
+                    name=", ".join(words),
+                    estimator=self.estimator | chosen,
+                    steps=self.steps,
+                    data=self.data,
+                    seeds=self.seeds,
+                )
+            )
+        return settings
+
+
+@_strict
+class Test:
+    """The test images once more, changed by transformers before the fitted pipeline.
+
+    Parameters
+    ----------
+    name : str
+        Of the columns in tables.
+    steps : tuple of dict
+    """
+
+    name: _Name
+    steps: Annotated[tuple[_Step, ...], Field(min_length=1)]
 
 
 @_strict
 class Published:
-    """A figure that somebody reports for this setting, to stand beside ours."""
+    """A figure that somebody reports, to stand beside ours.
 
-    data: Literal[DATA]  # type: ignore[valid-type]
-    source: StrictStr
+    Parameters
+    ----------
+    data : str
+        The data set.
+    source : str
+        Who reports it: the heading of its column.
+    accuracy : float
+        The figure, between 0 and 1.
+    setting : str, optional
+        The setting whose row it stands in; needed where there are several.
+    test : str
+        The test images it is of: a [[test]], or "test" for them as they are.
+    """
+
+    data: _Data
+    source: _Name
     accuracy: _Fraction
+    setting: StrictStr | None = None
+    test: StrictStr = ORIGINALS
+
+
+Seeds = Annotated[
+    tuple[Annotated[StrictInt, Field(ge=0, lt=2**32)], ...], Field(min_length=1)
+]
 
 
 @_strict
@@ -82,130 +168,67 @@ class Study:
     data : tuple of str
         Data sets, each searched and tested by itself.
     seeds : tuple of int
-        The values of ``random_state`` with which the chosen setting is trained. The
-        first is also the search's.
+        The values of ``random_state`` with which a setting is trained. The first is also
+        the search's.
+    metrics : tuple of str
+        Names of scikit-learn's scorers; the first one decides a search.
+    validation : float, optional
+        The part of the training images that is held out, and scored after every epoch.
+    validation_rows : {"random", "first"}
+        Whether that part is drawn by the seed, stratified, or is the first images.
+    notes : str
+        Prose for the report: what to make of the figures.
     estimator : dict
         Parameters of LeNet5Classifier that differ from its defaults.
+    steps : tuple of dict
+        Transformers before the classifier: ``{transformer = "PixelScaler", to = "unit"}``,
+        by a name of sklenet.preprocessing, or of scikit-learn with its module. In a grid
+        a step is called by its class in lower case.
     search : Search, optional
-        Without it, the estimator's own setting is trained.
+        Its winner is trained and tested.
+    setting : tuple of Setting
+        Without a search all of them are trained and tested; without settings, the
+        estimator's own parameters.
+    test : tuple of Test
+        Tests besides the one on the test images as they are.
     published : tuple of Published
     """
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     title: StrictStr
-    data: Annotated[tuple[Literal[DATA], ...], Field(min_length=1)]  # type: ignore[valid-type]
-    seeds: Annotated[
-        tuple[Annotated[StrictInt, Field(ge=0, lt=2**32)], ...], Field(min_length=1)
-    ] = (0,)
+    data: Annotated[tuple[_Data, ...], Field(min_length=1)]
+    seeds: Seeds = (0,)
+    metrics: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("accuracy",)
+    validation: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
+    validation_rows: Literal["random", "first"] = "random"
+    notes: StrictStr = ""
     estimator: dict[StrictStr, Any] = Field(default_factory=dict)
+    steps: tuple[_Step, ...] = ()
     search: Search | None = None
+    setting: tuple[Setting, ...] = ()
+    test: tuple[Test, ...] = ()
     published: tuple[Published, ...] = ()
 
+    @property
+    def settings(self) -> list[Setting]:
+        """The named settings, with their grids as settings of their own."""
+        return [one for setting in self.setting for one in setting.expand()]
 
-def read_study(path) -> Study:
-    """Read and check a study file.
-
-    Raises
-    ------
-    StudyError
-        Naming the file, the key and what would be right.
-    """
-    path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not a TOML file: {error}") from error
-    try:
-        study = TypeAdapter(Study).validate_python(table)
-        _check_figures(study)
-        _check_parameters(study)
-    except ValidationError as error:
-        lines = "\n".join(f"{path}: {_explain(e)}" for e in error.errors())
-        raise StudyError(lines) from None
-    except ValueError as error:
-        raise StudyError(f"{path}: {error}") from error
-    return study
+    @property
+    def tests(self) -> list[str]:
+        """The names of all tests."""
+        return [ORIGINALS] + [test.name for test in self.test]
 
 
-def _explain(error) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "missing":
-        return f"the key {key!r} is missing."
-    if error["type"] == "unexpected_keyword_argument":
-        known: Any = Study
-        for part in error["loc"][:-1]:
-            known = {"search": Search, "published": Published}.get(part, known)
-        names = list(known.__dataclass_fields__)
-        return f"unknown key {key!r}.{_suggest(str(error['loc'][-1]), names)}"
-    return f"{key}: {error['msg']}. Got {error['input']!r}."
+# What the run does not depend on.
+PRESENTATION = ("title", "notes", "published")
 
 
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{guess} Known: {', '.join(known)}."
+def to_plain(study: Study) -> dict:
+    """Return the study as JSON has it, for the records."""
+    return TypeAdapter(Study).dump_python(study, mode="json")
 
 
-# Columns of the table of test figures, which a published one may not replace.
-COLUMNS = ("data", "setting", "test accuracy", "sd", "seeds", "test images", "epochs")
-
-
-def _check_figures(study: Study) -> None:
-    for key in ("seeds", "data"):
-        values = getattr(study, key)
-        if len(set(values)) < len(values):
-            raise ValueError(f"{key}: {list(values)} names one of them twice.")
-    for figure in study.published:
-        if figure.data not in study.data:
-            raise ValueError(
-                f"published: a figure on {figure.data!r}, which is not in 'data':"
-                f" {', '.join(study.data)}."
-            )
-        if figure.source in COLUMNS:
-            raise ValueError(
-                f"published: the source {figure.source!r} is the name of a column of our"
-                " own; name who published it."
-            )
-
-
-def _check_parameters(study: Study) -> None:
-    known = sorted(LeNet5Classifier().get_params())
-    grid = study.search.grid if study.search else {}
-    for section, names in (("estimator", study.estimator), ("search.grid", grid)):
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f"unknown key '{section}.{name}': LeNet5Classifier has no such"
-                    f" parameter.{_suggest(name, known)}"
-                )
-            if name in _TAKEN:
-                raise ValueError(
-                    f"'{section}.{name}' is decided by {_TAKEN[name]}: remove it."
-                )
-            if section == "search.grid" and name in study.estimator:
-                raise ValueError(
-                    f"{name!r} is both in 'estimator' and in 'search.grid': remove one."
-                )
-    for name, value in study.estimator.items():
-        _check_value(f"estimator.{name}", {name: value})
-    for name, values in grid.items():
-        for value in values:
-            _check_value(f"search.grid.{name}", {name: value})
-    for candidate in ParameterGrid(grid):
-        _check_value("estimator with search.grid", study.estimator | candidate)
-
-
-def _check_value(key: str, parameters: dict) -> None:
-    estimator = LeNet5Classifier(**parameters)
-    try:
-        estimator._check_parameters()
-        if estimator.net_params:
-            # skorch knows only of a whole net whether its arguments are right.
-            params = estimator.get_params()
-            build_net(params, Canvas((1, 28, 28)), 2, torch.device("cpu"))
-    except TypeError as error:
-        raise ValueError(f"{key}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
+def from_plain(plain: dict) -> Study:
+    """Return the study of a record."""
+    return TypeAdapter(Study).validate_python(plain)

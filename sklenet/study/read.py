@@ -1,0 +1,105 @@
+"""A study file, read and checked.
+
+A file with an unknown key, a wrong type or an unknown parameter value is refused with
+the file, the line, the key and what would be right, before anything is trained.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sklenet.study.checks import BadKey, check_study, suggest
+from sklenet.study.spec import Published, Search, Setting, Study, StudyError, Test
+
+
+def read_study(path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        Naming the file, the line, the key and what would be right.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not a TOML file: {error}") from error
+    try:
+        study = TypeAdapter(Study).validate_python(table)
+        check_study(study)
+    except ValidationError as error:
+        found = [(e["loc"], _explain(e)) for e in error.errors()]
+    except BadKey as error:
+        found = [(error.key, str(error))]
+    else:
+        return study
+    lines = []
+    for key, message in found:
+        line = find_line(text, tuple(map(str, key)))
+        lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
+    raise StudyError("\n".join(lines))
+
+
+_CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Published}
+
+
+def _explain(error) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"the key {key!r} is missing."
+    if error["type"] == "unexpected_keyword_argument":
+        known: Any = _CLASSES.get(str(error["loc"][0]), Study)
+        names = list((known if len(error["loc"]) > 1 else Study).__dataclass_fields__)
+        return f"unknown key {key!r}.{suggest(str(error['loc'][-1]), names)}"
+    return f"{key}: {error['msg']}. Got {error['input']!r}."
+
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
+_ASSIGNMENT = re.compile(r"^\s*([^=#\[]+?)\s*=")
+
+
+def find_line(text: str, key: tuple[str, ...]) -> int | None:
+    """Return the number of the line in which the TOML `text` sets `key`.
+
+    Of an inline table, or of a list, it is the line where the table or the list begins;
+    of a key that is missing, that of its table's header; None where there is neither.
+
+    Parameters
+    ----------
+    text : str
+    key : tuple of str
+        Its parts, numbers of tables in arrays among them: ``("test", "0", "name")``.
+    """
+    table: tuple[str, ...] = ()
+    tables: dict[str, int] = {}
+    best, length = None, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = _parts(header[2])
+            if header[1] == "[[":
+                tables[header[2]] = tables.get(header[2], -1) + 1
+            # A table below an array's belongs to the array's last one.
+            for depth in range(1, len(table) + 1):
+                name = ".".join(table[:depth])
+                if name in tables:
+                    table = (*table[:depth], str(tables[name]), *table[depth:])
+                    break
+            found = table
+        elif assignment := _ASSIGNMENT.match(line):
+            found = table + _parts(assignment[1])
+        else:
+            continue
+        if key[: len(found)] == found and len(found) > length:
+            best, length = number, len(found)
+    return best
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -1,0 +1,164 @@
+"""A study's search, by scikit-learn's own classes, over fits that are journalled."""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+
+import numpy as np
+import scipy.stats
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_validate,
+)
+from sklearn.pipeline import Pipeline
+
+from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
+from sklenet.study.journal import Journal
+from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified, settings_for
+from sklenet.study.spec import Study
+from sklenet.study.train import plain
+
+PREFIX = "pipeline__"
+
+
+def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline | None:
+    """Search on the training set of `data`, and journal the result.
+
+    Returns
+    -------
+    Pipeline or None
+        The winner, unfitted; None where every candidate failed.
+    """
+    _, y = load_data(data, "train")
+    rows = np.arange(len(y)).reshape(-1, 1)
+    folds = StratifiedKFold(study.search.cv, shuffle=True, random_state=study.seeds[0])
+    candidate = JournalledFit(
+        with_seed(make_pipeline(study), study.seeds[0]),
+        data,
+        Evaluation(study.metrics),
+        journal,
+        run,
+    )
+    # scikit-learn prints to stdout, which is the table's.
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
+        if study.search.kind == "settings":
+            pipelines = [
+                with_seed(make_pipeline(study, setting), study.seeds[0])
+                for setting in settings_for(study, data)
+            ]
+            results = _compare(study, data, candidate, pipelines, rows, y, folds, n_jobs)
+            best = int(results["rank_test_score"].argmin())
+            winner = pipelines[best]
+        else:
+            found = make_search(study, candidate, folds, n_jobs).fit(rows, y)
+            results, best = found.cv_results_, int(found.best_index_)
+            winner = clone(candidate).set_params(**found.best_params_).pipeline
+    failed = bool(np.isnan(results["mean_test_score"][best]))
+    record = {
+        "kind": "search",
+        "data": data,
+        "best": None if failed else best,
+        "cv_results": _without_times_and_prefixes(results),
+    }
+    if record not in list(Journal(journal)):
+        Journal(journal).append(record)
+    if failed:
+        echo(f"{data}: every candidate failed")
+    return None if failed else winner
+
+
+def make_search(study: Study, candidate: JournalledFit, folds, n_jobs):
+    """Return scikit-learn's search of the study, unfitted."""
+    spec = study.search
+    options = {"cv": folds, "n_jobs": n_jobs, "refit": False, "error_score": "raise"}
+    grid = {PREFIX + qualified(name): _values(values) for name, values in spec.grid.items()}
+    if spec.kind == "grid":
+        return GridSearchCV(candidate, grid, **options)
+    if spec.kind == "random":
+        return RandomizedSearchCV(
+            candidate, grid, n_iter=spec.n_iter, random_state=study.seeds[0], **options
+        )
+    given = {
+        key: getattr(spec, key)
+        for key in ("min_resources", "max_resources", "factor")
+        if getattr(spec, key) is not None
+    }
+    resource = spec.resource
+    if resource == "max_epochs":
+        resource = PREFIX + qualified(resource)
+    return HalvingGridSearchCV(
+        candidate,
+        grid,
+        resource=resource,
+        return_train_score=False,
+        random_state=study.seeds[0],
+        **given,
+        **options,
+    )
+
+
+def _values(values):
+    """Return a grid's list, or scipy's distribution of that name."""
+    if not isinstance(values, Mapping):
+        return list(values)
+    ((name, (low, high)),) = values.items()
+    if name == "uniform":
+        return scipy.stats.uniform(low, high - low)
+    return getattr(scipy.stats, name)(low, high)
+
+
+def _compare(study, data, candidate, pipelines, rows, y, folds, n_jobs) -> dict:
+    """Return the cross-validation of each setting in the form of ``cv_results_``."""
+    names = [setting.name for setting in settings_for(study, data)]
+    scores = np.array(
+        [
+            cross_validate(
+                clone(candidate).set_params(pipeline=pipeline),
+                rows,
+                y,
+                cv=folds,
+                n_jobs=n_jobs,
+                error_score="raise",
+            )["test_score"]
+            for pipeline in pipelines
+        ]
+    )
+    mean = scores.mean(axis=1)
+    losses = np.nan_to_num(-mean, nan=np.inf)
+    return {
+        "params": [{"setting": name} for name in names],
+        "param_setting": names,
+        **{f"split{k}_test_score": column for k, column in enumerate(scores.T)},
+        "mean_test_score": mean,
+        "std_test_score": scores.std(axis=1),
+        "rank_test_score": scipy.stats.rankdata(losses, method="min").astype(np.int32),
+    }
+
+
+def _without_times_and_prefixes(results) -> dict:
+    """Return ``cv_results_`` under the study's own names, for JSON.
+
+    The times are left out: of fits that the journal had they say nothing. The journal's
+    records of the folds have them.
+    """
+
+    def short(name):
+        return name.replace(PREFIX, "").replace(f"{CLASSIFIER}__", "")
+
+    plain_results = {
+        short(name): np.ma.asarray(values, dtype=object).tolist()
+        for name, values in results.items()
+        if not name.endswith("_time") and name != "params"
+    }
+    plain_results["params"] = [
+        {short(name): value for name, value in params.items()}
+        for params in results["params"]
+    ]
+    return plain(plain_results)

@@ -1,0 +1,125 @@
+"""Training and testing one pipeline, and what is recorded of it."""
+
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.metrics import confusion_matrix, get_scorer
+from sklearn.pipeline import Pipeline
+
+# How many of the most certain mistakes on a test are kept, for pictures.
+_MISTAKES = 24
+
+
+class Trained(NamedTuple):
+    """What came of training: what to record, and the fitted pipelines.
+
+    Parameters
+    ----------
+    record : dict
+    pipeline : Pipeline or None
+        None where training failed; then the record has the error.
+    best : Pipeline or None
+        The same with the weights of the epoch with the lowest validation loss.
+    """
+
+    record: dict
+    pipeline: Pipeline | None = None
+    best: Pipeline | None = None
+
+
+class _BestEpoch:
+    """Keep the classifier as it was after the epoch with the lowest validation loss."""
+
+    def __init__(self) -> None:
+        self.classifier = None
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        now = fitted_estimator
+        if context.task_name == "epoch" and now.best_epoch_ == now.n_iter_:
+            self.classifier = now
+
+
+def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
+    """Fit a clone of the pipeline; an exception becomes part of the record."""
+    pipeline = clone(pipeline)
+    steps, classifier = pipeline[:-1], pipeline[-1]
+    record = {
+        "params": plain(
+            {k: v for k, v in classifier.get_params().items() if k != "verbose"}
+        ),
+        "steps": [[name, plain(step.get_params())] for name, step in steps.steps],
+    }
+    best = _BestEpoch()
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        X = steps.fit_transform(X, y) if len(steps) else X
+        if X_valid is not None:
+            X_valid = steps.transform(X_valid) if len(steps) else X_valid
+            classifier.set_callbacks(best)
+        classifier.fit(X, y, X_val=X_valid, y_val=y_valid)
+    except Exception as error:
+        return Trained(record | {"error": f"{type(error).__name__}: {error}"})
+    record |= {
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "n_parameters": sum(p.numel() for p in classifier.module_.parameters()),
+        "device": str(classifier.device_),
+        "threads": torch.get_num_threads(),
+        "best_epoch": classifier.best_epoch_,
+        "history": plain(classifier.history_),
+    }
+    at_best = best.classifier and Pipeline([*steps.steps, pipeline.steps[-1]])
+    if at_best:
+        at_best.steps[-1] = (pipeline.steps[-1][0], best.classifier)
+    return Trained(record, pipeline, at_best)
+
+
+def scores(fitted, metrics, X, y) -> dict:
+    """Return each metric on X and y."""
+    return plain({name: get_scorer(name)(fitted, X, y) for name in metrics})
+
+
+def test(fitted, metrics, X, y) -> dict:
+    """Return each metric, the confusion matrix, and the most certain mistakes.
+
+    A mistake is the row of the image, the network's guess, and its probability.
+    """
+    probabilities = fitted.predict_proba(X)
+    classes = fitted.classes_
+    guesses = probabilities.argmax(axis=1)
+    certainty = probabilities.max(axis=1)
+    wrong = np.flatnonzero(classes[guesses] != y)
+    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MISTAKES]
+    return scores(fitted, metrics, X, y) | plain(
+        {
+            "confusion": confusion_matrix(y, classes[guesses], labels=classes).tolist(),
+            "mistakes": [[row, classes[guesses[row]], certainty[row]] for row in wrong],
+        }
+    )
+
+
+def plain(value):
+    """Return `value` with numpy's numbers as Python's, for JSON."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):  # JSON has no number for what diverged
+        return value if math.isfinite(value) else None
+    return repr(value)
