@@ -1,6 +1,10 @@
 """Pictures by scikit-learn's Display conventions; matplotlib is imported to plot."""
 
+import math
+
 import numpy as np
+
+from sklenet.images import infer_image_shape
 
 
 class TrainingHistoryDisplay:
@@ -77,3 +81,98 @@ class TrainingHistoryDisplay:
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
+
+
+class MisclassifiedDisplay:
+    """Images that a classifier got wrong, with its guesses.
+
+    Parameters
+    ----------
+    images : array-like of shape (n, h, w) or (n, c, h, w)
+    labels : array-like of shape (n,)
+        What they are.
+    guesses : array-like of shape (n,)
+        What they were taken for.
+    probabilities : array-like of shape (n,), default=None
+        How sure the classifier was.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+    figure_ : matplotlib Figure
+    """
+
+    def __init__(self, images, labels, guesses, probabilities=None):
+        self.images = np.asarray(images)
+        self.labels = labels
+        self.guesses = guesses
+        self.probabilities = probabilities
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, n_images=24):
+        """Plot the mistakes that a fitted classifier is most sure of.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            With `predict_proba`; a pipeline too.
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : array-like of shape (n,)
+        n_images : int, default=24
+            How many to show at most.
+
+        Returns
+        -------
+        MisclassifiedDisplay
+        """
+        probabilities = estimator.predict_proba(X)
+        guesses = estimator.classes_[probabilities.argmax(axis=1)]
+        certainty = probabilities.max(axis=1)
+        y = np.asarray(y)
+        wrong = np.flatnonzero(guesses != y)
+        wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:n_images]
+        images = as_images(np.asarray(X)[wrong])
+        return cls(images, y[wrong], guesses[wrong], certainty[wrong]).plot()
+
+    def plot(self, *, n_columns=8):
+        """Draw the images in rows, each under "label, guess"."""
+        import matplotlib.pyplot as plt
+
+        n = len(self.images)
+        n_rows = max(1, -(-n // n_columns))
+        figure, axes = plt.subplots(
+            n_rows,
+            n_columns,
+            figsize=(1.1 * n_columns, 1.6 * n_rows),
+            squeeze=False,
+            layout="constrained",
+        )
+        for k, ax in enumerate(axes.flat):
+            ax.set_axis_off()
+            if k < n:
+                show_image(ax, self.images[k])
+                title = f"{self.labels[k]} as {self.guesses[k]}"
+                if self.probabilities is not None:
+                    title += f"\n{self.probabilities[k]:.2f}"
+                ax.set_title(title, fontsize="small")
+        self.axes_, self.figure_ = axes, figure
+        return self
+
+
+def as_images(X) -> np.ndarray:
+    """Return flat rows as the images (n, c, h, w) they are read as; images as they are."""
+    if X.ndim > 2:
+        return X
+    shape = infer_image_shape(X.shape[1])
+    missing = math.prod(shape) - X.shape[1]
+    return np.pad(X, ((0, 0), (0, missing))).reshape(-1, *shape)
+
+
+def show_image(ax, image) -> None:
+    """Draw an image (h, w) or (c, h, w), grey from dark to bright or in colour."""
+    image = np.asarray(image)
+    if image.ndim == 3:
+        image = image[0] if len(image) != 3 else image.transpose(1, 2, 0)
+    if image.ndim == 3 and image.dtype.kind == "f":
+        image = (image - image.min()) / ((image.max() - image.min()) or 1)
+    ax.imshow(image, cmap="gray", interpolation="nearest")

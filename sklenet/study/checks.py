@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images import Canvas
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline, make_steps, qualified
-from sklenet.study.spec import Setting, Study
+from sklenet.study.spec import Search, Setting, Study
 from sklenet.training.net import build_net
 
 _TAKEN = {
@@ -61,7 +61,7 @@ def check_study(study: Study) -> None:
     for k, test in enumerate(study.test):
         _checked(("test", str(k), "steps"), make_steps, test.steps)
     if study.search:
-        _check_search(study)
+        _check_search(study, study.search)
 
 
 def _check_names(study: Study) -> None:
@@ -98,7 +98,7 @@ COLUMNS = ("data", "setting", "sd", "95 %", "seeds", "test images", "epochs", "v
 
 
 def _check_figures(study: Study) -> None:
-    names = [setting.name for setting in study.settings]
+    names: list[str | None] = [setting.name for setting in study.settings]
     taken = [*COLUMNS, *(f"{test} {m}" for test in study.tests for m in study.metrics)]
     for k, figure in enumerate(study.published):
         key = ("published", str(k))
@@ -118,7 +118,7 @@ def _check_figures(study: Study) -> None:
             raise BadKey(
                 (*key, "setting"),
                 f"published: the figure of {figure.source!r} is for the setting"
-                f" {figure.setting!r}.{suggest(str(figure.setting), names)}",
+                f" {figure.setting!r}.{suggest(str(figure.setting), map(str, names))}",
             )
         if figure.test not in study.tests:
             raise BadKey(
@@ -172,8 +172,7 @@ def _checked(key: Key, function, *arguments):
         raise BadKey(key, f"{'.'.join(key)}: {error}") from error
 
 
-def _check_search(study: Study) -> None:
-    search = study.search
+def _check_search(study: Study, search: Search) -> None:
     key = ("search",)
     needed = {
         "grid": ({"grid"}, set()),
@@ -198,13 +197,13 @@ def _check_search(study: Study) -> None:
         for name in ("min_resources", "max_resources"):
             if getattr(search, name) is None:
                 raise BadKey(key, f"search: the resource 'max_epochs' needs '{name}'.")
-    _check_grid(study)
+    _check_grid(study, search)
 
 
-def _check_grid(study: Study) -> None:
+def _check_grid(study: Study, search: Search) -> None:
     pipeline = make_pipeline(study)
     values: dict[str, list] = {}
-    for name, given in study.search.grid.items():
+    for name, given in search.grid.items():
         key = ("search", "grid", name)
         step, _, parameter = name.partition("__")
         if parameter and step in pipeline.named_steps and step != CLASSIFIER:
@@ -221,10 +220,10 @@ def _check_grid(study: Study) -> None:
                     key,
                     f"{name!r} is both in 'estimator' and in 'search.grid': remove one.",
                 )
-        if name == study.search.resource:
+        if name == search.resource:
             raise BadKey(key, f"{name!r} is both in 'search.grid' and the 'resource'.")
-        values[qualified(name)] = _examples(study, key, given)
-    if study.search.kind == "random":  # not all of them: there may be millions
+        values[qualified(name)] = _examples(search, key, given)
+    if search.kind == "random":  # not all of them: there may be millions
         candidates = [{k: v[end] for k, v in values.items()} for end in (0, -1)]
     else:
         candidates = ParameterGrid(values)
@@ -244,12 +243,12 @@ def _check_candidate(key: Key, pipeline: Pipeline, parameters: dict) -> None:
     _check_classifier(key, candidate)
 
 
-def _examples(study: Study, key: Key, given) -> list:
+def _examples(search: Search, key: Key, given) -> list:
     """Return the values of a grid's list, or the ends of a distribution."""
     if not isinstance(given, Mapping):
         return list(given)
     name = ".".join(key)
-    if study.search.kind != "random":
+    if search.kind != "random":
         raise BadKey(key, f"{name}: a distribution is for kind 'random'; give a list.")
     (kind, ends), *more = given.items()
     if more or kind not in DISTRIBUTIONS or len(ends) != 2 or not ends[0] < ends[1]:

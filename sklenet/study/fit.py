@@ -114,9 +114,9 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
 
 
 def fit_and_test(
-    pipeline: Pipeline,
     data: str,
     setting: str,
+    pipeline: Pipeline,
     seed: int,
     evaluation: Evaluation,
     journal,
@@ -126,10 +126,10 @@ def fit_and_test(
 
     Parameters
     ----------
-    pipeline : Pipeline
-        Its ``random_state`` is set to `seed`.
     data, setting : str
         The data set, and the name of the setting.
+    pipeline : Pipeline
+        Its ``random_state`` is set to `seed`.
     seed : int
     evaluation : Evaluation
     journal : Path
@@ -142,7 +142,7 @@ def fit_and_test(
     X, y = load_data(data, "train")
     X_valid = y_valid = None
     if evaluation.validation is not None:
-        held_out = _held_out(y, evaluation, seed)
+        held_out = _held_out(y, evaluation.validation, evaluation.validation_rows, seed)
         X_valid, y_valid = X[held_out], y[held_out]
         X, y = X[~held_out], y[~held_out]
     trained = train(pipeline, X, y, X_valid, y_valid)
@@ -183,15 +183,15 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
 
-def _held_out(y, evaluation: Evaluation, seed: int) -> np.ndarray:
+def _held_out(y, part: float, which: str, seed: int) -> np.ndarray:
     """Return which training rows are for validation."""
     n = len(y)
     held_out = np.zeros(n, dtype=bool)
-    if evaluation.validation_rows == "first":
-        held_out[: round(n * evaluation.validation)] = True
+    if which == "first":
+        held_out[: round(n * part)] = True
     else:
         _, rows = train_test_split(
-            np.arange(n), test_size=evaluation.validation, stratify=y, random_state=seed
+            np.arange(n), test_size=part, stratify=y, random_state=seed
         )
         held_out[rows] = True
     return held_out

@@ -82,17 +82,3 @@ def qualified(name: str) -> str:
 
 def _is_classifiers(name: str) -> bool:
     return name.split("__")[0] in LeNet5Classifier().get_params()
-
-
-DEFAULT = "estimator"
-
-
-def settings_for(study: Study, data: str) -> list[Setting]:
-    """Return the settings for the data set; without any, the study's own parameters."""
-    settings = study.settings or [Setting(name=DEFAULT)]
-    return [s for s in settings if s.data is None or data in s.data]
-
-
-def seeds_for(study: Study, setting: Setting) -> tuple[int, ...]:
-    """Return the setting's own seeds, or the study's."""
-    return study.seeds if setting.seeds is None else setting.seeds

@@ -6,8 +6,8 @@ the file, the line, the key and what would be right, before anything is trained.
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -55,8 +55,10 @@ def _explain(error) -> str:
     if error["type"] == "missing":
         return f"the key {key!r} is missing."
     if error["type"] == "unexpected_keyword_argument":
-        known: Any = _CLASSES.get(str(error["loc"][0]), Study)
-        names = list((known if len(error["loc"]) > 1 else Study).__dataclass_fields__)
+        known = (
+            _CLASSES.get(str(error["loc"][0]), Study) if len(error["loc"]) > 1 else Study
+        )
+        names = [field.name for field in fields(known)]
         return f"unknown key {key!r}.{suggest(str(error['loc'][-1]), names)}"
     return f"{key}: {error['msg']}. Got {error['input']!r}."
 

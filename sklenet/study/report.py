@@ -1,119 +1,220 @@
-"""Tables and pictures of a study's records."""
+"""Tables of a study's records: Markdown to read, CSV to compute with."""
 
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 
-from sklenet.display import TrainingHistoryDisplay
-from sklenet.study.journal import Journal
-from sklenet.study.run import RECORDS
+from sklenet.study.plan import DEFAULT, WINNER
+from sklenet.study.results import Results
+from sklenet.study.spec import ORIGINALS
 
 TABLE = "table.md"
-CURVES = "learning_curves.png"
+FITS = "fits.csv"
+SUMMARY = "summary.csv"
+CANDIDATES = "candidates_{}.csv"
+
+_SHOWN_CANDIDATES = 10
 
 
-def load(folder) -> list[dict]:
-    """Return the records of the study in `folder`."""
-    return list(Journal(Path(folder) / RECORDS))
-
-
-def report(folder) -> str:
-    """Write the table and the learning curves of `folder`; return the table."""
-    folder = Path(folder)
-    records = load(folder)
-    text = markdown(records)
+def write_tables(results: Results) -> str:
+    """Write the tables into the study's folder; return the Markdown."""
+    folder = results.folder
+    text = markdown(results)
     (folder / TABLE).write_text(text, encoding="utf-8")
-    _plot(records, folder / CURVES)
+    results.fits.to_csv(folder / FITS, index=False)
+    results.summary.to_csv(folder / SUMMARY, index=False)
+    for data in results.searches:
+        results.candidates(data).to_csv(folder / CANDIDATES.format(data), index=False)
     return text
 
 
-def markdown(records: list[dict]) -> str:
-    """Return the study's tables: its candidates, then its test figures."""
-    run = records[0]
-    parts = [f"**{run['study']['title']}**"]
-    for data in run["study"]["data"]:
-        candidates = _of(records, "candidate", data)
-        if candidates:
-            parts += [
-                _candidate_intro(run, records, data),
-                _candidate_table(candidates),
-            ]
-    parts += ["Trained on the whole training set, tested once per seed:"]
-    parts += [test_table(records)]
+def markdown(results: Results) -> str:
+    """Return the study's tables: its candidates, its tests, and paired differences.
+
+    Nothing in them depends on when, or in how many runs, the fits were made.
+    """
+    study = results.study
+    parts = [f"**{study.title}**"]
+    for data in study.data:
+        if data in results.searches:
+            parts += [_search_intro(results, data), _candidates(results, data)]
+    tested = test_table(results)
+    if tested:
+        parts += [_test_intro(results), tested]
+    parts += [
+        f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
+        f" {record['error']}"
+        for record in results.fit_records
+        if "error" in record
+    ]
+    compared = _differences(results)
+    if compared is not None:
+        parts += [
+            "Differences of test accuracy, in points, paired over seeds:",
+            compared,
+        ]
+    if study.notes:
+        parts.append(study.notes.strip())
     return "\n\n".join(parts) + "\n"
 
 
-def test_table(records: list[dict]) -> str:
-    """Return the table of test accuracies, published figures beside ours."""
-    study = records[0]["study"]
+def _search_intro(results: Results, data: str) -> str:
+    search = results.study.search
+    assert search is not None
+    folds = results.folds[results.folds["data"] == data]
+    n = len(results.candidates(data))
+    shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
+    return (
+        f"{data}: {n} candidates in a search of kind {search.kind!r}, {search.cv}-fold"
+        f" cross-validation with up to {folds['n_train'].max():,} images to train"
+        f" on{shown}:"
+    )
+
+
+def _candidates(results: Results, data: str) -> str:
+    candidates = results.candidates(data)
+    metric = results.study.metrics[0]
+    shown = candidates.head(_SHOWN_CANDIDATES)
+    columns = [c for c in shown if c not in ("mean", "sd", "difference", "low", "high")]
+    table = shown[columns].map(_word)
+    table[f"CV {metric}"] = shown["mean"].map(_number)
+    table["sd over folds"] = shown["sd"].map(_number)
+    return _table(table, {"rank", f"CV {metric}", "sd over folds"})
+
+
+def _test_intro(results: Results) -> str:
+    held_out = results.study.validation
+    if held_out is None:
+        trained = "Trained on the whole training set"
+    else:
+        how = "the first" if results.study.validation_rows == "first" else "a random"
+        trained = (
+            f"Trained without {how} {held_out:.0%} of the training set, for validation"
+        )
+    return (
+        f"{trained}, tested once per seed, after the last epoch: mean ± standard deviation"
+        " over seeds, and Student's 95 % interval of the mean of the first figure."
+    )
+
+
+def test_table(results: Results) -> str:
+    """Return the table of test figures, published ones beside ours; "" without fits."""
+    study = results.study
+    summary, fits = results.summary, results.fits
+    if not len(summary):
+        return ""
+    summary = summary.set_index(["data", "setting", "score"])
     rows = []
-    for data in study["data"]:
-        fits = _of(records, "fit", data)
-        accuracy = np.array([fit["test_accuracy"] for fit in fits])
-        searched = (study["search"] or {"grid": {}})["grid"]
-        setting = {key: fits[0]["params"][key] for key in searched or study["estimator"]}
-        row = {
-            "data": data,
-            "setting": ", ".join(f"{k} {v}" for k, v in setting.items()) or "defaults",
-            "test accuracy": f"{accuracy.mean():.4f}",
-            "sd": f"{accuracy.std(ddof=1):.4f}" if len(fits) > 1 else "",
-            "seeds": len(fits),
-            "test images": f"{fits[0]['n_test']:,}",
-            "epochs": _range([len(fit["history"]) for fit in fits]),
-        }
-        for figure in study["published"]:
-            if figure["data"] == data:
-                row[figure["source"]] = f"{figure['accuracy']:.4f}"
+    for name, group in fits.groupby(["data", "setting"], sort=False):
+        data, setting = map(str, name)
+        done = group[group["error"].isna()]
+        row = {"data": data, "setting": _setting(results, data, setting)}
+        for test in study.tests:
+            for metric in study.metrics:
+                row[f"{test} {metric}"] = _spread(
+                    summary, data, setting, f"{test}_{metric}"
+                )
+                if (test, metric) == (ORIGINALS, study.metrics[0]):
+                    row["95 %"] = _interval(summary, data, setting, f"{test}_{metric}")
+                    at_best = f"{test}_{metric}_at_best_epoch"
+                    if (data, setting, at_best) in summary.index:
+                        row["at the best epoch"] = _spread(summary, data, setting, at_best)
+        if "valid_accuracy" in fits:
+            row["validation accuracy"] = _spread(summary, data, setting, "valid_accuracy")
+        row["seeds"] = str(len(done))
+        row["epochs"] = _range(done["epochs"])
+        row["test images"] = f"{int(done['n_test'].max()):,}" if len(done) else ""
+        for figure in study.published:
+            if figure.data == data and figure.setting in (None, setting):
+                test = "" if figure.test == ORIGINALS else f" ({figure.test})"
+                row[figure.source + test] = _number(figure.accuracy)
         rows.append(row)
-    return _table(rows)
+    return _table(pd.DataFrame(rows).fillna(""), set())
 
 
-def _of(records, kind, data):
-    return [r for r in records if r["kind"] == kind and r["data"] == data]
+def published_rows(results: Results) -> pd.DataFrame:
+    """Return the published figures, each with ours beside it."""
+    study, rows = results.study, []
+    for figure in study.published:
+        score = f"{figure.test}_accuracy"
+        ours = [
+            {
+                "ours": row["mean"],
+                "sd": row["sd"],
+                "n": row["n"],
+                "our setting": row["setting"],
+            }
+            for _, row in results.summary.iterrows()
+            if (row["data"], row["score"]) == (figure.data, score)
+            and figure.setting in (None, row["setting"])
+        ]
+        rows += [
+            {
+                "source": figure.source,
+                "data": figure.data,
+                "test": figure.test,
+                "published": figure.accuracy,
+            }
+            | our
+            for our in ours or [{}]
+        ]
+    return pd.DataFrame(rows)
 
 
-def _range(values):
-    low, high = min(values), max(values)
+def _setting(results: Results, data: str, name: str) -> str:
+    """Return a setting's name, or the parameters that it stands for."""
+    if name == WINNER:
+        search = results.searches[data]
+        chosen = search["cv_results"]["params"][search["best"]]
+    elif name == DEFAULT:
+        chosen = results.study.estimator
+    else:
+        return name
+    return ", ".join(f"{key} {_word(value)}" for key, value in chosen.items()) or "defaults"
+
+
+def _differences(results: Results) -> str | None:
+    score = f"{ORIGINALS}_accuracy"
+    if score not in results.fits:
+        return None
+    compared = results.compare(score)
+    if not len(compared):
+        return None
+    points = compared[["mean", "low", "high"]] * 100
+    table = compared[["data", "setting", "minus"]].copy()
+    table["difference"] = points["mean"].map("{:+.2f}".format)
+    table["95 %"] = [f"{a:+.2f} to {b:+.2f}" for a, b in points[["low", "high"]].to_numpy()]
+    table["seeds"] = compared["n"].map(str)
+    return _table(table, set())
+
+
+def _spread(summary, data, setting, score) -> str:
+    if (data, setting, score) not in summary.index:
+        return "failed"
+    row = summary.loc[(data, setting, score)]
+    return _number(row["mean"]) + (f" ± {_number(row['sd'])}" if row["n"] > 1 else "")
+
+
+def _interval(summary, data, setting, score) -> str:
+    if (data, setting, score) not in summary.index:
+        return ""
+    row = summary.loc[(data, setting, score)]
+    return f"{_number(row['low'])} to {_number(row['high'])}" if row["n"] > 1 else ""
+
+
+def _range(values) -> str:
+    if not len(values):
+        return ""
+    low, high = values.min(), values.max()
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _candidate_intro(run, records, data):
-    n = _of(records, "fit", data)[0]["n_train"]
-    cv = run["study"]["search"]["cv"]
-    return f"{data}: {cv}-fold cross-validation on the {n:,} training images:"
+def _number(value) -> str:
+    return "failed" if pd.isna(value) else f"{value:.4f}"
 
 
-def _candidate_table(candidates):
-    rows = [
-        {
-            "rank": candidate["rank"],
-            **candidate["params"],
-            "CV accuracy": f"{candidate['mean_accuracy']:.4f}",
-            "sd over folds": f"{np.std(candidate['fold_accuracy'], ddof=1):.4f}",
-        }
-        for candidate in sorted(candidates, key=lambda candidate: candidate["rank"])
-    ]
-    return _table(rows)
+def _word(value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _table(rows):
-    frame = pd.DataFrame(rows).fillna("")
-    numeric = {"rank", "CV accuracy", "sd over folds"}
-    numeric |= {"test accuracy", "sd", "seeds", "test images", "epochs"}
-    align = ["right" if column in numeric else "left" for column in frame]
+def _table(frame: pd.DataFrame, right: set[str]) -> str:
+    align = ["right" if column in right else "left" for column in frame]
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)
-
-
-def _plot(records, path):
-    import matplotlib.pyplot as plt
-
-    histories = {
-        data: [fit["history"] for fit in _of(records, "fit", data)]
-        for data in records[0]["study"]["data"]
-    }
-    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-    TrainingHistoryDisplay.from_histories(histories, ax=ax)
-    ax.set_title(records[0]["study"]["title"], fontsize="medium")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -6,15 +6,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
-from sklenet.study.fit import Evaluation, fit_and_test, load_data
+from sklenet.study.fit import fit_and_test, load_data
 from sklenet.study.journal import Journal
-from sklenet.study.pipelines import make_pipeline, seeds_for, settings_for
+from sklenet.study.plan import Job, evaluation, jobs
 from sklenet.study.provenance import provenance
+from sklenet.study.results import RECORDS
 from sklenet.study.search import search
 from sklenet.study.spec import PRESENTATION, Study, StudyError, to_plain
-
-RECORDS = "records.jsonl"
-WINNER = "winner"
 
 
 def run_study(
@@ -23,6 +21,7 @@ def run_study(
     *,
     n_jobs: int | None = None,
     keep: bool = False,
+    command: str | None = None,
     echo: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Run what the study's journal does not have yet.
@@ -37,6 +36,8 @@ def run_study(
     keep : bool
         Go on with a journal of a study that has changed: fits it still asks for are not
         done again.
+    command : str, optional
+        The command line, for the record.
     echo : callable
         Told a line of text at each step of progress.
 
@@ -59,7 +60,7 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "run.lock", timeout=0):
-            _run(study, folder, n_jobs, keep, echo)
+            _run(study, folder, n_jobs, keep, command, echo)
     except Timeout:
         raise StudyError(
             f"{folder}: another process is running this study. Wait for it, or give this"
@@ -68,38 +69,21 @@ def run_study(
     return folder
 
 
-def _run(study, folder, n_jobs, keep, echo):
+def _run(study, folder, n_jobs, keep, command, echo):
     journal = Journal(folder / RECORDS)
-    run = _open(study, journal, keep, echo)
-    fits = []
+    run = _open(study, journal, keep, command, echo)
+    found: list[Job] = []
     for name in study.data:
-        if study.search:
-            winner = search(study, name, journal.path, run, n_jobs, echo)
-            found = [(WINNER, winner, study.seeds)] if winner else []
-        else:
-            found = [
-                (setting.name, make_pipeline(study, setting), seeds_for(study, setting))
-                for setting in settings_for(study, name)
-            ]
-        fits += [
-            (pipeline, name, setting, seed, evaluation(study), journal.path, run)
-            for setting, pipeline, seeds in found
-            for seed in seeds
-        ]
-    Parallel(n_jobs=n_jobs)(delayed(fit_and_test)(*fit) for fit in fits)
-
-
-def evaluation(study: Study) -> Evaluation:
-    """Return how the study's fits are scored."""
-    return Evaluation(
-        study.metrics,
-        (("test", ()), *((test.name, test.steps) for test in study.test)),
-        study.validation,
-        study.validation_rows,
+        winner = (
+            search(study, name, journal.path, run, n_jobs, echo) if study.search else None
+        )
+        found += jobs(study, name, winner)
+    Parallel(n_jobs=n_jobs)(
+        delayed(fit_and_test)(*job, evaluation(study), journal.path, run) for job in found
     )
 
 
-def _open(study, journal, keep, echo) -> int:
+def _open(study, journal, keep, command, echo) -> int:
     """Write the first records of this run; return its number."""
     dropped = journal.repair()
     if dropped:
@@ -126,5 +110,5 @@ def _open(study, journal, keep, echo) -> int:
     if done:
         echo(f"{journal.path} has {done} finished fits")
     run = 1 + sum(record["kind"] == "run" for record in records)
-    journal.append({"kind": "run", "run": run} | provenance())
+    journal.append({"kind": "run", "run": run, "command": command} | provenance())
     return run

@@ -20,8 +20,9 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
 from sklenet.study.journal import Journal
-from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified, settings_for
-from sklenet.study.spec import Study
+from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified
+from sklenet.study.plan import settings_for
+from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
 
 PREFIX = "pipeline__"
@@ -35,9 +36,11 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     Pipeline or None
         The winner, unfitted; None where every candidate failed.
     """
+    spec = study.search
+    assert spec is not None
     _, y = load_data(data, "train")
     rows = np.arange(len(y)).reshape(-1, 1)
-    folds = StratifiedKFold(study.search.cv, shuffle=True, random_state=study.seeds[0])
+    folds = StratifiedKFold(spec.cv, shuffle=True, random_state=study.seeds[0])
     candidate = JournalledFit(
         with_seed(make_pipeline(study), study.seeds[0]),
         data,
@@ -48,7 +51,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     # scikit-learn prints to stdout, which is the table's.
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
-        if study.search.kind == "settings":
+        if spec.kind == "settings":
             pipelines = [
                 with_seed(make_pipeline(study, setting), study.seeds[0])
                 for setting in settings_for(study, data)
@@ -57,7 +60,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
             best = int(results["rank_test_score"].argmin())
             winner = pipelines[best]
         else:
-            found = make_search(study, candidate, folds, n_jobs).fit(rows, y)
+            found = make_search(spec, candidate, folds, n_jobs, study.seeds[0]).fit(rows, y)
             results, best = found.cv_results_, int(found.best_index_)
             winner = clone(candidate).set_params(**found.best_params_).pipeline
     failed = bool(np.isnan(results["mean_test_score"][best]))
@@ -74,23 +77,22 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     return None if failed else winner
 
 
-def make_search(study: Study, candidate: JournalledFit, folds, n_jobs):
-    """Return scikit-learn's search of the study, unfitted."""
-    spec = study.search
+def make_search(spec: Search, candidate: JournalledFit, folds, n_jobs, seed: int):
+    """Return scikit-learn's search, unfitted."""
     options = {"cv": folds, "n_jobs": n_jobs, "refit": False, "error_score": "raise"}
     grid = {PREFIX + qualified(name): _values(values) for name, values in spec.grid.items()}
     if spec.kind == "grid":
         return GridSearchCV(candidate, grid, **options)
     if spec.kind == "random":
         return RandomizedSearchCV(
-            candidate, grid, n_iter=spec.n_iter, random_state=study.seeds[0], **options
+            candidate, grid, n_iter=spec.n_iter, random_state=seed, **options
         )
     given = {
         key: getattr(spec, key)
         for key in ("min_resources", "max_resources", "factor")
         if getattr(spec, key) is not None
     }
-    resource = spec.resource
+    resource: str | None = spec.resource
     if resource == "max_epochs":
         resource = PREFIX + qualified(resource)
     return HalvingGridSearchCV(
@@ -98,7 +100,7 @@ def make_search(study: Study, candidate: JournalledFit, folds, n_jobs):
         grid,
         resource=resource,
         return_train_score=False,
-        random_state=study.seeds[0],
+        random_state=seed,
         **given,
         **options,
     )

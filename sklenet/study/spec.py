@@ -17,7 +17,7 @@ DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
 
-_strict = dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+_STRICT = ConfigDict(extra="forbid")
 _Fraction = Annotated[StrictFloat, Field(ge=0, le=1)]
 _Name = Annotated[StrictStr, Field(min_length=1)]
 _Data = Literal[DATA]  # type: ignore[valid-type]
@@ -29,7 +29,7 @@ class StudyError(ValueError):
     """A study that cannot be run, with the file, the key and what would be right."""
 
 
-@_strict
+@dataclass(frozen=True, config=_STRICT)
 class Search:
     """A search by one of scikit-learn's classes, scored by the first of the metrics.
 
@@ -65,7 +65,7 @@ class Search:
     factor: Annotated[StrictInt, Field(ge=2)] | None = None
 
 
-@_strict
+@dataclass(frozen=True, config=_STRICT)
 class Setting:
     """One setting by name, or with a grid several, each trained and tested by itself.
 
@@ -110,7 +110,7 @@ class Setting:
         return settings
 
 
-@_strict
+@dataclass(frozen=True, config=_STRICT)
 class Test:
     """The test images once more, changed by transformers before the fitted pipeline.
 
@@ -125,7 +125,7 @@ class Test:
     steps: Annotated[tuple[_Step, ...], Field(min_length=1)]
 
 
-@_strict
+@dataclass(frozen=True, config=_STRICT)
 class Published:
     """A figure that somebody reports, to stand beside ours.
 
@@ -155,7 +155,7 @@ Seeds = Annotated[
 ]
 
 
-@_strict
+@dataclass(frozen=True, config=_STRICT)
 class Study:
     """What is searched, trained and tested.
 

@@ -1,0 +1,112 @@
+"""The progress of a study: a bar on a terminal, a line per fit in a log."""
+
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sklenet.study.estimate import count_fits
+from sklenet.study.journal import Journal
+from sklenet.study.spec import Study
+
+_SECONDS = 0.5
+
+
+class Progress:
+    """Follow a study's journal, whichever process writes it, until the block ends.
+
+    Parameters
+    ----------
+    study : Study
+    journal : Path
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, study: Study, journal: Path, *, quiet: bool = False) -> None:
+        self._journal = Journal(journal)
+        self._quiet = quiet
+        self._total = count_fits(study)
+        self._seen = sum(map(_is_fit, self._journal)) if journal.is_file() else 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._bar: Any = None
+        self._task: Any = None
+        if not quiet and sys.stderr.isatty() and find_spec("rich"):
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+
+    def tell(self, line: str) -> None:
+        """Show a line of text."""
+        if self._bar:
+            self._bar.console.print(line, markup=False, highlight=False)
+        elif not self._quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "Progress":
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task("fits", total=self._total, completed=self._seen)
+        if not self._quiet:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._bar:
+            self._bar.stop()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(_SECONDS):
+            self._show_new()
+        self._show_new()
+
+    def _show_new(self) -> None:
+        fits = [record for record in self._journal if _is_fit(record)]
+        for number, record in enumerate(fits[self._seen :], start=self._seen + 1):
+            self.tell(f"[{number}/{self._total}] {_describe(record)}")
+        self._seen = len(fits)
+        if self._bar:
+            self._bar.update(self._task, completed=self._seen)
+
+
+def _is_fit(record: dict) -> bool:
+    return record["kind"] in ("fold", "fit")
+
+
+def _describe(record: dict) -> str:
+    what = f"{record['data']}, one fold of a search"
+    if record["kind"] == "fit":
+        what = f"{record['data']}, {record['setting']}, seed {record['seed']}"
+    if "error" in record:
+        return f"{what}: {record['error']}"
+    if record["kind"] == "fold":
+        scores = record["scores"]
+    else:
+        scores = {
+            f"{test} {metric}": value
+            for test, values in record["tests"].items()
+            for metric, value in values.items()
+            if isinstance(value, float)
+        }
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    return f"{what}: {shown}, {len(record['history'])} epochs in {record['seconds']:.1f} s"

@@ -1,0 +1,93 @@
+"""``sklenet study`` and ``sklenet report``."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from sklenet.cli.output import add_output_options, show, teller
+from sklenet.cli.progress import Progress
+from sklenet.study.estimate import estimate
+from sklenet.study.page import PAGE, write_page
+from sklenet.study.read import read_study
+from sklenet.study.report import TABLE, write_tables
+from sklenet.study.results import RECORDS, Results
+from sklenet.study.run import run_study
+from sklenet.study.spec import StudyError
+from sklenet.study.train import plain
+
+
+def add_commands(commands) -> None:
+    """Add the two commands to the parser's."""
+    study = commands.add_parser(
+        "study",
+        help="run a study file, or go on with it",
+        description="Read a study file, search, train what is chosen with every seed, score"
+        " the test set once per fit, and write the report. Every finished fit is kept:"
+        " after an interruption the same command does the rest.",
+    )
+    study.add_argument("file", type=Path, metavar="FILE.toml")
+    study.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    study.add_argument("--n-jobs", type=int, default=1, help="fits at once; default: 1")
+    study.add_argument(
+        "--dry-run", action="store_true", help="list the fits, and estimate their time"
+    )
+    study.add_argument(
+        "--keep",
+        action="store_true",
+        help="go on although the file has changed, with the fits it still asks for",
+    )
+    add_output_options(study)
+    study.set_defaults(run=_study)
+
+    report = commands.add_parser(
+        "report",
+        help="write a study's tables, pictures and page",
+        description=f"Write {TABLE}, CSV files, the pictures and {PAGE}, one file that"
+        " needs no network, into DIR, from its records.",
+    )
+    report.add_argument("folder", type=Path, metavar="DIR")
+    add_output_options(report)
+    report.set_defaults(run=_report)
+
+
+def _study(arguments) -> int:
+    study = read_study(arguments.file)
+    if arguments.dry_run:
+        lines, values = estimate(study, arguments.out, n_jobs=arguments.n_jobs)
+        show(arguments, "\n".join(lines), values)
+        return 0
+    if find_spec("matplotlib") is None:
+        raise StudyError("A study draws pictures: install sklenet[plots].")
+    tell = teller(arguments)
+    journal = arguments.out / study.name / RECORDS
+    with Progress(study, journal, quiet=arguments.quiet) as progress:
+        folder = run_study(
+            study,
+            arguments.out,
+            n_jobs=arguments.n_jobs,
+            keep=arguments.keep,
+            command=" ".join(["sklenet", *sys.argv[1:]]),
+            echo=progress.tell,
+        )
+    tell(f"Records, tables and pictures are in {folder}/")
+    return _show(arguments, folder)
+
+
+def _report(arguments) -> int:
+    if find_spec("matplotlib") is None:
+        raise StudyError("A report has pictures: install sklenet[plots].")
+    return _show(arguments, arguments.folder)
+
+
+def _show(arguments, folder: Path) -> int:
+    results = Results(folder)
+    text = write_tables(results)
+    page = write_page(results)
+    values = {
+        "folder": str(folder),
+        "page": page,
+        "summary": plain(results.summary.to_dict("records")),
+    }
+    show(arguments, text.rstrip("\n"), values)
+    failed = any("error" in record for record in results.records)
+    return 1 if failed else 0

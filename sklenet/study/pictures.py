@@ -1,0 +1,165 @@
+"""Pictures of a study's records."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay, as_images
+from sklenet.study.fit import load_data
+from sklenet.study.results import Results
+from sklenet.study.spec import ORIGINALS
+
+CURVES = "learning_curves"
+
+# More lines than this cannot be told apart.
+_MOST_CURVES = 12
+
+
+def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
+    """Give the name and the caption of each picture, and what draws its figure.
+
+    Each figure is to be closed by whoever has it drawn.
+    """
+    study = results.study
+    done = [record for record in results.fit_records if "tests" in record]
+    if done:
+        yield (
+            CURVES,
+            "Learning curves: the mean and the range over seeds",
+            lambda: _curves(done),
+        )
+    for data in study.data:
+        if data in results.searches and results.grid:
+            effects = results.main_effects(data)
+            yield (
+                f"main_effects_{data}",
+                f"{data}: mean score of all candidates that share a value, with its 95 %"
+                " interval; of a distribution, each candidate's",
+                lambda data=data, effects=effects: _main_effects(results, data, effects),
+            )
+            if effects["parameter"].nunique() > 1:
+                pair = _strongest(effects)
+                yield (
+                    f"heat_map_{data}",
+                    f"{data}: {pair[0]} by {pair[1]}, mean over all else",
+                    lambda data=data, pair=pair: _heat_map(results, data, pair),
+                )
+        of_data = [record for record in done if record["data"] == data]
+        if of_data:
+            first = [r for r in of_data if r["setting"] == of_data[0]["setting"]]
+            name = of_data[0]["setting"]
+            yield (
+                f"confusion_{data}",
+                f"{data}: confusion on the test images, {name}, sum of {len(first)} seeds",
+                lambda first=first: _confusion(first),
+            )
+            yield (
+                f"mistakes_{data}",
+                f"{data}: mistakes the network was most sure of, {name}, seed"
+                f" {first[0]['seed']}",
+                lambda first=first: _mistakes(first[0]),
+            )
+
+
+def _figure(n_columns=1, height=4.0, width=6.0):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, n_columns, figsize=(width, height), squeeze=False, layout="constrained"
+    )
+    return figure, axes[0]
+
+
+def _curves(records):
+    validated = any("valid_loss" in row for record in records for row in record["history"])
+    metrics = ["train_loss", "valid_loss"] if validated else ["train_loss"]
+    figure, axes = _figure(len(metrics), width=6.0 * len(metrics))
+    histories: dict[str, list] = {}
+    several = len({record["setting"] for record in records}) > 1
+    for record in records:
+        label = record["data"] + (f", {record['setting']}" if several else "")
+        histories.setdefault(label, []).append(record["history"])
+    shown = dict(list(histories.items())[:_MOST_CURVES])
+    for metric, ax in zip(metrics, axes, strict=True):
+        TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
+        ax.legend(fontsize="x-small")
+    return figure
+
+
+def _main_effects(results, data, effects):
+    names = list(results.grid)
+    candidates = results.candidates(data)
+    figure, axes = _figure(len(names), height=3.2, width=max(6.0, 2.2 * len(names)))
+    low, high = candidates["mean"].min(), candidates["mean"].max()
+    margin = 0.1 * (high - low) or 0.01
+    for name, ax in zip(names, axes, strict=True):
+        ax.set_ylim(low - margin, high + margin)
+        ax.set_title(name, fontsize="small")
+        if isinstance(results.grid[name], Mapping):
+            ax.plot(candidates[name], candidates["mean"], "o")
+            ax.set_xscale("log" if "loguniform" in results.grid[name] else "linear")
+            continue
+        of_name = effects[effects["parameter"] == name]
+        half = (of_name["mean"] - of_name["low"]).fillna(0)
+        ax.errorbar(of_name["value"], of_name["mean"], yerr=half, fmt="o", capsize=3)
+        ax.set_xlim(-0.5, len(of_name) - 0.5)
+        ax.tick_params(axis="x", rotation=90, labelsize="small")
+    for ax in axes[1:]:
+        ax.set_yticklabels([])
+    axes[0].set_ylabel(f"CV {results.study.metrics[0]}")
+    return figure
+
+
+def _strongest(effects) -> list[str]:
+    """Return the two parameters whose values differ most, in the grid's order."""
+    spread = effects.groupby("parameter", sort=False)["mean"].agg(np.ptp)
+    chosen = set(spread.nlargest(2).index)
+    return [name for name in spread.index if name in chosen]
+
+
+def _heat_map(results, data, pair):
+    candidates = results.candidates(data)
+    for name in pair:
+        candidates[name] = candidates[name].map(str)
+    orders = [[str(v) for v in results.grid[name]] for name in pair]
+    table = candidates.pivot_table(
+        index=pair[0], columns=pair[1], values="mean", aggfunc="mean"
+    )
+    rows, columns = (
+        [v for v in o if v in a] for o, a in zip(orders, table.axes, strict=True)
+    )
+    table = table.loc[rows or table.index, columns or table.columns]
+    figure, (ax,) = _figure(height=1.2 + 0.45 * len(table))
+    image = ax.imshow(table, aspect="auto", cmap="viridis")
+    ax.set_xticks(range(table.shape[1]), table.columns)
+    ax.set_yticks(range(table.shape[0]), table.index)
+    ax.set(xlabel=pair[1], ylabel=pair[0])
+    middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
+        colour = "black" if value > middle else "white"
+        ax.text(column, row, f"{value:.4f}", ha="center", va="center", color=colour)
+    figure.colorbar(image, label=f"CV {results.study.metrics[0]}")
+    return figure
+
+
+def _confusion(records):
+    total = sum(np.array(record["tests"][ORIGINALS]["confusion"]) for record in records)
+    figure, (ax,) = _figure(height=5.0)
+    ConfusionMatrixDisplay(total).plot(
+        ax=ax, cmap="Blues", colorbar=False, text_kw={"fontsize": "x-small"}
+    )
+    return figure
+
+
+def _mistakes(record):
+    X, y = load_data(record["data"], "test")
+    mistakes = record["tests"][ORIGINALS]["mistakes"]
+    rows = [row for row, _, _ in mistakes]
+    guesses = [guess for _, guess, _ in mistakes]
+    probabilities = [probability for _, _, probability in mistakes]
+    return (
+        MisclassifiedDisplay(as_images(X[rows]), y[rows], guesses, probabilities)
+        .plot()
+        .figure_
+    )

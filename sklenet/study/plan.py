@@ -1,0 +1,82 @@
+"""Which fits a study asks for."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from sklenet.study.fit import Evaluation, test_key, with_seed
+from sklenet.study.pipelines import make_pipeline, qualified
+from sklenet.study.spec import ORIGINALS, Setting, Study
+
+WINNER = "winner"
+DEFAULT = "estimator"
+
+
+class Job(NamedTuple):
+    """A training on the whole training set, with its tests."""
+
+    data: str
+    setting: str
+    pipeline: Pipeline
+    seed: int
+
+    def key(self, study: Study) -> str:
+        """Return what the journal knows this fit by."""
+        return test_key(with_seed(self.pipeline, self.seed), self.data, evaluation(study))
+
+
+def evaluation(study: Study) -> Evaluation:
+    """Return how the study's tested fits are scored."""
+    return Evaluation(
+        study.metrics,
+        ((ORIGINALS, ()), *((test.name, test.steps) for test in study.test)),
+        study.validation,
+        study.validation_rows,
+    )
+
+
+def settings_for(study: Study, data: str) -> list[Setting]:
+    """Return the settings for the data set; without any, the study's own parameters."""
+    settings = study.settings or [Setting(name=DEFAULT)]
+    return [s for s in settings if s.data is None or data in s.data]
+
+
+def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
+    """Give the trainings on a data set.
+
+    Parameters
+    ----------
+    study : Study
+    data : str
+    winner : Pipeline, optional
+        Of the study's search; where there is a search, it alone is trained.
+    """
+    if study.search:
+        found = [(WINNER, winner, study.seeds)] if winner is not None else []
+    else:
+        found = [
+            (setting.name, make_pipeline(study, setting), setting.seeds or study.seeds)
+            for setting in settings_for(study, data)
+        ]
+    for name, pipeline, seeds in found:
+        for seed in seeds:
+            yield Job(data, name, pipeline, seed)
+
+
+def winner_of(study: Study, data: str, params: dict) -> Pipeline:
+    """Return the unfitted pipeline of a search's candidate.
+
+    Parameters
+    ----------
+    study : Study
+    data : str
+    params : dict
+        The candidate's, in the study file's words.
+    """
+    if study.search and study.search.kind == "settings":
+        (setting,) = (s for s in settings_for(study, data) if s.name == params["setting"])
+        return make_pipeline(study, setting)
+    parameters = {qualified(name): value for name, value in params.items()}
+    return clone(make_pipeline(study)).set_params(**parameters)
