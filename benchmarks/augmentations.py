@@ -64,7 +64,7 @@ def measure(n_repeats: int) -> None:
             fit.fit(X, y)
             print(name, f"{fit.history_[-1]['seconds']:.2f} s", flush=True)
     journal = Journal(RECORDS)
-    journal.clear()
+    RECORDS.unlink(missing_ok=True)
     journal.append({"kind": "run", "repeats": n_repeats} | provenance())
     seconds = {name: [row["seconds"] for row in fit.history_] for name, fit in fits.items()}
     for name, times in seconds.items():

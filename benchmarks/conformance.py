@@ -100,7 +100,7 @@ def main():
     """Run everything and write the records."""
     warnings.simplefilter("ignore")
     journal = Journal(RECORDS)
-    journal.clear()
+    RECORDS.unlink(missing_ok=True)
     journal.append({"kind": "run"} | provenance())
     for name, (estimator, make) in CLASSIFIERS.items():
         for kind, outcomes in (

@@ -11,7 +11,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from sklenet.study.report import CURVES, load, markdown, test_table
+from sklenet.study.journal import Journal
+from sklenet.study.page import PAGE
+from sklenet.study.pictures import CURVES
+from sklenet.study.report import markdown, test_table
+from sklenet.study.results import Results
 from sklenet.training.augment import AUGMENTATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -80,29 +84,33 @@ def render() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
-        ROOT / "docs" / "augmentation.md": _augmentation(load(RESULTS / "augmentations")),
-        ROOT / "docs" / "conformance.md": _conformance(load(RESULTS / "conformance")),
+        ROOT / "docs" / "augmentation.md": _augmentation(records("augmentations")),
+        ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }
 
 
+def records(name: str) -> list[dict]:
+    """Return the records of a script."""
+    return list(Journal(RESULTS / name / "records.jsonl"))
+
+
 def _studies() -> list[Path]:
-    folders = (path.parent for path in RESULTS.glob("*/records.jsonl"))
-    return sorted(folder for folder in folders if "study" in load(folder)[0])
+    return sorted(path.parent for path in RESULTS.glob("*/table.md"))
 
 
 def _section(folder: Path) -> str:
-    records = load(folder)
-    run = records[0]
-    environment = "SKLENET_DATA=ROOT " if run["study"]["data"] != ["digits"] else ""
+    results = Results(folder)
+    environment = "SKLENET_DATA=ROOT " if results.study.data != ("digits",) else ""
+    page = f"; [all of it as one page](results/{folder.name}/{PAGE})"
     return f"""## {folder.name}
 
     {environment}.venv/bin/sklenet study benchmarks/{folder.name}.toml
 
-{markdown(records)}
-![Learning curves](results/{folder.name}/{CURVES})
+{markdown(results)}
+![Learning curves](results/{folder.name}/{CURVES}.png)
 
-{_where(run)}
+{_where(results.runs[0])}{page if (folder / PAGE).is_file() else ""}
 """
 
 
@@ -176,7 +184,7 @@ def _outcome(outcomes: list[dict], with_error: bool = False) -> str:
 
 
 def _refill(match: re.Match) -> str:
-    table = test_table(load(RESULTS / match[2]))
+    table = test_table(Results(RESULTS / match[2]))
     return f"{match[1]}{table}\n{match[3]}"
 
 

@@ -12,13 +12,14 @@ import pandas as pd
 
 from sklenet.study.pictures import draw
 from sklenet.study.plan import jobs
-from sklenet.study.report import published_rows
+from sklenet.study.report import published_rows, setting_text
 from sklenet.study.results import Results
 from sklenet.study.spec import to_plain
 
 PAGE = "report.html"
 
 _DPI = 110
+_FEW_ROWS = 6
 
 
 class Cell(NamedTuple):
@@ -34,7 +35,11 @@ class Section(NamedTuple):
     title: str
     text: str
     frame: dict[str, Any]
-    filter: bool = True
+
+    @property
+    def filter(self) -> bool:
+        """Whether there are enough rows to look for some."""
+        return len(self.frame["rows"]) > _FEW_ROWS
 
 
 def write_page(results: Results) -> str:
@@ -88,19 +93,31 @@ def _render(results: Results, pictures: list[dict]) -> str:
         hours=seconds / 3600,
         sections=list(_sections(results)),
         pictures=pictures,
-        study_text=json.dumps(to_plain(study), indent=2),
+        study_text=json.dumps(_given(to_plain(study)), indent=2),
         parameters=json.dumps(fits[0]["params"], indent=2) if fits else "none yet",
     )
+
+
+def _given(value):
+    """Return the study without the keys that are empty."""
+    if isinstance(value, dict):
+        return {k: _given(v) for k, v in value.items() if v not in (None, "", [], {})}
+    return [_given(item) for item in value] if isinstance(value, list) else value
 
 
 def _sections(results: Results):
     study = results.study
     if len(results.summary):
+        names = [
+            setting_text(results, row["data"], row["setting"])
+            for _, row in results.summary.iterrows()
+        ]
+        named = results.summary.assign(setting=names)
         yield Section(
             "Tests",
             "Means over seeds, with Student's 95 % interval of the mean. Figures at the"
             " best epoch are of the epoch with the lowest validation loss.",
-            _frame(results.summary),
+            _frame(named),
         )
         for test in study.tests:
             compared = results.compare(f"{test}_{study.metrics[0]}")
@@ -113,7 +130,7 @@ def _sections(results: Results):
                 )
     published = published_rows(results)
     if len(published):
-        yield Section("Published figures", "", _frame(published), False)
+        yield Section("Published figures", "", _frame(published))
     for data in study.data:
         if data in results.searches:
             yield Section(
@@ -147,7 +164,6 @@ def _cell(value) -> Cell:
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         return Cell(str(value), None)
     number = float(value)
-    text = str(value) if number.is_integer() else f"{number:.4g}"
-    if not number.is_integer() and 0.001 <= abs(number) < 10:
-        text = f"{number:.4f}"
-    return Cell(text, number)
+    if hasattr(value, "is_integer") and abs(number) < 10 and not 0 < abs(number) < 0.001:
+        return Cell(f"{number:.4f}", number)
+    return Cell(f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}", number)

@@ -35,14 +35,14 @@ def read_study(path) -> Study:
         study = TypeAdapter(Study).validate_python(table)
         check_study(study)
     except ValidationError as error:
-        found = [(e["loc"], _explain(e)) for e in error.errors()]
+        found = list({_key(e): (_key(e), _explain(e)) for e in error.errors()}.values())
     except BadKey as error:
         found = [(error.key, str(error))]
     else:
         return study
     lines = []
     for key, message in found:
-        line = find_line(text, tuple(map(str, key)))
+        line = find_line(text, key)
         lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
     raise StudyError("\n".join(lines))
 
@@ -50,8 +50,13 @@ def read_study(path) -> Study:
 _CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Published}
 
 
+def _key(error) -> tuple[str, ...]:
+    """Return the key's path, without pydantic's names for the types it tried."""
+    return tuple(str(part) for part in error["loc"] if "[" not in str(part))
+
+
 def _explain(error) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    key = ".".join(_key(error))
     if error["type"] == "missing":
         return f"the key {key!r} is missing."
     if error["type"] == "unexpected_keyword_argument":

@@ -106,7 +106,7 @@ def test_table(results: Results) -> str:
     for name, group in fits.groupby(["data", "setting"], sort=False):
         data, setting = map(str, name)
         done = group[group["error"].isna()]
-        row = {"data": data, "setting": _setting(results, data, setting)}
+        row = {"data": data, "setting": setting_text(results, data, setting)}
         for test in study.tests:
             for metric in study.metrics:
                 row[f"{test} {metric}"] = _spread(
@@ -159,7 +159,7 @@ def published_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _setting(results: Results, data: str, name: str) -> str:
+def setting_text(results: Results, data: str, name: str) -> str:
     """Return a setting's name, or the parameters that it stands for."""
     if name == WINNER:
         search = results.searches[data]

@@ -110,14 +110,15 @@ class Results:
 
     @cached_property
     def folds(self) -> pd.DataFrame:
-        """The fits of searches, one per row and fold."""
+        """The fits of searches, one per row and fold, in no meaningful order."""
         rows = [
             {name: record.get(name) for name in _COPIED if name in record}
             | {f"valid_{name}": v for name, v in record.get("scores", {}).items()}
             | _epochs(record)
             | record["params"]
-            for record in self.records
-            if record["kind"] == "fold"
+            for record in sorted(
+                (r for r in self.records if r["kind"] == "fold"), key=lambda r: r["key"]
+            )
         ]
         return pd.DataFrame(rows)
 

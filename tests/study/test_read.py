@@ -1,0 +1,251 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sklenet.study import StudyError, read_study
+from sklenet.study.spec import from_plain, to_plain
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+GOOD = """
+name = "small"
+title = "A small study"
+data = ["digits"]
+seeds = [0, 1]
+
+[estimator]
+max_epochs = 1
+
+[search]
+cv = 2
+
+[search.grid]
+pooling = ["max", "avg"]
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text):
+        path = tmp_path / "small.toml"
+        path.write_text(text)
+        return read_study(path)
+
+    return read
+
+
+def test_a_good_study(read):
+    study = read(GOOD)
+    assert study.seeds == (0, 1)
+    assert study.search.grid == {"pooling": ("max", "avg")}
+    assert study.estimator == {"max_epochs": 1}
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.toml")), ids=lambda p: p.stem)
+def test_the_studies_of_this_project(path):
+    assert read_study(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds =", "sedes =", "unknown key 'sedes'. Did you mean 'seeds'?"),
+        (
+            "cv = 2",
+            "cvv = 2",
+            "unknown key 'search.cvv'. Did you mean 'cv'? Known: kind, grid, cv,",
+        ),
+        ('name = "small"', "", "the key 'name' is missing"),
+        ('name = "small"', 'name = "../x"', "name: "),
+        ("seeds = [0, 1]", 'seeds = "0"', "seeds: Input should be a valid tuple. Got '0'."),
+        ("seeds = [0, 1]", 'seeds = ["0"]', "seeds.0: Input should be a valid integer"),
+        ("seeds = [0, 1]", "seeds = [-1]", "seeds.0: "),
+        ("seeds = [0, 1]", "seeds = []", "seeds: "),
+        (
+            "cv = 2",
+            "cv = 1",
+            "search.cv: Input should be greater than or equal to 2. Got 1.",
+        ),
+        ('["digits"]', '["digit"]', "data.0: Input should be 'digits', 'mnist'"),
+        ("max_epochs", "max_epoch", "'estimator.max_epoch': LeNet5Classifier has no such"),
+        ("max_epochs", "max_epoch", "Did you mean 'max_epochs'?"),
+        (
+            "max_epochs = 1",
+            "max_epochs = 0",
+            "estimator.max_epochs: The 'max_epochs' param",
+        ),
+        ("max_epochs = 1", "random_state = 1", "decided by the key 'seeds'"),
+        ("max_epochs = 1", "verbose = 1", "decided by the command"),
+        ("max_epochs = 1", "net_params = {nonsense = 1}", "nonsense"),
+        ("max_epochs = 1", "net_params = {optimizer__betaz = 1}", "betaz"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "seeds: [0, 0] names one of them twice"),
+        ('["digits"]', '["digits", "digits"]', "data: "),
+        ("max_epochs = 1", 'pooling = "max"', "'pooling' is both in 'estimator' and in"),
+        ('"avg"', '"mean"', "search.grid.pooling: The 'pooling' parameter of LeNet5Class"),
+        ('["max", "avg"]', '"max"', "search.grid.pooling"),
+        ("cv = 2", "kind = 'gird'", "search.kind: Input should be 'grid', 'random',"),
+        ("cv = 2", "kind = 'random'", "search: kind 'random' needs the key 'n_iter'"),
+        ("cv = 2", "n_iter = 2", "search.n_iter: not for kind 'grid'"),
+        ("cv = 2", "kind = 'settings'", "search.grid: not for kind 'settings'"),
+        ("cv = 2", "kind = 'halving'", "search: kind 'halving' needs the key 'resource'"),
+        (
+            "cv = 2",
+            "kind = 'halving'\nresource = 'max_epochs'",
+            "the resource 'max_epochs' needs 'min_resources'",
+        ),
+        ('["max", "avg"]', "{loguniform = [1, 2]}", "a distribution is for kind 'random'"),
+        (
+            'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
+            "kind = 'random'\nn_iter = 2\ngrid = {lr = {loguniform = [0.1, 0.01]}}",
+            "is not a distribution. Right would be one of uniform, loguniform, randint",
+        ),
+        (
+            'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
+            "kind = 'random'\nn_iter = 2\ngrid = {lr = {uniform = [-1.0, 1.0]}}",
+            "The 'lr' parameter of LeNet5Classifier must be a float",
+        ),
+        ("pooling =", "scaler__to =", "'search.grid.scaler__to'"),
+        (
+            "seeds =",
+            'metrics = ["acuracy"]\nseeds =',
+            "no scorer 'acuracy'. Did you mean 'a",
+        ),
+        ("seeds =", "validation = 1.0\nseeds =", "validation: Input should be less than 1"),
+        (
+            "seeds =",
+            'steps = [{to = "unit"}]\nseeds =',
+            "has no 'transformer': name one",
+        ),
+        (
+            "seeds =",
+            'steps = [{transformer = "Invertor"}]\nseeds =',
+            "steps: no transformer 'Invertor'. Known: DarkBackground, Inverter",
+        ),
+        (
+            "seeds =",
+            'steps = [{transformer = "Inverter", max = 1}]\nseeds =',
+            "Inverter has no parameter 'max'. Known: maximum",
+        ),
+        (
+            "seeds =",
+            'steps = [{transformer = "PixelScaler", to = "units"}]\nseeds =',
+            "steps: The 'to' parameter of PixelScaler must be",
+        ),
+        ("[search.grid]", "[[setting]]\nname = 'a'\n[search.grid]", "exclude each other"),
+        ('["max", "avg"]', "[]", "search.grid.pooling: "),
+        ("pooling =", "poling =", "'search.grid.poling'"),
+        ("[search.grid]", "[search", "not a TOML file"),
+    ],
+)
+def test_a_bad_study_names_the_file_the_key_and_what_is_right(read, old, new, message):
+    assert old in GOOD
+    with pytest.raises(StudyError) as error:
+        read(GOOD.replace(old, new))
+    assert "small.toml:" in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("seeds =", "sedes =", 5),
+        ("max_epochs = 1", "max_epochs = 0", 8),
+        ("max_epochs = 1", "max_epoch = 0", 8),
+        ("cv = 2", "cv = 1", 11),
+        ("cv = 2", "cvv = 2", 11),
+        ('"avg"', '"mean"', 14),
+        ("pooling =", "poling =", 14),
+        ('title = "A small study"', "", None),
+        ('pooling = ["max", "avg"]', "[[test]]\nname = 'a'\nsteps = []", 16),
+    ],
+)
+def test_the_line_is_named(read, old, new, line):
+    with pytest.raises(StudyError) as error:
+        read(GOOD.replace(old, new))
+    place = "small.toml: " if line is None else f"small.toml:{line}: "
+    assert place in str(error.value)
+
+
+MANY = """
+name = "many"
+title = "t"
+data = ["digits"]
+
+[[setting]]
+name = "first"
+
+[[setting]]
+name = "second"
+grid = { lr = [0.1, 0.01], activation = ["relu", "tanh"] }
+estimator = { pooling = "avg" }
+
+[[test]]
+name = "negatives"
+steps = [{ transformer = "Inverter", maximum = 16 }]
+
+[[published]]
+data = "digits"
+source = "somebody"
+setting = "first"
+accuracy = 0.5
+"""
+
+
+def test_settings_and_their_grids(read):
+    study = read(MANY)
+    assert [setting.name for setting in study.settings] == [
+        "first",
+        "second, lr 0.1, activation relu",
+        "second, lr 0.1, activation tanh",
+        "second, lr 0.01, activation relu",
+        "second, lr 0.01, activation tanh",
+    ]
+    last = {"pooling": "avg", "lr": 0.01, "activation": "tanh"}
+    assert study.settings[-1].estimator == last
+    assert study.tests == ["test", "negatives"]
+    assert from_plain(json.loads(json.dumps(to_plain(study)))) == study
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("pooling =", "poling =", 12, "unknown key 'setting.1.estimator.poling'"),
+        ('"avg"', '"mean"', 12, "setting.1.estimator.pooling: The 'pooling' parameter"),
+        ("lr = [", "pooling = [", 11, "'pooling' is both in the setting's 'estimator'"),
+        ("0.01]", "-1.0]", 12, "The 'lr' parameter"),
+        ('name = "second"', 'name = "second"\ndata = ["mnist"]', 11, "not in 'data'"),
+        ('name = "second"', 'nam = "second"', 10, "Did you mean 'name'?"),
+        ('"Inverter"', '"Invertor"', 16, "no transformer 'Invertor'"),
+        ('"negatives"', '"test"', None, "test: ['test', 'test'] names one of them twice"),
+        ('setting = "first"', 'setting = "one"', 21, "'one'. Known: first,"),
+        ('setting = "first"', 'test = "rotated"', None, "setting"),
+        ('setting = "first"', 'setting = "first"\ntest = "x"', 22, "no test 'x'"),
+    ],
+)
+def test_bad_settings(read, old, new, line, message):
+    assert old in MANY
+    with pytest.raises(StudyError) as error:
+        read(MANY.replace(old, new))
+    assert message in str(error.value)
+    if line:
+        assert f"small.toml:{line}: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("published", "message"),
+    [
+        ('data = "mnist"\nsource = "a"\naccuracy = 0.5', "'mnist', which is not in 'data'"),
+        ('data = "digits"\nsource = "test accuracy"\naccuracy = 0.5', "column of our own"),
+        ('data = "digits"\nsource = "a"\naccuracy = 99.2', "published.0.accuracy: "),
+    ],
+)
+def test_published_figures_cannot_pass_for_ours(read, published, message):
+    with pytest.raises(StudyError) as error:
+        read(f"{GOOD}\n[[published]]\n{published}\n")
+    assert message in str(error.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(StudyError, match=r"none\.toml: No such file"):
+        read_study(tmp_path / "none.toml")
