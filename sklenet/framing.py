@@ -134,9 +134,10 @@ def _ink(image: np.ndarray) -> np.ndarray:
     """Return how much each pixel differs from the paper, 0 where it is paper."""
     difference = image - _paper(image)
     # The figure is what differs most from its paper, towards either side.
-    darker, brighter = (np.percentile(sign * difference, 99.5) for sign in (-1, 1))
+    smooth = ndimage.uniform_filter(difference, 3)
+    darker, brighter = -smooth.min(), smooth.max()
     ink = np.clip(difference if brighter > darker else -difference, 0, None)
-    contrast = np.percentile(ink, 99.5)
+    contrast = max(darker, brighter)
     if contrast < _LEAST_CONTRAST:
         raise ValueError(
             f"no figure found: nothing differs from the background by more than"
@@ -184,6 +185,11 @@ def _bounding_box(ink: np.ndarray) -> tuple[slice, slice]:
     own = (labels == main[0]) & (ink > 0)
     rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    if (rows[0], columns[0]) == (0, 0) and own[-1].any() and own[:, -1].any():
+        raise ValueError(
+            "no single figure on a plain background: it touches all four edges. Leave a"
+            " margin around it."
+        )
     if max(side.stop - side.start for side in box) < max(ink.shape) / 16:
         raise ValueError("no figure found: only a dot. Come closer, or cut it out.")
     ink[~own] = 0

@@ -1,87 +1,299 @@
+"""What a study does is what scikit-learn does with the same pipelines."""
+
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from scipy import stats
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
+from sklearn.pipeline import make_pipeline
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.preprocessing import Inverter, PixelScaler
 from sklenet.study import read_study, run_study
-from sklenet.study.report import CURVES, TABLE, load, markdown, report
+from sklenet.study.results import Results
 
-STUDY = """
-name = "small"
-title = "A small study"
-data = ["digits"]
-seeds = [0, 1]
+FOLDS = StratifiedKFold(2, shuffle=True, random_state=0)
+QUICK = {"max_epochs": 1, "batch_size": 128}
 
+
+@pytest.fixture
+def run(tmp_path):
+    def run(text, **options):
+        path = tmp_path / "small.toml"
+        head = 'name = "small"\ntitle = "A small study"\ndata = ["digits"]\n'
+        path.write_text(head + text)
+        return Results(run_study(read_study(path), tmp_path / "results", **options))
+
+    return run
+
+
+GRID = """
 [estimator]
-max_epochs = 2
+max_epochs = 1
+batch_size = 128
 
 [search]
 cv = 2
-
-[search.grid]
-activation = ["relu", "tanh"]
-init = ["he_uniform", "torch"]
-
-[[published]]
-data = "digits"
-source = "somebody"
-accuracy = 0.75
+grid = { activation = ["relu", "tanh"], lr = [0.001, 0.003] }
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("study")
-    (path / "small.toml").write_text(STUDY)
-    return run_study(read_study(path / "small.toml"), path / "results")
-
-
-def test_candidates_are_grid_search_cvs(folder):
-    candidates = [r for r in load(folder) if r["kind"] == "candidate"]
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_grid_search_is_grid_search_cvs(run, n_jobs):
+    results = run(f"seeds = [0, 1]\n{GRID}", n_jobs=n_jobs)
+    X, y = load_digits(return_X_y=True)
     search = GridSearchCV(
-        LeNet5Classifier(max_epochs=2, random_state=0),
-        {"activation": ["relu", "tanh"], "init": ["he_uniform", "torch"]},
-        cv=StratifiedKFold(2, shuffle=True, random_state=0),
-    ).fit(*load_digits(return_X_y=True))
-    assert [c["params"] for c in candidates] == search.cv_results_["params"]
-    assert np.array_equal(
-        [c["mean_accuracy"] for c in candidates], search.cv_results_["mean_test_score"]
+        LeNet5Classifier(**QUICK, random_state=0),
+        {"activation": ["relu", "tanh"], "lr": [0.001, 0.003]},
+        cv=FOLDS,
+    ).fit(X, y)
+    ours = results.cv_results("digits")
+    assert ours["params"] == search.cv_results_["params"]
+    without_times = {key for key in search.cv_results_ if not key.endswith("_time")}
+    assert ours.keys() == without_times
+    for key in without_times - {"params"}:
+        assert np.array_equal(ours[key], search.cv_results_[key]), key
+    test = load_digits(subset="test", return_X_y=True)
+    for _, fit in results.fits.iterrows():
+        again = LeNet5Classifier(**QUICK | search.best_params_, random_state=fit["seed"])
+        assert fit["test_accuracy"] == again.fit(X, y).score(*test)
+    assert results.fits["seed"].tolist() == [0, 1]
+    assert set(results.fits["setting"]) == {"winner"}
+
+
+def test_a_random_search_is_randomized_search_cvs(run):
+    results = run(
+        """
+steps = [{ transformer = "PixelScaler" }]
+[estimator]
+max_epochs = 1
+batch_size = 128
+[search]
+kind = "random"
+n_iter = 3
+cv = 2
+[search.grid]
+lr = { loguniform = [0.001, 0.01] }
+dropout = { uniform = [0.1, 0.3] }
+pixelscaler__to = ["unit", "signed"]
+"""
     )
+    pipeline = make_pipeline(PixelScaler(), LeNet5Classifier(**QUICK, random_state=0))
+    search = RandomizedSearchCV(
+        pipeline,
+        {
+            "lenet5classifier__lr": stats.loguniform(0.001, 0.01),
+            "lenet5classifier__dropout": stats.uniform(0.1, 0.2),
+            "pixelscaler__to": ["unit", "signed"],
+        },
+        n_iter=3,
+        cv=FOLDS,
+        random_state=0,
+        refit=False,
+    ).fit(*load_digits(return_X_y=True))
+    ours = results.cv_results("digits")
+    assert len(ours["params"]) == 3
+    for one, theirs in zip(ours["params"], search.cv_results_["params"], strict=True):
+        # The names order the draws; ours and theirs are in the same order but for a prefix.
+        assert sorted(one) == sorted(k.replace("lenet5classifier__", "") for k in theirs)
+    assert 0.001 <= min(ours["param_lr"]) <= max(ours["param_lr"]) <= 0.01
+    assert 0.1 <= min(ours["param_dropout"]) <= max(ours["param_dropout"]) <= 0.3
+    k = int(ours["rank_test_score"].argmin())
+    assert results.searches["digits"]["best"] == k
+    chosen = ours["params"][k]
+    fit = results.fits.iloc[0]
+    assert (fit["lr"], fit["dropout"]) == (chosen["lr"], chosen["dropout"])
 
 
-def test_the_winner_is_trained_per_seed_and_tested(folder):
-    records = load(folder)
-    best = min((r for r in records if r["kind"] == "candidate"), key=lambda r: r["rank"])
-    fits = [r for r in records if r["kind"] == "fit"]
-    assert [fit["seed"] for fit in fits] == [0, 1]
-    for fit in fits:
-        assert fit["params"].items() >= best["params"].items()
-        assert len(fit["history"]) == 2
-        assert (fit["n_train"], fit["n_test"]) == (1437, 360)
-        assert fit["seconds"] > 0
-        parameters = fit["params"] | {"random_state": fit["seed"]}
-        again = LeNet5Classifier(**parameters).fit(*load_digits(return_X_y=True))
-        test = load_digits(subset="test", return_X_y=True)
-        assert fit["test_accuracy"] == again.score(*test)
+@pytest.mark.parametrize("resource", ["max_epochs", "n_samples"])
+def test_a_halving_search_is_halving_grid_search_cvs(run, resource):
+    smallest, largest = (1, 4) if resource == "max_epochs" else (300, 1200)
+    results = run(
+        f"""
+[estimator]
+batch_size = 128
+{"" if resource == "max_epochs" else "max_epochs = 1"}
+[search]
+kind = "halving"
+resource = "{resource}"
+min_resources = {smallest}
+max_resources = {largest}
+factor = 2
+cv = 2
+grid = {{ activation = ["relu", "tanh"], lr = [0.001, 0.003] }}
+"""
+    )
+    parameters = {"batch_size": 128, "random_state": 0}
+    if resource == "n_samples":
+        parameters["max_epochs"] = 1
+    search = HalvingGridSearchCV(
+        LeNet5Classifier(**parameters),
+        {"activation": ["relu", "tanh"], "lr": [0.001, 0.003]},
+        resource=resource,
+        min_resources=smallest,
+        max_resources=largest,
+        factor=2,
+        cv=FOLDS,
+        random_state=0,
+        refit=False,
+    ).fit(*load_digits(return_X_y=True))
+    ours = results.cv_results("digits")
+    for key in ("iter", "n_resources", "mean_test_score", "rank_test_score"):
+        assert np.array_equal(ours[key], search.cv_results_[key]), key
+    assert ours["params"] == search.cv_results_["params"]
+    assert results.searches["digits"]["best"] == search.best_index_
 
 
-def test_the_first_record_says_where_all_come_from(folder):
-    run = load(folder)[0]
-    assert run["kind"] == "run"
-    assert run["study"]["name"] == "small"
-    assert {"torch", "scikit-learn", "sklenet"} <= run["versions"].keys()
-    assert {"cpu", "cores", "system"} <= run["machine"].keys()
-    assert "revision" in run
+SETTINGS = """
+[estimator]
+max_epochs = 1
+batch_size = 128
+
+[[setting]]
+name = "plain"
+
+[[setting]]
+name = "scaled"
+steps = [{ transformer = "PixelScaler", to = "signed" }]
+estimator = { lr = 0.003 }
+
+[[setting]]
+name = "diverges"
+estimator = { optimizer = "sgd", lr = 1e30 }
+seeds = [7]
+"""
 
 
-def test_report(folder):
-    text = report(folder)
-    assert (folder / TABLE).read_text() == text == markdown(load(folder))
-    assert (folder / CURVES).read_bytes().startswith(b"\x89PNG")
-    accuracy = np.mean([r["test_accuracy"] for r in load(folder) if r["kind"] == "fit"])
-    assert f"{accuracy:.4f}" in text
-    assert "somebody" in text
-    assert "0.7500" in text
-    ranks = [line.split("|")[1].strip() for line in text.splitlines() if "relu" in line]
-    assert {"1", "2", "3", "4"} >= set(ranks[:2])
+def test_settings_are_compared_by_cross_validation(run):
+    results = run("[search]\nkind = 'settings'\ncv = 2\n" + SETTINGS)
+    X, y = load_digits(return_X_y=True)
+    pipelines = [
+        LeNet5Classifier(**QUICK, random_state=0),
+        make_pipeline(
+            PixelScaler("signed"), LeNet5Classifier(**QUICK, lr=0.003, random_state=0)
+        ),
+    ]
+    scores = [cross_val_score(pipeline, X, y, cv=FOLDS) for pipeline in pipelines]
+    ours = results.cv_results("digits")
+    for k, score in enumerate(scores):
+        assert [ours[f"split{j}_test_score"][k] for j in (0, 1)] == score.tolist()
+    assert np.isnan(ours["mean_test_score"][2])
+    assert ours["rank_test_score"][2] == 3
+    best = int(np.argmax([score.mean() for score in scores]))
+    assert results.searches["digits"]["best"] == best
+    test = load_digits(subset="test", return_X_y=True)
+    fitted = pipelines[best].fit(X, y)
+    assert results.fits["test_accuracy"].tolist() == [fitted.score(*test)]
+
+
+def test_every_setting_is_trained_with_its_seeds(run):
+    results = run("seeds = [0, 1]\n" + SETTINGS)
+    pairs = results.fits[["setting", "seed"]].to_numpy().tolist()
+    wanted = [["plain", 0], ["plain", 1], ["scaled", 0], ["scaled", 1], ["diverges", 7]]
+    assert pairs == wanted
+    errors = results.fits["error"]
+    assert errors[:4].isna().all()
+    assert "Training diverged" in errors[4]
+    assert np.isnan(results.fits["test_accuracy"][4])
+
+
+def test_every_candidate_fails(run):
+    lines = []
+    results = run(
+        "[estimator]\noptimizer = 'sgd'\nmax_epochs = 1\n"
+        "[search]\ncv = 2\ngrid = { lr = [1e30, 1e31] }\n",
+        echo=lines.append,
+    )
+    assert "digits: every candidate failed" in lines
+    assert results.searches["digits"]["best"] is None
+    assert len(results.fits) == 0
+
+
+def test_other_tests_and_metrics(run):
+    results = run(
+        """
+metrics = ["accuracy", "neg_log_loss"]
+[estimator]
+max_epochs = 1
+batch_size = 128
+[[test]]
+name = "negatives"
+steps = [{ transformer = "Inverter", maximum = 16 }]
+"""
+    )
+    X, y = load_digits(subset="test", return_X_y=True)
+    fitted = LeNet5Classifier(**QUICK, random_state=0).fit(*load_digits(return_X_y=True))
+    negatives = Inverter(maximum=16).transform(X)
+    fit = results.fits.iloc[0]
+    assert fit["test_accuracy"] == fitted.score(X, y)
+    assert fit["negatives_accuracy"] == fitted.score(negatives, y)
+    truth = np.log(fitted.predict_proba(X)[np.arange(len(y)), y]).mean()
+    assert fit["test_neg_log_loss"] == pytest.approx(truth, rel=1e-6)
+    record = results.fit_records[0]["tests"]["negatives"]
+    confusion = np.array(record["confusion"])
+    assert confusion.sum() == len(y)
+    assert np.trace(confusion) / len(y) == fit["negatives_accuracy"]
+    guesses = fitted.predict(negatives)
+    sure = [p for _, _, p in record["mistakes"]]
+    assert sure == sorted(sure, reverse=True)
+    for row, guess, _ in record["mistakes"]:
+        assert guesses[row] == guess != y[row]
+
+
+@pytest.mark.parametrize("which", ["random", "first"])
+def test_validation_data_and_the_best_epoch(run, which):
+    results = run(
+        f"""
+seeds = [3]
+validation = 0.25
+validation_rows = "{which}"
+[estimator]
+max_epochs = 8
+lr = 0.005
+batch_size = 32
+"""
+    )
+    X, y = load_digits(return_X_y=True)
+    held_out = np.zeros(len(y), dtype=bool)
+    if which == "first":
+        held_out[: round(len(y) / 4)] = True
+    else:
+        rows = train_test_split(
+            np.arange(len(y)), test_size=0.25, stratify=y, random_state=3
+        )[1]
+        held_out[rows] = True
+    estimator = LeNet5Classifier(max_epochs=8, lr=0.005, batch_size=32, random_state=3)
+    estimator.fit(X[~held_out], y[~held_out], X_val=X[held_out], y_val=y[held_out])
+    test = load_digits(subset="test", return_X_y=True)
+    fit = results.fits.iloc[0]
+    assert fit["test_accuracy"] == estimator.score(*test)
+    assert fit["best_epoch"] == estimator.best_epoch_
+    assert fit["best_epoch"] < 8, "the last epoch is the best: this tests nothing"
+    assert fit["valid_accuracy"] == estimator.history_[-1]["valid_accuracy"]
+    best = LeNet5Classifier(
+        max_epochs=estimator.best_epoch_, lr=0.005, batch_size=32, random_state=3
+    ).fit(X[~held_out], y[~held_out])
+    assert fit["test_accuracy_at_best_epoch"] == best.score(*test)
+
+
+def test_the_records_say_where_they_come_from(run):
+    results = run("[estimator]\nmax_epochs = 1\n", command="sklenet study small.toml")
+    assert results.study.name == "small"
+    (only,) = results.runs
+    assert only["command"] == "sklenet study small.toml"
+    assert {"torch", "scikit-learn", "sklenet"} <= only["versions"].keys()
+    assert {"cpu", "cores", "system"} <= only["machine"].keys()
+    assert "revision" in only
+    fit = results.fits.iloc[0]
+    assert fit["n_parameters"] == 61_706
+    assert (fit["n_train"], fit["n_test"], fit["epochs"]) == (1437, 360, 1)
+    assert fit["seconds"] > 0
+    assert fit["cpu_seconds"] > 0

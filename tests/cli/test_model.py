@@ -1,0 +1,170 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from sklenet import LeNet5Classifier, persistence
+from sklenet.cli import main
+from sklenet.datasets import load_digits
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model"
+    options = ["--max-epochs", "6", "--batch-size", "32", "--lr", "0.002"]
+    augment = ["--augment", "[{ shift = 1.0 }]", "--quiet"]
+    assert main(["fit", "--data", "digits", "--out", str(path), *options, *augment]) == 0
+    return path
+
+
+@pytest.fixture
+def paper(tmp_path):
+    """Write a digit as ink on paper and return the file."""
+
+    def paper(row, name="digit.png", margin=80):
+        image = Image.fromarray((row.reshape(8, 8) * 15).astype(np.uint8))
+        ink = np.asarray(image.resize((240, 240), Image.Resampling.BICUBIC), dtype=float)
+        page = np.full((240 + 2 * margin, 240 + 2 * margin), 235.0)
+        page[margin:-margin, margin:-margin] -= ink * 0.8
+        Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(tmp_path / name)
+        return tmp_path / name
+
+    return paper
+
+
+def test_data(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("SKLENET_DATA", str(tmp_path))
+    assert main(["data"]) == 0
+    shown = capsys.readouterr().out
+    assert "digits          1,437 training and 360 test images" in shown
+    assert "mnist           not here: sklenet data mnist" in shown
+    assert main(["data", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows["digits"] == {"here": True, "train": 1437, "test": 360}
+    assert not rows["cifar10"]["here"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fit_is_the_estimators_fit(model):
+    X, y = load_digits(return_X_y=True)
+    wanted = LeNet5Classifier(
+        max_epochs=6, batch_size=32, lr=0.002, augment=[{"shift": 1.0}], random_state=0
+    ).fit(X, y)
+    X_test = load_digits(subset="test").data
+    loaded = persistence.load(model)
+    assert np.array_equal(loaded.predict_proba(X_test), wanted.predict_proba(X_test))
+
+
+def test_fit_shows_its_test_accuracy(tmp_path, capsys):
+    arguments = ["--data", "digits", "--out", str(tmp_path / "m"), "--max-epochs", "1"]
+    assert main(["fit", *arguments, "--json", "--quiet"]) == 0
+    shown, told = capsys.readouterr()
+    assert told == ""
+    values = json.loads(shown)
+    test = load_digits(subset="test", return_X_y=True)
+    assert values["test_accuracy"] == persistence.load(tmp_path / "m").score(*test)
+    assert values["n_parameters"] == 61_706
+
+
+def test_ink_on_paper_and_its_negative_are_the_same(model, paper, tmp_path, capsys):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    files = []
+    for k, row in enumerate(X[:10]):
+        files.append(paper(row, f"{k}.png"))
+        negative = ImageOps.invert(Image.open(files[-1]))
+        negative.save(tmp_path / f"negative {k}.png")
+        files.append(tmp_path / f"negative {k}.png")
+    assert main(["predict", str(model), *map(str, files), "--json"]) == 0
+    guesses = json.loads(capsys.readouterr().out)["predictions"]
+    assert [guess["image"] for guess in guesses] == [str(file) for file in files]
+    for guess, of_negative in zip(guesses[::2], guesses[1::2], strict=True):
+        assert guess["probabilities"] == pytest.approx(
+            of_negative["probabilities"], abs=0.01
+        )
+        assert sum(guess["probabilities"].values()) == pytest.approx(1)
+        best = max(guess["probabilities"], key=guess["probabilities"].get)
+        assert best == str(guess["label"])
+
+
+def test_predict_of_images_of_the_networks_size(model, tmp_path, capsys):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    files = []
+    for k, row in enumerate(X[:30]):
+        files.append(str(tmp_path / f"{k}.png"))
+        pixels = (row.reshape(8, 8) / 16 * 255).round().astype(np.uint8)
+        # The embedded digits fill their frame: only those with a dark border say which
+        # of a positive and a negative they are.
+        Image.fromarray(pixels).save(files[-1])
+    assert main(["predict", str(model), *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 30
+    guesses = [int(line.split(": ")[1].split()[0]) for line in lines]
+    wanted = persistence.load(model).predict(X[:30])
+    assert (guesses == wanted).mean() > 0.9
+
+
+def test_fit_on_a_folder_of_ones_own_images(tmp_path, capsys):
+    X, y = load_digits(return_X_y=True)
+    for k in range(120):
+        if y[k] < 2:
+            folder = tmp_path / "own" / f"is {y[k]}"
+            folder.mkdir(parents=True, exist_ok=True)
+            # Dark on bright, as most scans are.
+            pixels = 255 - (X[k].reshape(8, 8) * 15).astype(np.uint8)
+            Image.fromarray(pixels).resize((60, 60)).save(folder / f"{k}.png")
+    out = str(tmp_path / "model")
+    options = ["--size", "28", "--max-epochs", "20", "--batch-size", "8", "--quiet"]
+    assert main(["fit", "--data", str(tmp_path / "own"), "--out", out, *options]) == 0
+    assert persistence.load(out).classes_.tolist() == ["is 0", "is 1"]
+    image = next((tmp_path / "own" / "is 1").iterdir())
+    assert main(["predict", out, str(image), "--framing", "whole"]) == 0
+    assert "is 1 (" in capsys.readouterr().out.split(": ")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--data", "nonsense", "--out", "m"], "neither a data set (digits,"),
+        (["fit", "--data", "digits", "--out", "no/m"], "there is no folder no"),
+        (
+            ["fit", "--data", "digits", "--out", "m", "--activation", "rely"],
+            "The 'activation' parameter of LeNet5Classifier must be",
+        ),
+        (
+            ["fit", "--data", "digits", "--out", "m", "--lr", "fast"],
+            "The 'lr' parameter of LeNet5Classifier must be a float",
+        ),
+        (["predict", "none", "image.png"], "none: no such file"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_code_2(
+    arguments, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    shown, told = capsys.readouterr()
+    assert shown == ""
+    assert told.startswith("sklenet: error: ")
+    assert message in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_image_or_no_model(model, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("no image")
+    assert main(["predict", str(model), str(tmp_path / "text.png")]) == 2
+    assert "text.png: not an image that can be read" in capsys.readouterr().err
+    assert main(["predict", str(model), str(tmp_path / "none.png")]) == 2
+    assert "none.png: No such file" in capsys.readouterr().err
+    Image.fromarray(np.full((100, 100), 200, dtype=np.uint8)).save(tmp_path / "blank.png")
+    assert main(["predict", str(model), str(tmp_path / "blank.png")]) == 2
+    assert "blank.png: no figure found" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path / "text.png"), str(tmp_path / "blank.png")]) == 2
+    assert "not a model of `sklenet fit`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["data", "fit", "predict"])
+def test_unknown_options_are_exit_code_2(name):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--nonsense"])
+    assert ended.value.code == 2

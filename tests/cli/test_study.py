@@ -1,0 +1,186 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+import sklenet
+from sklenet._torchvision import import_torchvision
+from sklenet.cli import main
+
+STUDY = """
+name = "tiny"
+title = "A tiny study"
+data = ["digits"]
+[estimator]
+max_epochs = 1
+batch_size = 128
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def test_study_prints_the_table_and_writes_the_report(study, out, capsys):
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    shown, told = capsys.readouterr()
+    assert shown.startswith("**A tiny study**")
+    assert "| digits | max_epochs 1, batch_size 128 |" in shown
+    assert "[1/1] digits, estimator, seed 0: test accuracy 0." in told
+    names = {path.name for path in (out / "tiny").iterdir()}
+    wanted = {"records.jsonl", "table.md", "fits.csv", "summary.csv", "report.html"}
+    assert names >= wanted | {"learning_curves.png", "learning_curves.svg"}
+    assert names >= {"confusion_digits.png", "mistakes_digits.svg"}
+
+
+def test_study_again_does_nothing_again(study, out, capsys):
+    main(["study", str(study), "--out", str(out)])
+    first = capsys.readouterr()
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    shown, told = capsys.readouterr()
+    assert shown == first.out
+    assert "has 1 finished fits" in told
+    assert "[1/1]" not in told
+
+
+def test_quiet_prints_nothing(study, out, capfd):
+    assert main(["study", str(study), "--out", str(out), "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_json(study, out, capsys):
+    assert main(["study", str(study), "--out", str(out), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["page"].endswith("report.html")
+    assert values["summary"][0]["score"] == "test_accuracy"
+    assert main(["report", str(out / "tiny"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == values
+
+
+def test_dry_run_trains_nothing_of_it(study, out, capsys):
+    study.write_text(
+        STUDY + '[search]\ncv = 3\ngrid = { pooling = ["max", "avg"], lr = [0.1, 0.2] }\n'
+    )
+    assert main(["study", str(study), "--out", str(out), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "4 candidates x 3 folds: 12 fits of 958 images, 1 epochs" in shown
+    assert "the winner: 1 fits of 1,437 images, 1 epochs" in shown
+    assert "13 fits, 0 of them done; about" in shown
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("search", "rounds"),
+    [
+        ("resource = 'max_epochs'\nmin_resources = 1\nmax_resources = 4\nfactor = 2", 3),
+        ("resource = 'max_epochs'\nmin_resources = 2\nmax_resources = 4", 1),
+        ("resource = 'n_samples'\nmin_resources = 100\nfactor = 2", 3),
+        ("resource = 'n_samples'", 2),
+    ],
+)
+def test_dry_run_counts_the_fits_of_a_halving_search(study, out, capsys, search, rounds):
+    head = STUDY.replace("max_epochs = 1\n", "") if "max_epochs" in search else STUDY
+    study.write_text(
+        head + f"[search]\nkind = 'halving'\n{search}\ncv = 2\n"
+        'grid = { pooling = ["max", "avg"], activation = ["relu", "tanh"] }\n'
+    )
+    assert main(["study", str(study), "--dry-run", "--json"]) == 0
+    promised = json.loads(capsys.readouterr().out)
+    assert len(promised["batches"]) == rounds + 1
+    assert main(["study", str(study), "--out", str(out), "--quiet"]) == 0
+    lines = (out / "tiny" / "records.jsonl").read_text().splitlines()
+    fits = [r for r in map(json.loads, lines) if r["kind"] in ("fold", "fit")]
+    assert len(fits) == promised["fits"]
+
+
+def test_failed_fits_are_exit_code_1(study, out, capsys):
+    study.write_text(STUDY + 'optimizer = "sgd"\nlr = 1e30\n')
+    assert main(["study", str(study), "--out", str(out)]) == 1
+    assert "Failed: digits, estimator, seed 0: ValueError: Training diverged" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_bad_study_is_one_message_and_exit_code_2(study, out, capsys):
+    study.write_text(STUDY.replace("max_epochs = 1", "max_epochs = 0"))
+    assert main(["study", str(study), "--out", str(out)]) == 2
+    shown, told = capsys.readouterr()
+    assert shown == ""
+    assert told.startswith(f"sklenet: error: {study}:6: estimator.max_epochs: ")
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written(study, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["study", str(study), "--out", str(tmp_path / "file")]) == 2
+    assert "sklenet: error: " in capsys.readouterr().err
+
+
+def test_missing_data_is_found_before_training(study, tmp_path, out, capsys, monkeypatch):
+    monkeypatch.setenv("SKLENET_DATA", str(tmp_path / "empty"))
+    monkeypatch.setattr(
+        import_torchvision().datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"]
+    )
+    study.write_text(STUDY.replace('["digits"]', '["digits", "fashion_mnist"]'))
+    monkeypatch.setattr(
+        import_torchvision().datasets.FashionMNIST, "mirrors", ["http://127.0.0.1:9/"]
+    )
+    assert main(["study", str(study), "--out", str(out)]) == 2
+    assert "Three ways to get them" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_report_of_no_study(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "no records of a study" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "sklenet", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, sklenet.__version__)
+
+
+def test_every_command_explains_itself(capsys):
+    for command in ([], ["data"], ["fit"], ["predict"], ["study"], ["report"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--help"])
+        assert ended.value.code == 0
+        assert len(capsys.readouterr().out) > 300
+
+
+def test_a_bar_on_a_terminal(study, out):
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sklenet", "study", str(study), "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    os.close(leader)
+    assert process.wait() == 0
+    assert "1/1" in text.decode()
+    assert "━" in text.decode()
+    assert "[1/1] digits, estimator, seed 0: test accuracy" in text.decode()
