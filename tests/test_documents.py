@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sklenet.study import read_study
+from sklenet.study.plan import jobs
+from sklenet.study.results import Results
+
 ROOT = Path(__file__).parents[1]
 TABLES = runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))
 
@@ -17,12 +21,24 @@ def test_document_is_current(path):
 @pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)
 def test_table_of_each_study_is_current(folder):
     text = (folder / "table.md").read_text()
-    assert text == TABLES["markdown"](TABLES["load"](folder))
+    assert text == TABLES["markdown"](Results(folder))
+
+
+@pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)
+def test_records_are_of_the_study_as_it_is_and_complete(folder):
+    results = Results(folder)
+    assert results.study == read_study(ROOT / "benchmarks" / f"{folder.name}.toml")
+    planned = [
+        job.key(results.study)
+        for data in results.study.data
+        for job in jobs(results.study, data, results.winner(data))
+    ]
+    assert [record["key"] for record in results.fit_records] == planned
 
 
 def test_the_winner_of_make_study_reaches_its_target():
-    fits = [r for r in TABLES["load"](TABLES["RESULTS"] / "digits") if r["kind"] == "fit"]
-    assert sum(fit["test_accuracy"] for fit in fits) / len(fits) >= 0.975
+    accuracy = Results(TABLES["RESULTS"] / "digits").fits["test_accuracy"]
+    assert accuracy.mean() >= 0.975
 
 
 def test_the_map_of_the_code_is_linked():

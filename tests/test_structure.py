@@ -15,7 +15,7 @@ LAYERS = [
     {"datasets", "preprocessing"},
     {"checks"},
     {"estimator"},
-    {"presets", "persistence", "display"},
+    {"presets", "persistence", "display", "framing"},
     {"study"},
     {"cli"},
 ]

@@ -2,9 +2,11 @@
 
 import sys
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from rich import progress as rich_progress
+from rich.console import Console
 
 from sklenet.study.estimate import count_fits
 from sklenet.study.journal import Journal
@@ -33,23 +35,13 @@ class Progress:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None
         self._task: Any = None
-        if not quiet and sys.stderr.isatty() and find_spec("rich"):
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                TextColumn,
-                TimeElapsedColumn,
-                TimeRemainingColumn,
-            )
-            from rich.progress import Progress as RichProgress
-
-            self._bar = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
+        if not quiet and sys.stderr.isatty():
+            self._bar = rich_progress.Progress(
+                rich_progress.TextColumn("{task.description}"),
+                rich_progress.BarColumn(),
+                rich_progress.MofNCompleteColumn(),
+                rich_progress.TimeElapsedColumn(),
+                rich_progress.TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,12 @@ def test_published_figures_cannot_pass_for_ours(read, published, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(StudyError, match=r"none\.toml: No such file"):
         read_study(tmp_path / "none.toml")
+
+
+def test_the_studies_of_the_documentation(tmp_path):
+    text = (BENCHMARKS.parent / "docs" / "studies.md").read_text()
+    whole, settings = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    head = 'name = "settings"\ntitle = "t"\ndata = ["mnist", "cifar10"]\n'
+    for k, part in enumerate((whole, head + settings)):
+        (tmp_path / f"{k}.toml").write_text(part)
+        read_study(tmp_path / f"{k}.toml")
