@@ -1,6 +1,7 @@
 """One fit of a study: done once, in whatever process, and journalled at once."""
 
 import hashlib
+import inspect
 import json
 import math
 from collections.abc import Callable
@@ -203,15 +204,26 @@ def digest(rows: np.ndarray) -> str:
 
 
 def fit_key(pipeline: Pipeline, data: str, *more: str) -> str:
-    """Return what identifies a fit: its pipeline, data set, and whatever else decides."""
-    described = {
-        name: [type(step).__name__, step.get_params()] for name, step in pipeline.steps
-    }
-    for _, params in described.values():
-        for name in _IDLE:
-            params.pop(name, None)
+    """Return what identifies a fit: its pipeline, data set, and whatever else decides.
+
+    Of the parameters only those that are not the default count, so that records stay
+    known when a class gets a further parameter.
+    """
+    described = [[type(step).__name__, _given(step)] for _, step in pipeline.steps]
     text = json.dumps([described, data, *more], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _given(step) -> dict:
+    """Return the parameters that are not the default, without idle ones."""
+    signature = inspect.signature(type(step)).parameters
+    return {
+        name: value
+        for name, value in step.get_params(deep=False).items()
+        if name not in _IDLE
+        and json.dumps(value, default=repr)
+        != json.dumps(signature[name].default, default=repr)
+    }
 
 
 def test_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
