@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from sklenet.images import (
     flatten_images,
     infer_image_shape,
 )
+from sklenet.network.lenet5 import s4_side
 from sklenet.training.batches import ImageDataset, as_tensor
 
 
@@ -41,6 +42,8 @@ class Samples:
     class_weights : ndarray of shape (n_classes,), or None
     features : dict
         The fitted attributes that hold the number and the names of features.
+    padding : int, or None
+        The width of the images' border, instead of the 32x32 canvas.
     """
 
     X: np.ndarray
@@ -52,11 +55,12 @@ class Samples:
     feature_range: tuple[float, float] | None
     class_weights: np.ndarray | None
     features: dict
+    padding: int | None
 
     @property
     def canvas(self) -> Canvas:
         """How the images are shown to the network."""
-        return Canvas(self.image_shape, *self.pixel_range, self.feature_range)
+        return Canvas(self.image_shape, *self.pixel_range, self.feature_range, self.padding)
 
     def on(self, device: torch.device, rows: np.ndarray | None = None) -> ImageDataset:
         """Return the samples, or some rows of them, as a dataset on the device."""
@@ -118,6 +122,38 @@ def check_feature_range(feature_range) -> tuple[float, float] | None:
     return (float(ends[0]), float(ends[1]))
 
 
+def check_hidden(hidden) -> None:
+    """Raise a ValueError if the parameter `hidden` is not a sequence of layer widths."""
+    if not all(isinstance(units, Integral) and int(units) > 0 for units in hidden):
+        raise ValueError(
+            "The 'hidden' parameter of LeNet5Classifier must be a sequence of positive"
+            " integers, the units of each layer, such as (120, 84). Got"
+            f" {hidden!r} instead."
+        )
+
+
+def check_padding(estimator, image_shape: ImageShape) -> int | None:
+    """Return the parameter `padding` as a border, or None for the canvas.
+
+    Raises
+    ------
+    ValueError
+        If images of this shape leave nothing of S4.
+    """
+    padding = None if estimator.padding == "canvas" else int(estimator.padding)
+    shape = Canvas(image_shape, padding=padding).shape
+    kernel = estimator.kernel_size
+    if min(s4_side(side, kernel) for side in shape[1:]) < 1:
+        smallest = 3 * kernel + 1
+        raise ValueError(
+            f"The 'kernel_size' parameter is {kernel!r}: two convolutions and two poolings"
+            f" leave nothing of {shape[1]}x{shape[2]} pixels, which is what"
+            f" padding={estimator.padding!r} makes of {image_shape[1]}x{image_shape[2]};"
+            f" they need {smallest}x{smallest}. Lower it, or raise the 'padding' parameter."
+        )
+    return padding
+
+
 def check_training_data(estimator, X, y, sample_weight, classes=None, *, continued):
     """Return the samples to train on.
 
@@ -175,6 +211,7 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
         check_feature_range(estimator.feature_range),
         class_weights,
         features,
+        check_padding(estimator, image_shape),
     )
 
 

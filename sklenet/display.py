@@ -151,9 +151,9 @@ class MisclassifiedDisplay:
             ax.set_axis_off()
             if k < n:
                 show_image(ax, self.images[k])
-                title = f"{self.labels[k]} as {self.guesses[k]}"
+                title = f"{self.labels[k]}\nas {self.guesses[k]}"
                 if self.probabilities is not None:
-                    title += f"\n{self.probabilities[k]:.2f}"
+                    title += f" {self.probabilities[k]:.2f}"
                 ax.set_title(title, fontsize="small")
         self.axes_, self.figure_ = axes, figure
         return self

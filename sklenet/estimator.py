@@ -12,14 +12,24 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
 
-from sklenet.checks import check_feature_range, check_training_data, check_validation_data
+from sklenet.checks import (
+    check_feature_range,
+    check_hidden,
+    check_training_data,
+    check_validation_data,
+)
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
 from sklenet.training.monitor import Monitor
-from sklenet.training.net import build_net, check_net_params, log_probabilities
+from sklenet.training.net import (
+    ARCHITECTURE,
+    build_net,
+    check_net_params,
+    log_probabilities,
+)
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 from sklenet.training.state import from_plain, take_over, to_plain
 
@@ -42,8 +52,16 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
         in +/-2.4/fan-in. A callable is called with a layer and a ``torch.Generator``.
+    kernel_size : int, default=5
+        The side of the kernels of C1 and C3.
+    hidden : sequence of int, default=(120, 84)
+        The number of units of each fully connected layer before the output: C5, F6.
+    padding : "canvas" or int, default="canvas"
+        "canvas" centres images on 32x32 pixels, as the paper does; see Notes. A number
+        leaves them at their size, in a border of so many pixels: 0 is a network without
+        any padding.
     dropout : float, default=0.0
-        The probability with which a unit of C5 and F6 is dropped in training.
+        The probability with which a unit of a hidden layer is dropped in training.
     loss : {"cross_entropy", "mse", "l1", "bce"} or callable, default="cross_entropy"
         What is minimised; see Notes. A callable is called without arguments and returns
         a torch module of (outputs, labels) that gives one loss per sample.
@@ -165,7 +183,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Pixels may have any range: the smallest value seen in `fit` becomes 0 and the largest
     1, or the ends of another `feature_range`. Images of at most half of 28x28 are enlarged
     by the largest whole factor that fits, and all are centred on the 32x32 canvas of the
-    original, in a border of the lower end.
+    original, in a border of the lower end; `padding` can do without both.
 
     "cross_entropy" is minus the logarithm of the label's softmax probability, "mse" and
     "l1" are the mean squared and absolute difference between all softmax probabilities
@@ -194,6 +212,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "pooling": [StrOptions(set(POOLINGS)), callable],
         "init": [StrOptions(set(INITS)), callable],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden": ["array-like"],
+        "padding": [StrOptions({"canvas"}), Interval(Integral, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "loss": [StrOptions(set(LOSSES)), callable],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -226,6 +247,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         activation="relu",
         pooling="max",
         init="he_uniform",
+        kernel_size=5,
+        hidden=(120, 84),
+        padding="canvas",
         dropout=0.0,
         loss="cross_entropy",
         label_smoothing=0.0,
@@ -254,6 +278,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.activation = activation
         self.pooling = pooling
         self.init = init
+        self.kernel_size = kernel_size
+        self.hidden = hidden
+        self.padding = padding
         self.dropout = dropout
         self.loss = loss
         self.label_smoothing = label_smoothing
@@ -427,6 +454,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f" 'loss' to one of {sorted(LOSSES)}."
             )
         check_image_shape(self.image_shape)
+        check_hidden(self.hidden)
         check_feature_range(self.feature_range)
         read_augment(self.augment)
         check_net_params(self.net_params)
@@ -439,8 +467,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         shape = check_image_shape(self.image_shape)
         if shape is not None and shape != self.image_shape_:
             return False
-        described = ("activation", "pooling", "init", "dropout", "feature_range")
-        return all(getattr(self, name) == self._fit_params[name] for name in described)
+        described = (*ARCHITECTURE, "padding", "feature_range")
+        return all(
+            np.array_equal(getattr(self, name), self._fit_params[name])
+            for name in described
+        )
 
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
         """Train for `epochs` and take over what was learnt.
@@ -541,7 +572,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return the canvas of the last fit."""
         low, high = self.pixel_range_
         feature_range = check_feature_range(self._fit_params["feature_range"])
-        return Canvas(self.image_shape_, low, high, feature_range)
+        padding = self._fit_params["padding"]
+        padding = None if padding == "canvas" else int(padding)
+        return Canvas(self.image_shape_, low, high, feature_range, padding)
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 

@@ -111,7 +111,8 @@ class Canvas:
 
     Pixels are mapped linearly, `low` and `high` to the ends of `feature_range`. Images of
     at most half of 28x28 are enlarged by the largest whole factor that still fits, then
-    all are centred on 32x32, or as much more as they need, in a border of background.
+    all are centred on 32x32, or as much more as they need, in a border of background. With
+    a `padding` they are neither: they keep their size, in a border of so many pixels.
 
     Parameters
     ----------
@@ -120,22 +121,29 @@ class Canvas:
         The smallest and the largest pixel value of the training data.
     feature_range : tuple of float, or None
         None leaves pixels as they are, on a background of 0.
+    padding : int, optional
+        The width of the border, instead of the 32x32 canvas.
     """
 
     image_shape: ImageShape
     low: float = 0.0
     high: float = 1.0
     feature_range: tuple[float, float] | None = (0.0, 1.0)
+    padding: int | None = None
 
     @property
     def factor(self) -> int:
         """How many times each pixel is repeated in each direction."""
+        if self.padding is not None:
+            return 1
         return max(1, DIGIT // max(self.image_shape[1:]))
 
     @property
     def shape(self) -> ImageShape:
         """(channels, height, width) of what the network sees."""
         channels, height, width = self.image_shape
+        if self.padding is not None:
+            return (channels, height + 2 * self.padding, width + 2 * self.padding)
         return (
             channels,
             max(CANVAS, height * self.factor),

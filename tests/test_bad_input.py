@@ -98,6 +98,23 @@ WRONG = {
         ValueError,
         "'momentum'.*Got 1 instead",
     ),
+    "kernels of nothing": (fit(kernel_size=0), ValueError, "'kernel_size'.*Got 0"),
+    "half a kernel": (fit(kernel_size=2.5), ValueError, "'kernel_size'.*Got 2.5"),
+    "kernels as large as the canvas": (
+        fit(kernel_size=11),
+        ValueError,
+        "'kernel_size' parameter is 11.*leave nothing of 32x32.*need 34x34",
+    ),
+    "images too small without padding": (
+        fit(padding=0),
+        ValueError,
+        "'kernel_size' parameter is 5.*nothing of 8x8 pixels.*padding=0.*need 16x16",
+    ),
+    "negative padding": (fit(padding=-1), ValueError, "'padding'.*Got -1"),
+    "padding of another name": (fit(padding="same"), ValueError, "'padding'.*'canvas'"),
+    "a number of hidden units": (fit(hidden=120), ValueError, "'hidden' parameter"),
+    "no hidden units": (fit(hidden=(120, 0)), ValueError, r"'hidden'.*Got \(120, 0\)"),
+    "half a hidden unit": (fit(hidden=[1.5]), ValueError, r"'hidden'.*Got \[1.5\]"),
     "all dropped": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
     "all smoothed": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),
     "smoothing of one's own loss": (

@@ -205,3 +205,17 @@ def test_verbose_prints_a_line_per_epoch(digits, capsys):
 def test_one_sample_can_be_predicted(fitted):
     digit = sklearn_digits().data[:1]
     assert fitted.predict(digit).shape == (1,)
+
+
+def test_architecture_by_parameters_alone(digits):
+    X, y, *_ = digits
+    options = {"kernel_size": 3, "hidden": [16], "padding": 5, "feature_range": None}
+    small = LeNet5Classifier(max_epochs=1, random_state=0, **options).fit(X, y)
+    assert small.module_.features.C1.kernel_size == (3, 3)
+    # 18x18 - 16x16 - 8x8 - 6x6 - 3x3
+    assert small.module_.head.C5.weight.shape == (16, 16 * 9)
+    again = pickle.loads(pickle.dumps(small))
+    assert np.array_equal(again.predict_proba(X), small.predict_proba(X))
+    # An image that is large already is neither enlarged nor padded.
+    plain = LeNet5Classifier(max_epochs=1, padding=0, kernel_size=2).fit(X, y)
+    assert plain.module_.head.C5.in_features == 16

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +113,24 @@ def test_a_constant_image_is_background():
 def test_missing_features_are_background():
     out = Canvas((1, 2, 2), low=-1, high=1)(torch.tensor([[1.0, 1.0, 1.0]]))
     assert out[0, 0, 2:30, 2:30].mean().item() == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "padding", "shape"),
+    [
+        ((1, 28, 28), 0, (1, 28, 28)),
+        ((1, 8, 8), 4, (1, 16, 16)),
+        ((3, 9, 5), 1, (3, 11, 7)),
+    ],
+)
+def test_padding_instead_of_the_canvas(image_shape, padding, shape):
+    canvas = Canvas(image_shape, 0, 255, (-1.0, 1.0), padding)
+    assert canvas.shape == shape
+    rows = torch.randint(0, 256, (2, math.prod(image_shape)), dtype=torch.uint8)
+    images = canvas(rows)
+    assert images.shape == (2, *shape)
+    inner = images[(..., *canvas.interior)]
+    assert torch.allclose(inner.flatten(1), rows / 255 * 2 - 1, atol=1e-6)
+    assert images.sum() == pytest.approx(
+        float(inner.sum()) - (images.numel() - inner.numel()), rel=1e-4
+    )

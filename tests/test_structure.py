@@ -62,5 +62,5 @@ def test_the_map_names_every_module():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_small(path):
-    limit = 600 if path.name == "estimator.py" else 300
+    limit = 700 if path.name == "estimator.py" else 300
     assert len(path.read_text().splitlines()) <= limit

@@ -227,7 +227,14 @@ def test_partial_fit_refuses_what_does_not_continue(small):
 
 def test_set_params_after_fit_rebuilds_what_it_must(small):
     fitted = fit(small, warm_start=True)
-    for changed in ({"activation": "tanh"}, {"pooling": "avg"}, {"dropout": 0.5}):
+    for changed in (
+        {"activation": "tanh"},
+        {"pooling": "avg"},
+        {"dropout": 0.5},
+        {"kernel_size": 3},
+        {"hidden": (120, 80)},
+        {"padding": 12},
+    ):
         fitted.set_params(**changed).fit(*small)
         assert fitted.n_iter_ == 2
         fresh = fit(
@@ -264,6 +271,8 @@ def test_random_states(small):
         {"activation": "tanh", "pooling": "avg", "optimizer": "sgd"},
         {"dropout": 0.3, "l1": 1e-3, "batch_size": 64},
         {"loss": "bce", "early_stopping": True, "class_weight": "balanced"},
+        {"kernel_size": 3, "hidden": (128,), "padding": 14},
+        {"padding": 10, "activation": "tanh"},
     ],
 )
 def test_weights_do_not_depend_on_the_number_of_threads(digits, parameters):

@@ -1,7 +1,7 @@
 """LeNet-5 as a torch module."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -34,7 +34,12 @@ class LeNet5(nn.Module):
     init : str or callable
         A name in ``INITS``, or a function of a layer and a ``torch.Generator``.
     dropout : float
-        The probability with which a unit of C5 and F6 is dropped in training.
+        The probability with which a unit of a hidden layer is dropped in training.
+    kernel_size : int
+        The side of C1's and C3's kernels.
+    hidden : sequence of int
+        The number of units of each fully connected layer before the output: the paper's
+        are C5 and F6, further ones F7 and so on.
     seed : int
         Of the initial weights and of dropout. torch's global generator is not touched.
 
@@ -59,36 +64,37 @@ class LeNet5(nn.Module):
         pooling: str | Factory = "max",
         init: str | Init = "he_uniform",
         dropout: float = 0.0,
+        kernel_size: int = 5,
+        hidden: Sequence[int] = (120, 84),
         seed: int = 0,
     ) -> None:
         super().__init__()
         make_activation = _look_up(ACTIVATIONS, activation)
         make_pooling = _look_up(POOLINGS, pooling)
         channels, height, width = input_shape
-        s4_height, s4_width = [(((side - 4) // 2) - 4) // 2 for side in (height, width)]
+        s4_height, s4_width = (s4_side(side, kernel_size) for side in (height, width))
 
         self.features = nn.Sequential(
             OrderedDict(
-                C1=_empty(FirstConv2d, channels, 6, kernel_size=5),
+                C1=_empty(FirstConv2d, channels, 6, kernel_size=kernel_size),
                 C1_activation=make_activation(),
                 S2=make_pooling(2),
-                C3=_empty(nn.Conv2d, 6, 16, kernel_size=5),
+                C3=_empty(nn.Conv2d, 6, 16, kernel_size=kernel_size),
                 C3_activation=make_activation(),
                 S4=make_pooling(2),
                 flatten=nn.Flatten(),
             )
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                C5=_empty(nn.Linear, 16 * s4_height * s4_width, 120),
-                C5_activation=make_activation(),
-                C5_dropout=Dropout(dropout, seed + 1),
-                F6=_empty(nn.Linear, 120, 84),
-                F6_activation=make_activation(),
-                F6_dropout=Dropout(dropout, seed + 2),
-                output=_empty(nn.Linear, 84, n_outputs),
-            )
-        )
+        head: OrderedDict[str, nn.Module] = OrderedDict()
+        n_inputs = 16 * s4_height * s4_width
+        for k, n_units in enumerate(hidden):
+            name = f"F{5 + k}" if k else "C5"
+            head[name] = _empty(nn.Linear, n_inputs, n_units)
+            head[f"{name}_activation"] = make_activation()
+            head[f"{name}_dropout"] = Dropout(dropout, seed + 1 + k)
+            n_inputs = n_units
+        head["output"] = _empty(nn.Linear, n_inputs, n_outputs)
+        self.head = nn.Sequential(head)
         generator = torch.Generator().manual_seed(seed)
         draw = _look_up(INITS, init)
         for layer in self.layers().values():
@@ -102,6 +108,11 @@ class LeNet5(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the output units' values, of shape (n, n_outputs)."""
         return self.head(self.features(images))
+
+
+def s4_side(side: int, kernel_size: int) -> int:
+    """Return the side of S4's maps, not above 0 where the input is too small."""
+    return ((side - kernel_size + 1) // 2 - kernel_size + 1) // 2
 
 
 def _empty(layer: type[nn.Module], *args: int, **kwargs: int) -> nn.Module:

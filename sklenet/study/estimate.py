@@ -41,7 +41,7 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
     """Give the fits on a data set."""
     epochs = make_pipeline(study)[-1].max_epochs
     search = study.search
-    whole = 1 - (study.validation or 0)
+    whole = 1 - study.validation if isinstance(study.validation, float) else 1.0
     if search is None:
         for setting in settings_for(study, data):
             own = make_pipeline(study, setting)[-1].max_epochs

@@ -36,6 +36,11 @@ def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
     return LOADERS[name](subset=subset, return_X_y=True)
 
 
+def class_names(name: str) -> list[str]:
+    """Return what the labels 0, 1, ... of a data set stand for."""
+    return [str(one) for one in LOADERS[name](subset="test").target_names]
+
+
 class Evaluation(NamedTuple):
     """How the fits of a study are scored.
 
@@ -45,14 +50,14 @@ class Evaluation(NamedTuple):
         Names of scikit-learn's scorers.
     tests : tuple of (str, tuple of dict)
         Per test, its name and the steps before the fitted pipeline.
-    validation : float, optional
-        The part of the training rows held out.
+    validation : float or "test", optional
+        The part of the training rows held out, or the test rows.
     validation_rows : {"random", "first"}
     """
 
     metrics: tuple[str, ...]
     tests: tuple[tuple[str, tuple], ...] = ()
-    validation: float | None = None
+    validation: float | str | None = None
     validation_rows: str = "random"
 
 
@@ -142,8 +147,12 @@ def fit_and_test(
         return
     X, y = load_data(data, "train")
     X_valid = y_valid = None
-    if evaluation.validation is not None:
-        held_out = _held_out(y, evaluation.validation, evaluation.validation_rows, seed)
+    if evaluation.validation == "test":
+        X_valid, y_valid = load_data(data, "test")
+    elif evaluation.validation is not None:
+        held_out = _held_out(
+            y, float(evaluation.validation), evaluation.validation_rows, seed
+        )
         X_valid, y_valid = X[held_out], y[held_out]
         X, y = X[~held_out], y[~held_out]
     trained = train(pipeline, X, y, X_valid, y_valid)
@@ -157,6 +166,9 @@ def fit_and_test(
         "n_train": len(y),
         "n_valid": 0 if y_valid is None else len(y_valid),
     } | trained.record
+    if evaluation.validation == "test":
+        # The best of epochs on the test images would be no honest figure.
+        record["best_epoch"] = None
     if trained.pipeline is not None:
         X_test, y_test = load_data(data, "test")
         record["n_test"] = len(y_test)
@@ -169,7 +181,7 @@ def fit_and_test(
                 ]
             )
             record["tests"][name] = test(before, evaluation.metrics, X_test, y_test)
-            if trained.best is not None:
+            if trained.best is not None and record["best_epoch"] is not None:
                 before.steps[-1] = ("fitted", FrozenEstimator(trained.best))
                 record["tests"][name]["best_epoch"] = scores(
                     before, evaluation.metrics, X_test, y_test

@@ -27,6 +27,9 @@ class Journal:
     def append(self, record: dict) -> None:
         """Write one record and wait until the disk has it.
 
+        A record whose ``key`` is there already is not written again: a process that
+        outlived its killed parent may have finished the same fit.
+
         Raises
         ------
         OSError
@@ -35,6 +38,8 @@ class Journal:
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(), self.path.open("ab", buffering=0) as file:
+            if "key" in record and self.find(record["key"]) is not None:
+                return
             end = file.seek(0, os.SEEK_END)
             try:
                 if file.write(line) < len(line):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay, as_images
-from sklenet.study.fit import load_data
+from sklenet.study.fit import class_names, load_data
 from sklenet.study.results import Results
 from sklenet.study.spec import ORIGINALS
 
@@ -83,7 +83,10 @@ def _curves(records):
     shown = dict(list(histories.items())[:_MOST_CURVES])
     for metric, ax in zip(metrics, axes, strict=True):
         TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
-        ax.legend(fontsize="x-small")
+        ax.get_legend().remove()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.set_figheight(4.0 + 0.22 * len(labels))
+    figure.legend(handles, labels, loc="outside lower center", fontsize="small")
     return figure
 
 
@@ -146,8 +149,13 @@ def _heat_map(results, data, pair):
 def _confusion(records):
     total = sum(np.array(record["tests"][ORIGINALS]["confusion"]) for record in records)
     figure, (ax,) = _figure(height=5.0)
-    ConfusionMatrixDisplay(total).plot(
-        ax=ax, cmap="Blues", colorbar=False, text_kw={"fontsize": "x-small"}
+    names = class_names(records[0]["data"])
+    ConfusionMatrixDisplay(total, display_labels=names).plot(
+        ax=ax,
+        cmap="Blues",
+        colorbar=False,
+        text_kw={"fontsize": "x-small"},
+        xticks_rotation="vertical" if max(map(len, names)) > 3 else "horizontal",
     )
     return figure
 
@@ -156,10 +164,12 @@ def _mistakes(record):
     X, y = load_data(record["data"], "test")
     mistakes = record["tests"][ORIGINALS]["mistakes"]
     rows = [row for row, _, _ in mistakes]
-    guesses = [guess for _, guess, _ in mistakes]
+    names = class_names(record["data"])
+    labels = [names[label] for label in y[rows]]
+    guesses = [names[guess] for _, guess, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
     return (
-        MisclassifiedDisplay(as_images(X[rows]), y[rows], guesses, probabilities)
+        MisclassifiedDisplay(as_images(X[rows]), labels, guesses, probabilities)
         .plot()
         .figure_
     )

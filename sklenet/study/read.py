@@ -32,7 +32,7 @@ def read_study(path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not a TOML file: {error}") from error
     try:
-        study = TypeAdapter(Study).validate_python(table)
+        study = TypeAdapter(Study).validate_python(_with_none(table))
         check_study(study)
     except ValidationError as error:
         found = list({_key(e): (_key(e), _explain(e)) for e in error.errors()}.values())
@@ -45,6 +45,18 @@ def read_study(path) -> Study:
         line = find_line(text, key)
         lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
     raise StudyError("\n".join(lines))
+
+
+def _with_none(value, parameters: bool = False):
+    """Return the table with None for "none", which TOML lacks, as parameters' values."""
+    if isinstance(value, dict):
+        return {
+            key: _with_none(item, parameters or key in ("estimator", "grid", "steps"))
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_with_none(item, parameters) for item in value]
+    return None if parameters and value == "none" else value
 
 
 _CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Published}

@@ -1,5 +1,6 @@
 """Tables of a study's records: Markdown to read, CSV to compute with."""
 
+import numpy as np
 import pandas as pd
 
 from sklenet.study.plan import DEFAULT, WINNER
@@ -39,6 +40,9 @@ def markdown(results: Results) -> str:
     tested = test_table(results)
     if tested:
         parts += [_test_intro(results), tested]
+    for figure in study.published:
+        for name, published in figure.curves.items():
+            parts += _curve(results, figure, name, published)
     parts += [
         f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
         f" {record['error']}"
@@ -82,7 +86,7 @@ def _candidates(results: Results, data: str) -> str:
 
 def _test_intro(results: Results) -> str:
     held_out = results.study.validation
-    if held_out is None:
+    if held_out is None or held_out == "test":
         trained = "Trained on the whole training set"
     else:
         how = "the first" if results.study.validation_rows == "first" else "a random"
@@ -128,6 +132,37 @@ def test_table(results: Results) -> str:
                 row[figure.source + test] = _number(figure.accuracy)
         rows.append(row)
     return _table(pd.DataFrame(rows).fillna(""), set())
+
+
+def _curve(results: Results, figure, name: str, published) -> list[str]:
+    """Return a published curve's heading and table, with the mean of ours below it."""
+    histories = [
+        record["history"]
+        for record in results.fit_records
+        if record["data"] == figure.data
+        and figure.setting in (None, record["setting"])
+        and "history" in record
+    ]
+    ours = [
+        [history[k][name] for history in histories if k < len(history)]
+        for k in range(len(published))
+    ]
+    what = name.replace("_", " ")
+    if name.startswith("valid") and results.study.validation == "test":
+        what += " (on the test images)"
+    rows = {
+        figure.source: [_number(value) for value in published],
+        "ours, mean": [_number(np.mean(values)) if values else "" for values in ours],
+        "sd": [
+            _number(np.std(values, ddof=1)) if len(values) > 1 else "" for values in ours
+        ],
+    }
+    table = pd.DataFrame(
+        [[label, *cells] for label, cells in rows.items()],
+        columns=["epoch", *map(str, range(1, 1 + len(published)))],
+    )
+    of = figure.data + (f", {figure.setting}" if figure.setting else "")
+    return [f"{of}: {what} per epoch, n = {len(histories)}:", _table(table, set())]
 
 
 def published_rows(results: Results) -> pd.DataFrame:

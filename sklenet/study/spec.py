@@ -19,6 +19,8 @@ ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[t
 
 _STRICT = ConfigDict(extra="forbid")
 _Fraction = Annotated[StrictFloat, Field(ge=0, le=1)]
+_Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
+_Curve = Literal["train_accuracy", "train_loss", "valid_accuracy", "valid_loss"]
 _Name = Annotated[StrictStr, Field(min_length=1)]
 _Data = Literal[DATA]  # type: ignore[valid-type]
 _Values = Annotated[tuple[Any, ...], Field(min_length=1)]
@@ -141,6 +143,8 @@ class Published:
         The setting whose row it stands in; needed where there are several.
     test : str
         The test images it is of: a [[test]], or "test" for them as they are.
+    curves : dict of str to tuple of float
+        What else it reports per epoch, by the names in ``history_``: "train_accuracy".
     """
 
     data: _Data
@@ -148,6 +152,7 @@ class Published:
     accuracy: _Fraction
     setting: StrictStr | None = None
     test: StrictStr = ORIGINALS
+    curves: dict[_Curve, tuple[StrictFloat, ...]] = Field(default_factory=dict)
 
 
 Seeds = Annotated[
@@ -172,8 +177,10 @@ class Study:
         the search's.
     metrics : tuple of str
         Names of scikit-learn's scorers; the first one decides a search.
-    validation : float, optional
+    validation : float or "test", optional
         The part of the training images that is held out, and scored after every epoch.
+        "test" scores the test images after every epoch instead, as some publications do;
+        the best of these epochs is not reported.
     validation_rows : {"random", "first"}
         Whether that part is drawn by the seed, stratified, or is the first images.
     notes : str
@@ -199,7 +206,7 @@ class Study:
     data: Annotated[tuple[_Data, ...], Field(min_length=1)]
     seeds: Seeds = (0,)
     metrics: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("accuracy",)
-    validation: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
+    validation: _Part | Literal["test"] | None = None
     validation_rows: Literal["random", "first"] = "random"
     notes: StrictStr = ""
     estimator: dict[StrictStr, Any] = Field(default_factory=dict)

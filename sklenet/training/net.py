@@ -13,6 +13,9 @@ from sklenet.training.batches import Batches
 from sklenet.training.monitor import Monitor
 from sklenet.training.runtime import one_thread
 
+# The parameters of LeNet5Classifier that are the module's.
+ARCHITECTURE = ("activation", "pooling", "init", "dropout", "kernel_size", "hidden")
+
 
 class TrainingNet(NeuralNet):
     """A skorch net on batches of weighted samples.
@@ -189,7 +192,7 @@ def build_net(
         LeNet5,
         module__input_shape=canvas.shape,
         module__n_outputs=n_outputs,
-        **{f"module__{k}": params[k] for k in ("activation", "pooling", "init", "dropout")},
+        **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
         criterion=make_loss(params),
         optimizer=optimizer,

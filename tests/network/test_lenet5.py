@@ -39,6 +39,29 @@ def test_shapes_layer_by_layer():
     assert shapes["output"] == (10,)
 
 
+@pytest.mark.parametrize(
+    ("input_shape", "options", "total"),
+    [
+        ((3, 32, 32), {}, 62_006),
+        # A Keras tutorial: 3x3 kernels on 28x28, one hidden layer of 128.
+        ((1, 28, 28), {"kernel_size": 3, "hidden": (128,)}, 53_558),
+        # The same network as the default without padding: S4 is 16@4x4.
+        ((1, 28, 28), {}, 44_426),
+        ((1, 28, 28), {"hidden": ()}, 156 + 2_416 + 10 * (256 + 1)),
+        ((1, 32, 32), {"hidden": (120, 84, 50)}, 61_706 - 850 + 50 * 85 + 10 * 51),
+    ],
+)
+def test_parameters_of_other_networks(input_shape, options, total):
+    module = LeNet5(input_shape, **options)
+    assert n_parameters(module) == total
+    assert module(torch.rand(2, *input_shape)).shape == (2, 10)
+
+
+def test_hidden_layers_carry_the_papers_names():
+    names = [n for n in LeNet5(hidden=(30, 20, 10)).layers() if "_" not in n]
+    assert names == ["C1", "S2", "C3", "S4", "flatten", "C5", "F6", "F7", "output"]
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_choice_runs_forward_and_backward(activation, pooling):

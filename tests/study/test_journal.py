@@ -35,6 +35,9 @@ def test_find(journal):
         journal.append({"key": key, "n": len(key)})
     assert journal.find("a") == {"key": "a", "n": 1}
     assert journal.find("c") is None
+    journal.append({"key": "ab", "n": 9})
+    assert journal.find("ab") == {"key": "ab", "n": 2}
+    assert len(list(journal)) == 3
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,21 @@ def test_a_good_study(read):
     assert study.estimator == {"max_epochs": 1}
 
 
+def test_none_is_none_for_parameters_only(read):
+    study = read(
+        GOOD.replace('"A small study"', '"none"')
+        .replace("max_epochs = 1", 'feature_range = "none"')
+        .replace('pooling = ["max", "avg"]', 'augment = ["none", ["flip", { shift = 2 }]]')
+        .replace(
+            "seeds =", 'steps = [{ transformer = "Inverter", maximum = "none" }]\nseeds ='
+        )
+    )
+    assert study.title == "none"
+    assert study.estimator == {"feature_range": None}
+    assert study.search.grid == {"augment": (None, ["flip", {"shift": 2}])}
+    assert study.steps == ({"transformer": "Inverter", "maximum": None},)
+
+
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.toml")), ids=lambda p: p.stem)
 def test_the_studies_of_this_project(path):
     assert read_study(path).name == path.stem

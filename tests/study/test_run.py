@@ -18,6 +18,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import Inverter, PixelScaler
 from sklenet.study import read_study, run_study
+from sklenet.study.report import markdown
 from sklenet.study.results import Results
 
 FOLDS = StratifiedKFold(2, shuffle=True, random_state=0)
@@ -297,3 +298,36 @@ def test_the_records_say_where_they_come_from(run):
     assert (fit["n_train"], fit["n_test"], fit["epochs"]) == (1437, 360, 1)
     assert fit["seconds"] > 0
     assert fit["cpu_seconds"] > 0
+
+
+def test_the_test_images_per_epoch_beside_a_published_curve(run):
+    results = run(
+        """
+seeds = [0, 1]
+validation = "test"
+[estimator]
+max_epochs = 3
+batch_size = 128
+[[published]]
+data = "digits"
+source = "somebody"
+accuracy = 0.5
+[published.curves]
+valid_accuracy = [0.1, 0.2, 0.3, 0.4]
+"""
+    )
+    X, y = load_digits(return_X_y=True)
+    test = load_digits(subset="test", return_X_y=True)
+    for _, fit in results.fits.iterrows():
+        estimator = LeNet5Classifier(max_epochs=3, batch_size=128, random_state=fit["seed"])
+        assert fit["test_accuracy"] == estimator.fit(X, y).score(*test)
+        # Validating changes nothing, and ends where the test does.
+        assert fit["valid_accuracy"] == pytest.approx(fit["test_accuracy"])
+        assert fit["best_epoch"] is None
+    assert not any("best_epoch" in name for name in results.summary["score"])
+    text = markdown(results)
+    assert "valid accuracy (on the test images) per epoch, n = 2" in text
+    mean = results.fits["valid_accuracy"].mean()
+    (row,) = [line for line in text.splitlines() if line.startswith("| ours, mean")]
+    assert row.split("|")[4].strip() == f"{mean:.4f}"
+    assert row.split("|")[5].strip() == ""
