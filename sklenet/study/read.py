@@ -35,7 +35,11 @@ def read_study(path) -> Study:
         study = TypeAdapter(Study).validate_python(_with_none(table))
         check_study(study)
     except ValidationError as error:
-        found = list({_key(e): (_key(e), _explain(e)) for e in error.errors()}.values())
+        # Where a key may be of several types, each says what it would take.
+        keys: dict[tuple[str, ...], list] = {}
+        for one in error.errors():
+            keys.setdefault(_key(one), []).append(one)
+        found = [(key, _explain(key, errors)) for key, errors in keys.items()]
     except BadKey as error:
         found = [(error.key, str(error))]
     else:
@@ -64,11 +68,11 @@ _CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Pub
 
 def _key(error) -> tuple[str, ...]:
     """Return the key's path, without pydantic's names for the types it tried."""
-    return tuple(str(part) for part in error["loc"] if "[" not in str(part))
+    return tuple(str(p) for p in error["loc"] if not re.search(r"\[|^constrained-", str(p)))
 
 
-def _explain(error) -> str:
-    key = ".".join(_key(error))
+def _explain(path: tuple[str, ...], errors: list) -> str:
+    key, error = ".".join(path), errors[0]
     if error["type"] == "missing":
         return f"the key {key!r} is missing."
     if error["type"] == "unexpected_keyword_argument":
@@ -77,7 +81,8 @@ def _explain(error) -> str:
         )
         names = [field.name for field in fields(known)]
         return f"unknown key {key!r}.{suggest(str(error['loc'][-1]), names)}"
-    return f"{key}: {error['msg']}. Got {error['input']!r}."
+    wanted = ", or: ".join(dict.fromkeys(one["msg"] for one in errors))
+    return f"{key}: {wanted}. Got {error['input']!r}."
 
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
