@@ -14,7 +14,7 @@ from pathlib import Path
 from sklenet.study.journal import Journal
 from sklenet.study.page import PAGE
 from sklenet.study.pictures import CURVES
-from sklenet.study.report import markdown, test_table
+from sklenet.study.report import markdown, published_table, test_table
 from sklenet.study.results import Results
 from sklenet.training.augment import AUGMENTATIONS
 
@@ -184,8 +184,9 @@ def _outcome(outcomes: list[dict], with_error: bool = False) -> str:
 
 
 def _refill(match: re.Match) -> str:
-    table = test_table(Results(RESULTS / match[2]))
-    return f"{match[1]}{table}\n{match[3]}"
+    results = Results(RESULTS / match[2])
+    tables = [table for table in (test_table(results), published_table(results)) if table]
+    return match[1] + "\n\n".join(tables) + f"\n{match[3]}"
 
 
 if __name__ == "__main__":

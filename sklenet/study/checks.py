@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images import Canvas
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline, make_steps, qualified
-from sklenet.study.spec import Search, Setting, Study
+from sklenet.study.spec import Search, Setting, Study, figure_names
 from sklenet.training.net import build_net
 
 _TAKEN = {
@@ -93,38 +93,35 @@ def _check_names(study: Study) -> None:
             )
 
 
-# Columns of the table of test figures, which a published one may not replace.
-COLUMNS = ("data", "setting", "sd", "95 %", "seeds", "test images", "epochs", "validation")
-
-
 def _check_figures(study: Study) -> None:
     names: list[str | None] = [setting.name for setting in study.settings]
-    taken = [*COLUMNS, *(f"{test} {m}" for test in study.tests for m in study.metrics)]
-    for k, figure in enumerate(study.published):
+    known = figure_names(study)
+    for k, published in enumerate(study.published):
         key = ("published", str(k))
-        if figure.data not in study.data:
+        if published.data not in study.data:
             raise BadKey(
                 (*key, "data"),
-                f"published: a figure on {figure.data!r}, which is not in 'data':"
+                f"published: a figure on {published.data!r}, which is not in 'data':"
                 f" {', '.join(study.data)}.",
             )
-        if figure.source in taken:
-            raise BadKey(
-                (*key, "source"),
-                f"published: the source {figure.source!r} is the name of a column of our"
-                " own; name who published it.",
-            )
-        if figure.setting not in (names or [None]):
+        if published.setting not in (names or [None]):
+            known_names = suggest(str(published.setting), map(str, names))
             raise BadKey(
                 (*key, "setting"),
-                f"published: the figure of {figure.source!r} is for the setting"
-                f" {figure.setting!r}.{suggest(str(figure.setting), map(str, names))}",
+                f"published: the figures of {published.source!r} are for the setting"
+                f" {published.setting!r}.{known_names}",
             )
-        if figure.test not in study.tests:
-            raise BadKey(
-                (*key, "test"),
-                f"published: no test {figure.test!r}.{suggest(figure.test, study.tests)}",
-            )
+        for name, value in published.figures.items():
+            if name not in known:
+                raise BadKey(
+                    (*key, "figures", name),
+                    f"published: no figure {name!r}.{suggest(name, known)}",
+                )
+            if "accuracy" in name and not 0 <= value <= 1:
+                raise BadKey(
+                    (*key, "figures", name),
+                    f"published: {name} is {value!r}; an accuracy is between 0 and 1.",
+                )
 
 
 def _check_pipeline(study: Study, key: Key, setting: Setting | None) -> None:

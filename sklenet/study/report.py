@@ -40,6 +40,9 @@ def markdown(results: Results) -> str:
     tested = test_table(results)
     if tested:
         parts += [_test_intro(results), tested]
+    beside = published_table(results)
+    if beside:
+        parts += ["Published figures beside ours:", beside]
     for figure in study.published:
         for name, published in figure.curves.items():
             parts += _curve(results, figure, name, published)
@@ -100,7 +103,7 @@ def _test_intro(results: Results) -> str:
 
 
 def test_table(results: Results) -> str:
-    """Return the table of test figures, published ones beside ours; "" without fits."""
+    """Return the table of test figures; "" without fits."""
     study = results.study
     summary, fits = results.summary, results.fits
     if not len(summary):
@@ -126,10 +129,6 @@ def test_table(results: Results) -> str:
         row["seeds"] = str(len(done))
         row["epochs"] = _range(done["epochs"])
         row["test images"] = f"{int(done['n_test'].max()):,}" if len(done) else ""
-        for figure in study.published:
-            if figure.data == data and figure.setting in (None, setting):
-                test = "" if figure.test == ORIGINALS else f" ({figure.test})"
-                row[figure.source + test] = _number(figure.accuracy)
         rows.append(row)
     return _table(pd.DataFrame(rows).fillna(""), set())
 
@@ -167,31 +166,45 @@ def _curve(results: Results, figure, name: str, published) -> list[str]:
 
 def published_rows(results: Results) -> pd.DataFrame:
     """Return the published figures, each with ours beside it."""
-    study, rows = results.study, []
-    for figure in study.published:
-        score = f"{figure.test}_accuracy"
-        ours = [
-            {
-                "ours": row["mean"],
-                "sd": row["sd"],
-                "n": row["n"],
-                "our setting": row["setting"],
-            }
-            for _, row in results.summary.iterrows()
-            if (row["data"], row["score"]) == (figure.data, score)
-            and figure.setting in (None, row["setting"])
-        ]
-        rows += [
-            {
-                "source": figure.source,
-                "data": figure.data,
-                "test": figure.test,
-                "published": figure.accuracy,
-            }
-            | our
-            for our in ours or [{}]
-        ]
+    rows: list[dict] = []
+    summary = results.summary
+    for published in results.study.published:
+        for name, value in published.figures.items():
+            row = {"source": published.source, "data": published.data}
+            row |= {"setting": published.setting or "", "figure": name, "published": value}
+            if len(summary):
+                ours = summary[
+                    (summary["data"] == published.data) & (summary["score"] == name)
+                ]
+                if published.setting is not None:
+                    ours = ours[ours["setting"] == published.setting]
+                for one in ours.to_dict("records"):
+                    row |= {"ours": one["mean"], "sd": one["sd"], "n": one["n"]}
+                    row["difference"] = one["mean"] - value
+            rows.append(row | {"why": published.why})
     return pd.DataFrame(rows)
+
+
+def published_table(results: Results) -> str:
+    """Return the table of published figures beside ours; "" where there are none."""
+    rows = published_rows(results)
+    if not len(rows):
+        return ""
+    if "ours" in rows:
+        rows["ours"] = [
+            ""
+            if pd.isna(mean)
+            else _number(mean) + ("" if pd.isna(sd) else f" ± {_number(sd)}")
+            for mean, sd in rows[["ours", "sd"]].to_numpy()
+        ]
+        rows["n"] = rows["n"].map(lambda n: "" if pd.isna(n) else str(int(n)))
+        rows["difference"] = rows["difference"].map(
+            lambda d: "" if pd.isna(d) else f"{d:+.4f}"
+        )
+        rows = rows.drop(columns="sd")
+    rows["published"] = rows["published"].map(_number)
+    kept = [name for name in rows if rows[name].map(str).str.len().any()]
+    return _table(rows[kept], set())
 
 
 def setting_text(results: Results, data: str, name: str) -> str:
@@ -238,7 +251,7 @@ def _interval(summary, data, setting, score) -> str:
 def _range(values) -> str:
     if not len(values):
         return ""
-    low, high = values.min(), values.max()
+    low, high = int(values.min()), int(values.max())
     return str(low) if low == high else f"{low} to {high}"
 
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.journal import Journal
 from sklenet.study.plan import jobs, winner_of
-from sklenet.study.spec import Study, StudyError, from_plain
+from sklenet.study.spec import ENDS, HISTORY, Study, StudyError, figure_names, from_plain
 
 RECORDS = "records.jsonl"
 
@@ -145,12 +145,7 @@ class Results:
         The interval is Student's, of the mean: seeds are a sample of all seeds.
         """
         rows = []
-        scores = [
-            f"{test}_{metric}{end}"
-            for test in self.study.tests
-            for metric in self.study.metrics
-            for end in ("", "_at_best_epoch")
-        ] + ["train_accuracy", "valid_accuracy"]
+        scores = figure_names(self.study)
         if not len(self.fits):
             return pd.DataFrame()
         for (data, setting), group in self.fits.groupby(["data", "setting"], sort=False):
@@ -251,13 +246,16 @@ def _p_value(differences) -> float:
 
 
 def _epochs(record) -> dict:
-    history = record.get("history") or []
-    last = history[-1] if history else {}
-    kept = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-    row = {"epochs": len(history)} | {name: last[name] for name in kept if name in last}
+    """Return the number of epochs, and the history's figures at the last and the best."""
+    history = record.get("history")
+    if not history:
+        return {}
+    row = {"epochs": len(history)}
+    row |= {name: history[-1][name] for name in HISTORY if name in history[-1]}
     best = record.get("best_epoch")
-    if best and best <= len(history) and "valid_accuracy" in last:
-        row["valid_accuracy_at_best_epoch"] = history[best - 1]["valid_accuracy"]
+    if best:
+        at_best = history[best - 1]
+        row |= {f"{name}{ENDS[1]}": at_best[name] for name in HISTORY if name in at_best}
     return row
 
 

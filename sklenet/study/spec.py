@@ -18,7 +18,6 @@ DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
 
 _STRICT = ConfigDict(extra="forbid")
-_Fraction = Annotated[StrictFloat, Field(ge=0, le=1)]
 _Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
 _Curve = Literal["train_accuracy", "train_loss", "valid_accuracy", "valid_loss"]
 _Name = Annotated[StrictStr, Field(min_length=1)]
@@ -129,30 +128,30 @@ class Test:
 
 @dataclass(frozen=True, config=_STRICT)
 class Published:
-    """A figure that somebody reports, to stand beside ours.
+    """Figures that somebody reports, to stand beside ours.
 
     Parameters
     ----------
     data : str
         The data set.
     source : str
-        Who reports it: the heading of its column.
-    accuracy : float
-        The figure, between 0 and 1.
+        Who reports them.
     setting : str, optional
-        The setting whose row it stands in; needed where there are several.
-    test : str
-        The test images it is of: a [[test]], or "test" for them as they are.
+        The setting they are of; needed where there are several.
+    figures : dict of str to float
+        By the name of ours: "test_accuracy", "valid_loss_at_best_epoch", "epochs".
     curves : dict of str to tuple of float
-        What else it reports per epoch, by the names in ``history_``: "train_accuracy".
+        What it reports per epoch, by the names in ``history_``: "train_accuracy".
+    why : str
+        The likeliest reason for the difference.
     """
 
     data: _Data
     source: _Name
-    accuracy: _Fraction
     setting: StrictStr | None = None
-    test: StrictStr = ORIGINALS
+    figures: dict[StrictStr, StrictFloat | StrictInt] = Field(default_factory=dict)
     curves: dict[_Curve, tuple[StrictFloat, ...]] = Field(default_factory=dict)
+    why: StrictStr = ""
 
 
 Seeds = Annotated[
@@ -225,6 +224,19 @@ class Study:
     def tests(self) -> list[str]:
         """The names of all tests."""
         return [ORIGINALS] + [test.name for test in self.test]
+
+
+# Ends of the names of figures: after the last epoch, and after that with the lowest
+# validation loss.
+ENDS = ("", "_at_best_epoch")
+
+HISTORY = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+
+
+def figure_names(study: Study) -> list[str]:
+    """Return the names of all figures of a fit that are summarised over seeds."""
+    scores = [f"{test}_{metric}" for test in study.tests for metric in study.metrics]
+    return [name + end for name in (*scores, *HISTORY) for end in ENDS] + ["epochs"]
 
 
 # What the run does not depend on.

@@ -26,7 +26,7 @@ grid = { activation = ["relu", "tanh"], pooling = ["max", "avg"], lr = [0.001, 0
 [[published]]
 data = "digits"
 source = "somebody"
-accuracy = 0.75
+figures = { test_accuracy = 0.75 }
 """
 
 

@@ -204,7 +204,7 @@ steps = [{ transformer = "Inverter", maximum = 16 }]
 data = "digits"
 source = "somebody"
 setting = "first"
-accuracy = 0.5
+figures = { test_accuracy = 0.5 }
 """
 
 
@@ -235,8 +235,8 @@ def test_settings_and_their_grids(read):
         ('"Inverter"', '"Invertor"', 16, "no transformer 'Invertor'"),
         ('"negatives"', '"test"', None, "test: ['test', 'test'] names one of them twice"),
         ('setting = "first"', 'setting = "one"', 21, "'one'. Known: first,"),
-        ('setting = "first"', 'test = "rotated"', None, "setting"),
-        ('setting = "first"', 'setting = "first"\ntest = "x"', 22, "no test 'x'"),
+        ('setting = "first"', "", 18, "are for the setting None"),
+        ("test_accuracy", "x_accuracy", 22, "no figure 'x_accuracy'"),
     ],
 )
 def test_bad_settings(read, old, new, line, message):
@@ -251,9 +251,18 @@ def test_bad_settings(read, old, new, line, message):
 @pytest.mark.parametrize(
     ("published", "message"),
     [
-        ('data = "mnist"\nsource = "a"\naccuracy = 0.5', "'mnist', which is not in 'data'"),
-        ('data = "digits"\nsource = "test accuracy"\naccuracy = 0.5', "column of our own"),
-        ('data = "digits"\nsource = "a"\naccuracy = 99.2', "published.0.accuracy: "),
+        (
+            'data = "mnist"\nsource = "a"\nfigures = { test_accuracy = 0.5 }',
+            "'mnist', which is not in 'data'",
+        ),
+        (
+            'data = "digits"\nsource = "a"\nfigures = { accuracy = 0.5 }',
+            "no figure 'accuracy'. Did",
+        ),
+        (
+            'data = "digits"\nsource = "a"\nfigures = { test_accuracy = 99.2 }',
+            "an accuracy is between 0 and 1",
+        ),
     ],
 )
 def test_published_figures_cannot_pass_for_ours(read, published, message):

@@ -29,7 +29,8 @@ estimator = { lr = 0.002 }
 data = "digits"
 source = "somebody"
 setting = "b"
-accuracy = 0.75
+figures = { test_accuracy = 0.75 }
+why = "They say so."
 """
 ACCURACY = {"a": [0.90, 0.91, 0.92, 0.93], "b": [0.92, 0.93, 0.94, None]}
 
@@ -104,8 +105,9 @@ def test_tables(folder):
     assert "0.9150 ± 0.0129" in row
     assert "0.8945 to 0.9355" in row
     assert "0.7500" not in row
-    row = next(line for line in text.splitlines() if line.startswith("| digits | b "))
-    assert "0.7500" in row
+    row = next(line for line in text.splitlines() if line.startswith("| somebody"))
+    for cell in ("0.7500", "0.9300 ± 0.0100", "+0.1800", "They say so."):
+        assert f"| {cell}" in row
     assert "Failed: digits, b, seed 3: MemoryError: too large" in text
     assert "+2.00" in text
     assert text.rstrip().endswith("Why they differ.")

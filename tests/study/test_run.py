@@ -311,7 +311,7 @@ batch_size = 128
 [[published]]
 data = "digits"
 source = "somebody"
-accuracy = 0.5
+figures = { test_accuracy = 0.5 }
 [published.curves]
 valid_accuracy = [0.1, 0.2, 0.3, 0.4]
 """
