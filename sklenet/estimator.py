@@ -20,6 +20,7 @@ from sklenet.checks import (
 )
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
+from sklenet.network.lecun1998 import check_connections
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
@@ -46,12 +47,21 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         The function after each convolution and hidden layer. "scaled_tanh" is the
         paper's 1.7159 tanh(2a/3); "leaky_relu" has the slope 0.01. A callable is called
         without arguments and returns a torch module.
-    pooling : {"max", "avg"} or callable, default="max"
-        How S2 and S4 halve the resolution. A callable is called with the window's side.
+    pooling : {"max", "avg", "subsample"} or callable, default="max"
+        How S2 and S4 halve the resolution. "subsample" is the paper's: the sum of four
+        units, times a trainable coefficient, plus a trainable bias, squashed. A callable is
+        called with the window's side.
     init : {"he_uniform", "he_normal", "xavier_uniform", "xavier_normal", \
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
         in +/-2.4/fan-in. A callable is called with a layer and a ``torch.Generator``.
+    connections : {"full", "lecun1998"} or sequence of sequences of int, default="full"
+        Which maps of S2 each map of C3 sees: all, those of the paper's table I, or for each
+        of the 16 a list of numbers from 0 to 5.
+    output : {"linear", "rbf"}, default="linear"
+        "rbf" is the paper's: minus the squared distance of F6 from a fixed code of +1 and
+        -1 for each class. Digits have 7x12 bitmaps where the last hidden layer has 84
+        units, other classes codes that differ in about half of their places.
     kernel_size : int, default=5
         The side of the kernels of C1 and C3.
     hidden : sequence of int, default=(120, 84)
@@ -62,7 +72,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         any padding.
     dropout : float, default=0.0
         The probability with which a unit of a hidden layer is dropped in training.
-    loss : {"cross_entropy", "mse", "l1", "bce"} or callable, default="cross_entropy"
+    loss : {"cross_entropy", "mse", "l1", "bce", "map", "distance"} or callable, \
+            default="cross_entropy"
         What is minimised; see Notes. A callable is called without arguments and returns
         a torch module of (outputs, labels) that gives one loss per sample.
     label_smoothing : float, default=0.0
@@ -194,6 +205,10 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     not: it drives them to 0 and 1, so calibrate before trusting them. It also hardly moves
     a class that starts out improbable: begin with small weights, ``init="xavier_uniform"``.
 
+    "map" is the paper's equation 9, a cross-entropy with one class more, the rubbish, at
+    the constant distance 0.1; "distance" its equation 8, the right class' own distance,
+    for ``output="rbf"`` only. `predict_proba` gives the softmax of minus the distances.
+
     Weights of samples are divided by their mean: their scale does not matter.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
@@ -212,6 +227,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "pooling": [StrOptions(set(POOLINGS)), callable],
         "init": [StrOptions(set(INITS)), callable],
+        "connections": [StrOptions({"full", "lecun1998"}), list, tuple],
+        "output": [StrOptions({"linear", "rbf"})],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "hidden": ["array-like"],
         "padding": [StrOptions({"canvas"}), Interval(Integral, 0, None, closed="left")],
@@ -247,6 +264,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         activation="relu",
         pooling="max",
         init="he_uniform",
+        connections="full",
+        output="linear",
         kernel_size=5,
         hidden=(120, 84),
         padding="canvas",
@@ -278,6 +297,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.activation = activation
         self.pooling = pooling
         self.init = init
+        self.connections = connections
+        self.output = output
         self.kernel_size = kernel_size
         self.hidden = hidden
         self.padding = padding
@@ -455,6 +476,12 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         check_image_shape(self.image_shape)
         check_hidden(self.hidden)
+        check_connections(self.connections)
+        if self.loss == "distance" and self.output != "rbf":
+            raise ValueError(
+                "The 'loss' parameter is 'distance', but the outputs are no distances: set"
+                " output='rbf', or another loss."
+            )
         check_feature_range(self.feature_range)
         read_augment(self.augment)
         check_net_params(self.net_params)
@@ -467,7 +494,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         shape = check_image_shape(self.image_shape)
         if shape is not None and shape != self.image_shape_:
             return False
-        described = (*ARCHITECTURE, "padding", "feature_range")
+        described = (*ARCHITECTURE, "connections", "output", "padding", "feature_range")
         return all(
             np.array_equal(getattr(self, name), self._fit_params[name])
             for name in described
@@ -494,7 +521,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         params = self.get_params(deep=False)
         if context is None:
             params["lr_schedule"] = "constant"
-        net = build_net(params, data.canvas, len(data.classes), device, seeds)
+        net = build_net(params, data.canvas, data.classes, device, seeds)
         earlier = []
         if continued:
             take_over(net, self.net_)
@@ -593,8 +620,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             device = state["device_"]
             cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
             self.device_ = torch.device("cpu" if cuda_gone else device)
-            n_outputs = len(self.classes_)
-            self.net_ = build_net(self._fit_params, self._canvas(), n_outputs, self.device_)
+            canvas = self._canvas()
+            self.net_ = build_net(self._fit_params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
             self.module_ = self.net_.module_
 

@@ -98,6 +98,23 @@ WRONG = {
         ValueError,
         "'momentum'.*Got 1 instead",
     ),
+    "no such connections": (fit(connections="sparse"), ValueError, "'connections' param"),
+    "a map too few": (fit(connections=[[0]] * 15), ValueError, "'connections' parameter"),
+    "a map without input": (fit(connections=[[]] * 16), ValueError, "'connections' param"),
+    "a map of S2 twice": (fit(connections=[[1, 1]] * 16), ValueError, "'connections' par"),
+    "a map that S2 lacks": (fit(connections=[[6]] * 16), ValueError, "'connections' para"),
+    "no such output": (fit(output="softmax"), ValueError, "'output'.*'rbf'.*'softmax'"),
+    "distances without codes": (
+        fit(loss="distance"),
+        ValueError,
+        "'loss' parameter is 'distance'.*output='rbf'",
+    ),
+    "codes of nothing": (fit(output="rbf", hidden=()), ValueError, "'hidden' has no layer"),
+    "codes too short": (
+        fit(output="rbf", hidden=(20, 3)),
+        ValueError,
+        "'hidden' parameter ends with 3 units: too few.*10 classes",
+    ),
     "kernels of nothing": (fit(kernel_size=0), ValueError, "'kernel_size'.*Got 0"),
     "half a kernel": (fit(kernel_size=2.5), ValueError, "'kernel_size'.*Got 2.5"),
     "kernels as large as the canvas": (

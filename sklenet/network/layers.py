@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sklenet.network.lecun1998 import Subsample
+
 
 class ScaledTanh(nn.Module):
     """The 1998 squashing function f(a) = 1.7159 tanh(2a/3), so that f(1) = 1.
@@ -87,4 +89,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "scaled_tanh": ScaledTanh,
 }
 
-POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+POOLINGS: dict[str, type[nn.Module]] = {
+    "max": nn.MaxPool2d,
+    "avg": nn.AvgPool2d,
+    "subsample": Subsample,
+}

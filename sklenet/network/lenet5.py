@@ -8,6 +8,7 @@ from torch import nn
 
 from sklenet.network.init import INITS, Init
 from sklenet.network.layers import ACTIVATIONS, POOLINGS, Dropout, FirstConv2d
+from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
 
 Factory = Callable[..., nn.Module]
 
@@ -35,11 +36,15 @@ class LeNet5(nn.Module):
         A name in ``INITS``, or a function of a layer and a ``torch.Generator``.
     dropout : float
         The probability with which a unit of a hidden layer is dropped in training.
+    connections : sequence of sequences of int, optional
+        The maps of S2 that each map of C3 sees; None: all of them.
     kernel_size : int
         The side of C1's and C3's kernels.
     hidden : sequence of int
         The number of units of each fully connected layer before the output: the paper's
         are C5 and F6, further ones F7 and so on.
+    codes : Tensor of shape (n_outputs, units of the last hidden layer), optional
+        Of radial basis functions at the output; None: it is linear.
     seed : int
         Of the initial weights and of dropout. torch's global generator is not touched.
 
@@ -64,13 +69,14 @@ class LeNet5(nn.Module):
         pooling: str | Factory = "max",
         init: str | Init = "he_uniform",
         dropout: float = 0.0,
+        connections: Sequence[Sequence[int]] | None = None,
         kernel_size: int = 5,
         hidden: Sequence[int] = (120, 84),
+        codes: torch.Tensor | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         make_activation = _look_up(ACTIVATIONS, activation)
-        make_pooling = _look_up(POOLINGS, pooling)
         channels, height, width = input_shape
         s4_height, s4_width = (s4_side(side, kernel_size) for side in (height, width))
 
@@ -78,10 +84,12 @@ class LeNet5(nn.Module):
             OrderedDict(
                 C1=_empty(FirstConv2d, channels, 6, kernel_size=kernel_size),
                 C1_activation=make_activation(),
-                S2=make_pooling(2),
-                C3=_empty(nn.Conv2d, 6, 16, kernel_size=kernel_size),
+                S2=_pool(pooling, 6, make_activation),
+                C3=_empty(nn.Conv2d, 6, 16, kernel_size=kernel_size)
+                if connections is None
+                else PartialConv2d(connections, 6, kernel_size),
                 C3_activation=make_activation(),
-                S4=make_pooling(2),
+                S4=_pool(pooling, 16, make_activation),
                 flatten=nn.Flatten(),
             )
         )
@@ -93,12 +101,14 @@ class LeNet5(nn.Module):
             head[f"{name}_activation"] = make_activation()
             head[f"{name}_dropout"] = Dropout(dropout, seed + 1 + k)
             n_inputs = n_units
-        head["output"] = _empty(nn.Linear, n_inputs, n_outputs)
+        head["output"] = (
+            _empty(nn.Linear, n_inputs, n_outputs) if codes is None else RadialBasis(codes)
+        )
         self.head = nn.Sequential(head)
         generator = torch.Generator().manual_seed(seed)
         draw = _look_up(INITS, init)
-        for layer in self.layers().values():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | PartialConv2d | Subsample):
                 draw(layer, generator)
 
     def layers(self) -> dict[str, nn.Module]:
@@ -108,6 +118,14 @@ class LeNet5(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the output units' values, of shape (n, n_outputs)."""
         return self.head(self.features(images))
+
+
+def _pool(choice, channels: int, make_activation: Factory) -> nn.Module:
+    """Return S2 or S4; the paper's has weights, and squashes their sum."""
+    if choice == "subsample":
+        parts = OrderedDict(sum=Subsample(channels), squash=make_activation())
+        return nn.Sequential(parts)
+    return _look_up(POOLINGS, choice)(2)
 
 
 def s4_side(side: int, kernel_size: int) -> int:

@@ -77,9 +77,45 @@ class BinaryCrossEntropy(Loss):
         return F.logsigmoid(outputs)
 
 
+class MaximumAPosteriori(Loss):
+    """The paper's equation 9: y_right + log(exp(-j) + sum of exp(-y_i)).
+
+    It is the cross-entropy with one class more, the rubbish, whose distance is j whatever
+    the image: it pushes wrong classes away too, but not further than it pays.
+
+    Parameters
+    ----------
+    label_smoothing : float
+    j : float
+        The distance of the rubbish class. The paper says only that it is positive.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, j: float = 0.1) -> None:
+        super().__init__(label_smoothing)
+        self.j = j
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        rubbish = outputs.new_full((len(outputs), 1), -self.j)
+        scores = torch.cat([outputs, rubbish], dim=1)
+        right = (outputs * self.targets(outputs, labels)).sum(dim=1)
+        return scores.logsumexp(dim=1) - right
+
+
+class Distance(Loss):
+    """The paper's equation 8, its "MSE": the right class' distance, y_right.
+
+    Only for output="rbf", whose distances cannot become negative.
+    """
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return -(outputs * self.targets(outputs, labels)).sum(dim=1)
+
+
 LOSSES: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
     "mse": MeanSquaredError,
     "l1": MeanAbsoluteError,
     "bce": BinaryCrossEntropy,
+    "map": MaximumAPosteriori,
+    "distance": Distance,
 }

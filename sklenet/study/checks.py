@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
@@ -158,7 +159,9 @@ def _check_classifier(key: Key, pipeline: Pipeline) -> None:
     if classifier.net_params:
         # skorch knows only of a whole net whether its arguments are right.
         params = classifier.get_params()
-        _checked(key, build_net, params, Canvas((1, 28, 28)), 2, torch.device("cpu"))
+        _checked(
+            key, build_net, params, Canvas((1, 28, 28)), np.arange(2), torch.device("cpu")
+        )
 
 
 def _checked(key: Key, function, *arguments):

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
 from sklenet.images import Canvas
 from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
+from sklenet.network.codes import make_codes
+from sklenet.network.lecun1998 import check_connections
 from sklenet.training.augment import make_augmenter
 from sklenet.training.batches import Batches
 from sklenet.training.monitor import Monitor
@@ -168,7 +171,7 @@ class TrainingNet(NeuralNet):
 def build_net(
     params: dict,
     canvas: Canvas,
-    n_outputs: int,
+    classes: np.ndarray,
     device: torch.device,
     seeds: Sequence[int] = (0, 0, 0),
 ) -> TrainingNet:
@@ -179,7 +182,7 @@ def build_net(
     params : dict
         What ``get_params`` gives.
     canvas : Canvas
-    n_outputs : int
+    classes : ndarray of shape (n_classes,)
     device : torch.device
     seeds : sequence of int
         Of the module, of the order of the samples, and of augmentation.
@@ -191,7 +194,9 @@ def build_net(
     net = TrainingNet(
         LeNet5,
         module__input_shape=canvas.shape,
-        module__n_outputs=n_outputs,
+        module__n_outputs=len(classes),
+        module__connections=check_connections(params["connections"]),
+        module__codes=_codes(params, classes),
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
         criterion=make_loss(params),
@@ -208,6 +213,19 @@ def build_net(
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
     )
     return net.initialize()
+
+
+def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
+    """Return the codes of the classes, where the output is one of distances."""
+    if params["output"] == "linear":
+        return None
+    hidden = list(params["hidden"])
+    if not hidden:
+        raise ValueError(
+            "The 'output' parameter is 'rbf', which compares the last hidden layer with"
+            " codes, but 'hidden' has no layer. The paper has (120, 84)."
+        )
+    return torch.from_numpy(make_codes(classes, hidden[-1]))
 
 
 _OWN = {

@@ -20,7 +20,9 @@ def dataset(digits):
 
 def net(**parameters):
     params = LeNet5Classifier(**parameters).get_params()
-    return build_net(params, Canvas((1, 8, 8), 0, 16), 10, torch.device("cpu"), (1, 2, 3))
+    return build_net(
+        params, Canvas((1, 8, 8), 0, 16), np.arange(10), torch.device("cpu"), (1, 2, 3)
+    )
 
 
 def test_gradients_are_those_of_plain_backward(dataset):
