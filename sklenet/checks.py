@@ -1,6 +1,7 @@
 """What LeNet5Classifier checks of its input before anything is changed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
@@ -124,7 +125,10 @@ def check_feature_range(feature_range) -> tuple[float, float] | None:
 
 def check_hidden(hidden) -> None:
     """Raise a ValueError if the parameter `hidden` is not a sequence of layer widths."""
-    if not all(isinstance(units, Integral) and int(units) > 0 for units in hidden):
+    if isinstance(hidden, Mapping) or not all(
+        isinstance(units, Integral) and not isinstance(units, bool) and int(units) > 0
+        for units in hidden
+    ):
         raise ValueError(
             "The 'hidden' parameter of LeNet5Classifier must be a sequence of positive"
             " integers, the units of each layer, such as (120, 84). Got"

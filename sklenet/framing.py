@@ -45,10 +45,16 @@ def read_image(path, image_shape: ImageShape, *, framing: str = "digit") -> np.n
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # 16 bits of grey, which convert() would cut off
+                deep = np.asarray(image, dtype=np.int64)
+                scale = 257 if deep.max() > 255 else 1
+                image = Image.fromarray((deep // scale).clip(0, 255).astype(np.uint8))
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("L" if image_shape[0] == 1 else "RGB")
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: {error}") from error
     except OSError as error:
         reason = (
             "not an image that can be read"

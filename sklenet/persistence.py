@@ -22,10 +22,14 @@ def save(estimator, path) -> None:
             joblib.dump(estimator, part)
             part.flush()
             os.fsync(part.fileno())
+            # As open() would have made it; temporary files are for their owner only.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(part.name, 0o666 & ~umask)
+            os.replace(part.name, path)
         except BaseException:
             os.unlink(part.name)
             raise
-    os.replace(part.name, path)
 
 
 def load(path):

@@ -120,6 +120,14 @@ def test_colour_transparency_and_orientation(tmp_path):
     assert np.array_equal(read, frame_digit(upright, (28, 28)))
 
 
+def test_16_bits_of_grey_are_read_as_8(tmp_path):
+    image = page()
+    Image.fromarray(image).save(tmp_path / "8.png")
+    Image.fromarray(image.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    eight, sixteen = (read_image(tmp_path / f"{n}.png", (1, 28, 28)) for n in (8, 16))
+    assert np.array_equal(eight, sixteen)
+
+
 @pytest.mark.real_data("mnist")
 def test_photos_of_digits_are_read_about_as_well_as_the_digits(real_data):
     from sklenet.datasets import fetch_mnist

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 import re
 import sys
 import tomllib
@@ -30,7 +31,7 @@ def add_commands(commands) -> None:
         description="Show which data sets are here; with names, download those that are"
         " not. They are looked for in $SKLENET_DATA, or else in the user's cache.",
     )
-    data.add_argument("names", nargs="*", choices=[[], *LOADERS], metavar="NAME")
+    data.add_argument("names", nargs="*", metavar="NAME")
     add_output_options(data)
     data.set_defaults(run=_data)
 
@@ -113,10 +114,16 @@ def _value(text: str):
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        try:
+            return float(text)  # ".01" is no number in TOML
+        except ValueError:
+            return text
 
 
 def _data(arguments) -> int:
+    for name in arguments.names:
+        if name not in LOADERS:
+            raise ValueError(f"no data set {name!r}. Known: {', '.join(LOADERS)}.")
     rows: dict[str, dict] = {}
     for name, loader in LOADERS.items():
         asked = name in arguments.names
@@ -156,10 +163,11 @@ def _fit(arguments) -> int:
         verbose=not arguments.quiet,
     )
     classifier._check_parameters()
-    if not arguments.out.parent.is_dir():
-        raise ValueError(
-            f"--out {arguments.out}: there is no folder {arguments.out.parent}."
-        )
+    folder = arguments.out.parent
+    if not folder.is_dir():
+        raise ValueError(f"--out {arguments.out}: there is no folder {folder}.")
+    if arguments.out.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"--out {arguments.out}: no file can be written there.")
     X, y, test = _training_data(arguments)
     tell(f"training on {len(y):,} images of {arguments.data}")
     with redirect_stdout(sys.stderr):

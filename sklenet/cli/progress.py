@@ -100,5 +100,8 @@ def _describe(record: dict) -> str:
             for metric, value in values.items()
             if isinstance(value, float)
         }
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    shown = ", ".join(
+        f"{name} {'not finite' if value is None else format(value, '.4f')}"
+        for name, value in scores.items()
+    )
     return f"{what}: {shown}, {len(record['history'])} epochs in {record['seconds']:.1f} s"

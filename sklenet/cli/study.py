@@ -89,5 +89,8 @@ def _show(arguments, folder: Path) -> int:
         "summary": plain(results.summary.to_dict("records")),
     }
     show(arguments, text.rstrip("\n"), values)
-    failed = any("error" in record for record in results.records)
+    failed = any("error" in record for record in results.fit_records) or any(
+        None in search["cv_results"]["mean_test_score"]
+        for search in results.searches.values()
+    )
     return 1 if failed else 0

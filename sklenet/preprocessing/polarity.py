@@ -92,6 +92,11 @@ class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
             self._validate_params()
         rows, shape, n_axes = self._read(X, reset=False)
         maximum = getattr(self, "maximum_", self.maximum)
+        if rows.dtype.kind == "u" and rows.max() > maximum:
+            raise ValueError(
+                f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
+                " DarkBackground: unsigned integers cannot hold the negative."
+            )
         bright = self._bright(rows, shape, maximum)
         result = rows.copy()
         if bright.any():

@@ -1,19 +1,19 @@
 """What a study must satisfy beyond the types of its keys."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
-from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 
+from sklenet.checks import check_padding
 from sklenet.estimator import LeNet5Classifier
-from sklenet.images import Canvas
-from sklenet.study.pipelines import CLASSIFIER, make_pipeline, make_steps, qualified
-from sklenet.study.spec import Search, Setting, Study, figure_names
+from sklenet.images import Canvas, check_image_shape
+from sklenet.study.pipelines import CLASSIFIER, make_pipeline, make_steps
+from sklenet.study.spec import Setting, Study, figure_names
 from sklenet.training.net import build_net
 
 _TAKEN = {
@@ -21,7 +21,13 @@ _TAKEN = {
     "verbose": "the command, which shows every fit",
 }
 
-DISTRIBUTIONS = ("uniform", "loguniform", "randint")
+# (channels, height, width) of the images of each data set.
+SHAPES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "fashion_mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}
 
 Key = tuple[str, ...]
 
@@ -47,10 +53,11 @@ def check_study(study: Study) -> None:
     _check_names(study)
     _check_figures(study)
     _check_pipeline(study, ("estimator",), None)
+    key: Key
     for k, setting in enumerate(study.setting):
         key = ("setting", str(k))
         for name in setting.grid:
-            _check_parameter((*key, "grid", name), name)
+            check_parameter((*key, "grid", name), name)
             if name in setting.estimator:
                 raise BadKey(
                     (*key, "grid", name),
@@ -60,9 +67,9 @@ def check_study(study: Study) -> None:
         for one in setting.expand():
             _check_pipeline(study, key, one)
     for k, test in enumerate(study.test):
-        _checked(("test", str(k), "steps"), make_steps, test.steps)
-    if study.search:
-        _check_search(study, study.search)
+        key = ("test", str(k), "steps")
+        for _, step in checked(key, make_steps, test.steps):
+            checked(key, step._validate_params)
 
 
 def _check_names(study: Study) -> None:
@@ -86,6 +93,18 @@ def _check_names(study: Study) -> None:
                     f"setting: {setting.name!r} is for {data!r}, which is not in 'data':"
                     f" {', '.join(study.data)}.",
                 )
+        seeds = list(setting.seeds or ())
+        if len(set(seeds)) < len(seeds):
+            raise BadKey(
+                ("setting", str(k), "seeds"),
+                f"setting: the seeds of {setting.name!r}, {seeds}, name one of them twice.",
+            )
+        if seeds and study.search:
+            raise BadKey(
+                ("setting", str(k), "seeds"),
+                f"setting: {setting.name!r} has seeds of its own, but a search compares"
+                " settings with the same: remove them.",
+            )
     scorers = get_scorer_names()
     for name in study.metrics:
         if name not in scorers:
@@ -105,7 +124,9 @@ def _check_figures(study: Study) -> None:
                 f"published: a figure on {published.data!r}, which is not in 'data':"
                 f" {', '.join(study.data)}.",
             )
-        if published.setting not in (names or [None]):
+        # A search trains its winner only, whichever that is.
+        allowed = [*names, None] if study.search or not names else names
+        if published.setting not in allowed:
             known_names = suggest(str(published.setting), map(str, names))
             raise BadKey(
                 (*key, "setting"),
@@ -118,26 +139,66 @@ def _check_figures(study: Study) -> None:
                     (*key, "figures", name),
                     f"published: no figure {name!r}.{suggest(name, known)}",
                 )
+            if not math.isfinite(value):
+                raise BadKey(
+                    (*key, "figures", name), f"published: {name} is {value!r}, no number."
+                )
             if "accuracy" in name and not 0 <= value <= 1:
                 raise BadKey(
                     (*key, "figures", name),
                     f"published: {name} is {value!r}; an accuracy is between 0 and 1.",
                 )
 
+        for name, values in published.curves.items():
+            if name.startswith("valid") and study.validation is None:
+                raise BadKey(
+                    (*key, "curves", name),
+                    f"published: the curve {name!r} needs ours: set 'validation'.",
+                )
+            if not all(map(math.isfinite, values)):
+                raise BadKey(
+                    (*key, "curves", name),
+                    f"published: {name} has values that are no numbers.",
+                )
+
 
 def _check_pipeline(study: Study, key: Key, setting: Setting | None) -> None:
     section = key if setting is None else (*key, "estimator")
     for name, value in (study if setting is None else setting).estimator.items():
-        _check_parameter((*section, name), name)
+        check_parameter((*section, name), name)
         _check_values((*section, name), {name: value})
     steps = ("steps",) if setting is None or setting.steps is None else (*key, "steps")
-    pipeline = _checked(steps, make_pipeline, study, setting)
+    pipeline = checked(steps, make_pipeline, study, setting)
     for _, step in pipeline.steps[:-1]:
-        _checked(steps, step._validate_params)
-    _check_classifier(section, pipeline)
+        checked(steps, step._validate_params)
+    check_classifier(section, pipeline)
+    data = study.data if setting is None or setting.data is None else setting.data
+    check_shapes(section, pipeline, data)
+    if study.validation == "test" and pipeline[-1].early_stopping:
+        raise BadKey(
+            section,
+            "early_stopping with validation = 'test' would report the best test epoch:"
+            " hold out a part of the training set, validation = 0.1.",
+        )
 
 
-def _check_parameter(key: Key, name: str) -> None:
+def check_shapes(key: Key, pipeline: Pipeline, data: Iterable[str]) -> None:
+    """Check what the classifier makes of the data sets' shapes, without other steps."""
+    if len(pipeline.steps) > 1:
+        return
+    classifier = pipeline[-1]
+    for name in data:
+        shape = check_image_shape(classifier.image_shape) or SHAPES[name]
+        if math.prod(shape) != math.prod(SHAPES[name]):
+            raise BadKey(
+                key,
+                f"the 'image_shape' parameter is {classifier.image_shape!r}, but images of"
+                f" {name} are {'x'.join(map(str, SHAPES[name]))}.",
+            )
+        checked(key, check_padding, classifier, shape)
+
+
+def check_parameter(key: Key, name: str) -> None:
     known = sorted(LeNet5Classifier().get_params())
     if name not in known:
         raise BadKey(
@@ -150,112 +211,23 @@ def _check_parameter(key: Key, name: str) -> None:
 
 
 def _check_values(key: Key, parameters: dict) -> None:
-    _check_classifier(key, Pipeline([(CLASSIFIER, LeNet5Classifier(**parameters))]))
+    check_classifier(key, Pipeline([(CLASSIFIER, LeNet5Classifier(**parameters))]))
 
 
-def _check_classifier(key: Key, pipeline: Pipeline) -> None:
+def check_classifier(key: Key, pipeline: Pipeline) -> None:
     classifier = pipeline[-1]
-    _checked(key, classifier._check_parameters)
+    checked(key, classifier._check_parameters)
     if classifier.net_params:
         # skorch knows only of a whole net whether its arguments are right.
         params = classifier.get_params()
-        _checked(
+        checked(
             key, build_net, params, Canvas((1, 28, 28)), np.arange(2), torch.device("cpu")
         )
 
 
-def _checked(key: Key, function, *arguments):
+def checked(key: Key, function, *arguments):
     """Call `function`; its complaint is about `key`."""
     try:
         return function(*arguments)
     except (TypeError, ValueError) as error:
         raise BadKey(key, f"{'.'.join(key)}: {error}") from error
-
-
-def _check_search(study: Study, search: Search) -> None:
-    key = ("search",)
-    needed = {
-        "grid": ({"grid"}, set()),
-        "random": ({"grid", "n_iter"}, set()),
-        "halving": ({"grid", "resource"}, {"min_resources", "max_resources", "factor"}),
-        "settings": (set(), set()),
-    }
-    required, optional = needed[search.kind]
-    for name in ("grid", "n_iter", "resource", "min_resources", "max_resources", "factor"):
-        given = bool(getattr(search, name))
-        if name in required and not given:
-            raise BadKey(key, f"search: kind {search.kind!r} needs the key '{name}'.")
-        if given and name not in required | optional:
-            raise BadKey((*key, name), f"search.{name}: not for kind {search.kind!r}.")
-    if search.kind == "settings" and len(study.settings) < 2:
-        raise BadKey(key, "search: kind 'settings' needs at least two [[setting]]s.")
-    if search.kind != "settings" and study.setting:
-        raise BadKey(
-            key, f"search: kind {search.kind!r} and [[setting]]s exclude each other."
-        )
-    if search.resource == "max_epochs":
-        for name in ("min_resources", "max_resources"):
-            if getattr(search, name) is None:
-                raise BadKey(key, f"search: the resource 'max_epochs' needs '{name}'.")
-    _check_grid(study, search)
-
-
-def _check_grid(study: Study, search: Search) -> None:
-    pipeline = make_pipeline(study)
-    values: dict[str, list] = {}
-    for name, given in search.grid.items():
-        key = ("search", "grid", name)
-        step, _, parameter = name.partition("__")
-        if parameter and step in pipeline.named_steps and step != CLASSIFIER:
-            if parameter not in pipeline[step].get_params():
-                raise BadKey(
-                    key,
-                    f"unknown key 'search.grid.{name}': {step} has no parameter"
-                    f" {parameter!r}.{suggest(parameter, pipeline[step].get_params())}",
-                )
-        else:
-            _check_parameter(key, name)
-            if name in study.estimator:
-                raise BadKey(
-                    key,
-                    f"{name!r} is both in 'estimator' and in 'search.grid': remove one.",
-                )
-        if name == search.resource:
-            raise BadKey(key, f"{name!r} is both in 'search.grid' and the 'resource'.")
-        values[qualified(name)] = _examples(search, key, given)
-    if search.kind == "random":  # not all of them: there may be millions
-        candidates = [{k: v[end] for k, v in values.items()} for end in (0, -1)]
-    else:
-        candidates = ParameterGrid(values)
-    for name, of_one in values.items():
-        for value in of_one:
-            _check_candidate(
-                ("search", "grid", name.split("__")[-1]), pipeline, {name: value}
-            )
-    for candidate in candidates:
-        _check_candidate(("search", "grid"), pipeline, candidate)
-
-
-def _check_candidate(key: Key, pipeline: Pipeline, parameters: dict) -> None:
-    candidate = clone(pipeline).set_params(**parameters)
-    for _, step in candidate.steps[:-1]:
-        _checked(key, step._validate_params)
-    _check_classifier(key, candidate)
-
-
-def _examples(search: Search, key: Key, given) -> list:
-    """Return the values of a grid's list, or the ends of a distribution."""
-    if not isinstance(given, Mapping):
-        return list(given)
-    name = ".".join(key)
-    if search.kind != "random":
-        raise BadKey(key, f"{name}: a distribution is for kind 'random'; give a list.")
-    (kind, ends), *more = given.items()
-    if more or kind not in DISTRIBUTIONS or len(ends) != 2 or not ends[0] < ends[1]:
-        raise BadKey(
-            key,
-            f"{name}: {dict(given)!r} is not a distribution. Right would be one of"
-            f" {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, such as"
-            " {loguniform = [1e-4, 1e-1]}.",
-        )
-    return [ends[0], ends[1] - 1 if kind == "randint" else ends[1]]

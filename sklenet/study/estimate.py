@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +54,8 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
         yield Batch(f"{n} settings x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "random":
         n = search.n_iter or 0
+        if not any(isinstance(values, Mapping) for values in search.grid.values()):
+            n = min(n, len(ParameterGrid(dict(search.grid))))
         yield Batch(f"{n} drawn x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "grid":
         n = len(ParameterGrid(dict(search.grid)))
@@ -62,6 +64,7 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
         for n, of_epochs, of_rows in _rounds(search, data, epochs):
             what = f"a round of {n} candidates x {search.cv} folds"
             yield Batch(what, n * search.cv, part * of_rows, of_epochs)
+            epochs = of_epochs  # the winner's are those of its round
     yield Batch(f"the {WINNER}", len(study.seeds), whole, epochs)
 
 

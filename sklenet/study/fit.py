@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklenet import datasets
 from sklenet.study.journal import Journal
 from sklenet.study.pipelines import make_steps
-from sklenet.study.train import scores, test, train
+from sklenet.study.train import Trained, noted, scores, test, train
 
 LOADERS: dict[str, Callable] = {
     "digits": datasets.load_digits,
@@ -27,7 +27,7 @@ LOADERS: dict[str, Callable] = {
 }
 
 # Parameters that change neither the weights nor the scores.
-_IDLE = ("verbose", "device")
+_IDLE = ("verbose",)
 
 
 @lru_cache(maxsize=4)
@@ -90,7 +90,8 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
     def fit(self, rows, y):
         """Train on the rows, unless the journal has it."""
         self.rows_ = np.asarray(rows).ravel()
-        self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_))
+        metrics = self.evaluation.metrics
+        self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_), *metrics)
         self.record_ = Journal(self.journal).find(self.key_)
         if self.record_ is None:
             X, labels = load_data(self.data, "train")
@@ -109,10 +110,14 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
                 "data": self.data,
                 "n_train": len(self.rows_),
             } | self.trained_.record
-            if self.trained_.pipeline is not None:
-                record["scores"] = scores(
-                    self.trained_.pipeline, self.evaluation.metrics, X[rows], labels[rows]
-                )
+            with noted(record):
+                if self.trained_.pipeline is not None:
+                    record["scores"] = scores(
+                        self.trained_.pipeline,
+                        self.evaluation.metrics,
+                        X[rows],
+                        labels[rows],
+                    )
             Journal(self.journal).append(record)
             self.record_ = record
         score = self.record_.get("scores", {}).get(self.evaluation.metrics[0])
@@ -170,23 +175,30 @@ def fit_and_test(
         # The best of epochs on the test images would be no honest figure.
         record["best_epoch"] = None
     if trained.pipeline is not None:
-        X_test, y_test = load_data(data, "test")
-        record["n_test"] = len(y_test)
-        record["tests"] = {}
-        for name, steps in evaluation.tests:
-            before = Pipeline(
-                [
-                    *((name, step.fit(X)) for name, step in make_steps(steps)),
-                    ("fitted", FrozenEstimator(trained.pipeline)),
-                ]
-            )
-            record["tests"][name] = test(before, evaluation.metrics, X_test, y_test)
-            if trained.best is not None and record["best_epoch"] is not None:
-                before.steps[-1] = ("fitted", FrozenEstimator(trained.best))
-                record["tests"][name]["best_epoch"] = scores(
-                    before, evaluation.metrics, X_test, y_test
-                )
+        if record["best_epoch"] is None:
+            trained = trained._replace(best=None)
+        with noted(record):
+            record |= _test(trained, data, X, y, evaluation)
     Journal(journal).append(record)
+
+
+def _test(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
+    """Return the number of test images, and each test's scores."""
+    X_test, y_test = load_data(data, "test")
+    tests = {}
+    for name, steps in evaluation.tests:
+        before = Pipeline(make_steps(steps)).fit(X, y) if steps else None
+
+        def around(pipeline, before=before):
+            frozen = ("fitted", FrozenEstimator(pipeline))
+            return Pipeline([*before.steps, frozen]) if before else pipeline
+
+        tests[name] = test(around(trained.pipeline), evaluation.metrics, X_test, y_test)
+        if trained.best is not None:
+            tests[name]["best_epoch"] = scores(
+                around(trained.best), evaluation.metrics, X_test, y_test
+            )
+    return {"n_test": len(y_test), "tests": tests}
 
 
 def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:

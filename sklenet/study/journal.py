@@ -41,6 +41,9 @@ class Journal:
             if "key" in record and self.find(record["key"]) is not None:
                 return
             end = file.seek(0, os.SEEK_END)
+            if end > (whole := self._end_of_records()):
+                file.truncate(whole)  # of a process that died while it wrote
+                end = whole
             try:
                 if file.write(line) < len(line):
                     raise OSError(f"{self.path}: the disk took only a part of a record.")
@@ -60,13 +63,17 @@ class Journal:
         if not self.path.is_file():
             return 0
         with self._lock(), self.path.open("r+b") as file:
-            text = file.read()
-            whole = text.rfind(b"\n") + 1
-            last = text[:whole].rstrip(b"\n").rfind(b"\n") + 1
-            if not _is_record(text[last:whole]):
-                whole = last
+            length = file.seek(0, os.SEEK_END)
+            whole = self._end_of_records()
             file.truncate(whole)
-        return len(text) - whole
+        return length - whole
+
+    def _end_of_records(self) -> int:
+        """Return where the last whole record ends."""
+        text = self.path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        last = text[:whole].rstrip(b"\n").rfind(b"\n") + 1
+        return whole if _is_record(text[last:whole]) else last
 
     def find(self, key: str) -> dict | None:
         """Return the record whose first item is ``"key": key``."""
@@ -77,8 +84,11 @@ class Journal:
         return None
 
     def __iter__(self) -> Iterator[dict]:
-        """Give the records; one that is just being written is not among them."""
-        for number, line in enumerate(self._lines(), start=1):
+        """Give the records; one that is being written, or was cut, is not among them."""
+        lines = list(self._lines())
+        for number, line in enumerate(lines, start=1):
+            if number == len(lines) and not _is_record(line):
+                return
             try:
                 yield json.loads(line)
             except ValueError as error:

@@ -5,13 +5,13 @@ import importlib.resources
 import io
 import json
 import math
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
 
 from sklenet.study.pictures import draw
-from sklenet.study.plan import jobs
 from sklenet.study.report import published_rows, setting_text
 from sklenet.study.results import Results
 from sklenet.study.spec import to_plain
@@ -20,6 +20,7 @@ PAGE = "report.html"
 
 _DPI = 110
 _FEW_ROWS = 6
+_COUNTS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
 
 
 class Cell(NamedTuple):
@@ -81,14 +82,14 @@ def _render(results: Results, pictures: list[dict]) -> str:
     environment.undefined = jinja2.StrictUndefined
     source = importlib.resources.files("sklenet.study").joinpath("page.html")
     study = results.study
-    planned = sum(len(list(jobs(study, d, results.winner(d)))) for d in study.data)
     fits = results.fit_records
     seconds = sum(r.get("seconds") or 0 for r in results.records)
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         study=study,
         runs=[{"command": None} | run for run in results.runs],
         n_done=len(fits),
-        n_planned=planned,
+        n_planned=len(results.jobs),
+        n_unasked=results.n_unasked,
         n_folds=len(results.folds),
         hours=seconds / 3600,
         sections=list(_sections(results)),
@@ -154,16 +155,21 @@ def _sections(results: Results):
 def _frame(frame: pd.DataFrame) -> dict[str, Any]:
     frame = frame.dropna(axis="columns", how="all")
     right = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
-    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    rows = [
+        [_cell(str(name), value) for name, value in zip(frame, row, strict=True)]
+        for row in frame.itertuples(index=False)
+    ]
     return {"columns": list(frame), "right": right, "rows": rows}
 
 
-def _cell(value) -> Cell:
+def _cell(column: str, value) -> Cell:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell("", None)
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         return Cell(str(value), None)
     number = float(value)
-    if hasattr(value, "is_integer") and abs(number) < 10 and not 0 < abs(number) < 0.001:
+    if isinstance(value, Integral) or column in _COUNTS:
+        return Cell(f"{number:.0f}", number)
+    if abs(number) < 10 and not 0 < abs(number) < 0.001:
         return Cell(f"{number:.4f}", number)
     return Cell(f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}", number)

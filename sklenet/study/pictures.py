@@ -30,7 +30,8 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
             lambda: _curves(done),
         )
     for data in study.data:
-        if data in results.searches and results.grid:
+        scored = data in results.searches and results.candidates(data)["mean"].notna().any()
+        if scored and results.grid:
             effects = results.main_effects(data)
             yield (
                 f"main_effects_{data}",
@@ -125,14 +126,14 @@ def _heat_map(results, data, pair):
     candidates = results.candidates(data)
     for name in pair:
         candidates[name] = candidates[name].map(str)
-    orders = [[str(v) for v in results.grid[name]] for name in pair]
+    candidates["mean"] = candidates["mean"].astype(float)
     table = candidates.pivot_table(
         index=pair[0], columns=pair[1], values="mean", aggfunc="mean"
     )
-    rows, columns = (
-        [v for v in o if v in a] for o, a in zip(orders, table.axes, strict=True)
-    )
-    table = table.loc[rows or table.index, columns or table.columns]
+    orders = [[str(value) for value in results.grid[name]] for name in pair]
+    rows = [value for value in orders[0] if value in table.index]
+    columns = [value for value in orders[1] if value in table.columns]
+    table = table.loc[rows, columns]
     figure, (ax,) = _figure(height=1.2 + 0.45 * len(table))
     image = ax.imshow(table, aspect="auto", cmap="viridis")
     ax.set_xticks(range(table.shape[1]), table.columns)

@@ -37,6 +37,8 @@ def make_steps(steps) -> list[tuple[str, BaseEstimator]]:
         known = sorted(inspect.signature(found).parameters)
         parameters = {key: value for key, value in step.items() if key != "transformer"}
         for key in parameters:
+            if key == "random_state":
+                raise ValueError(f"{key!r} is decided by the key 'seeds': remove it.")
             if key not in known:
                 raise ValueError(
                     f"{found.__name__} has no parameter {key!r}. Known: {', '.join(known)}."

@@ -1,5 +1,7 @@
 """Which fits a study asks for."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.fit import Evaluation, test_key, with_seed
 from sklenet.study.pipelines import make_pipeline, qualified
-from sklenet.study.spec import ORIGINALS, Setting, Study
+from sklenet.study.spec import ORIGINALS, Setting, Study, to_plain
 
 WINNER = "winner"
 DEFAULT = "estimator"
@@ -25,6 +27,14 @@ class Job(NamedTuple):
     def key(self, study: Study) -> str:
         """Return what the journal knows this fit by."""
         return test_key(with_seed(self.pipeline, self.seed), self.data, evaluation(study))
+
+
+def identity(study: Study) -> str:
+    """Return a short text that is another one for a study that searches differently."""
+    plain = to_plain(study)
+    parts = [plain[key] for key in ("estimator", "steps", "search", "setting", "metrics")]
+    text = json.dumps([*parts, study.seeds[0]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def evaluation(study: Study) -> Evaluation:

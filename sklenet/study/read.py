@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from sklenet.study.check_search import check_search
 from sklenet.study.checks import BadKey, check_study, suggest
 from sklenet.study.spec import Published, Search, Setting, Study, StudyError, Test
 
@@ -34,6 +35,7 @@ def read_study(path) -> Study:
     try:
         study = TypeAdapter(Study).validate_python(_with_none(table))
         check_study(study)
+        check_search(study)
     except ValidationError as error:
         # Where a key may be of several types, each says what it would take.
         keys: dict[tuple[str, ...], list] = {}

@@ -55,7 +55,7 @@ def markdown(results: Results) -> str:
     compared = _differences(results)
     if compared is not None:
         parts += [
-            "Differences of test accuracy, in points, paired over seeds:",
+            f"Differences of test {study.metrics[0]}, paired over seeds:",
             compared,
         ]
     if study.notes:
@@ -96,8 +96,12 @@ def _test_intro(results: Results) -> str:
         trained = (
             f"Trained without {how} {held_out:.0%} of the training set, for validation"
         )
+    stopped = [r["params"].get("early_stopping") for r in results.fit_records]
+    when = "after the last epoch"
+    if any(stopped):
+        when += " or, where training was stopped early, after that which was restored"
     return (
-        f"{trained}, tested once per seed, after the last epoch: mean ± standard deviation"
+        f"{trained}, tested once per seed, {when}: mean ± standard deviation"
         " over seeds, and Student's 95 % interval of the mean of the first figure."
     )
 
@@ -177,7 +181,10 @@ def published_rows(results: Results) -> pd.DataFrame:
                     (summary["data"] == published.data) & (summary["score"] == name)
                 ]
                 if published.setting is not None:
-                    ours = ours[ours["setting"] == published.setting]
+                    names = ours["setting"].map(
+                        lambda name, data=published.data: _trained(results, data, name)
+                    )
+                    ours = ours[names == published.setting]
                 for one in ours.to_dict("records"):
                     row |= {"ours": one["mean"], "sd": one["sd"], "n": one["n"]}
                     row["difference"] = one["mean"] - value
@@ -207,6 +214,14 @@ def published_table(results: Results) -> str:
     return _table(rows[kept], set())
 
 
+def _trained(results: Results, data: str, name: str) -> str:
+    """Return a setting's name; for the winner of a search over settings, that one's."""
+    if name != WINNER or results.grid:
+        return name
+    search = results.searches[data]
+    return search["cv_results"]["params"][search["best"]]["setting"]
+
+
 def setting_text(results: Results, data: str, name: str) -> str:
     """Return a setting's name, or the parameters that it stands for."""
     if name == WINNER:
@@ -220,16 +235,16 @@ def setting_text(results: Results, data: str, name: str) -> str:
 
 
 def _differences(results: Results) -> str | None:
-    score = f"{ORIGINALS}_accuracy"
+    score = f"{ORIGINALS}_{results.study.metrics[0]}"
     if score not in results.fits:
         return None
     compared = results.compare(score)
     if not len(compared):
         return None
-    points = compared[["mean", "low", "high"]] * 100
     table = compared[["data", "setting", "minus"]].copy()
-    table["difference"] = points["mean"].map("{:+.2f}".format)
-    table["95 %"] = [f"{a:+.2f} to {b:+.2f}" for a, b in points[["low", "high"]].to_numpy()]
+    table["difference"] = compared["mean"].map("{:+.4f}".format)
+    ends = compared[["low", "high"]].to_numpy()
+    table["95 %"] = [f"{low:+.4f} to {high:+.4f}" for low, high in ends]
     table["seeds"] = compared["n"].map(str)
     return _table(table, set())
 
@@ -264,5 +279,6 @@ def _word(value) -> str:
 
 
 def _table(frame: pd.DataFrame, right: set[str]) -> str:
+    frame = frame.map(lambda cell: str(cell).replace("|", "\\|"))
     align = ["right" if column in right else "left" for column in frame]
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.pipeline import Pipeline
 
 from sklenet.study.journal import Journal
-from sklenet.study.plan import jobs, winner_of
+from sklenet.study.plan import Job, identity, jobs, winner_of
 from sklenet.study.spec import ENDS, HISTORY, Study, StudyError, figure_names, from_plain
+from sklenet.study.statistics import describe, p_value
 
 RECORDS = "records.jsonl"
 
@@ -80,12 +79,27 @@ class Results:
     def fit_records(self) -> list[dict]:
         """The records of the tested fits that the study asks for, in its order."""
         found = {r["key"]: r for r in self.records if r["kind"] == "fit"}
-        keys = [
-            job.key(self.study)
+        return [
+            # Two settings may be the same fit, known by the name of the first.
+            found[key] | {"setting": job.setting, "seed": job.seed}
+            for job in self.jobs
+            if (key := job.key(self.study)) in found
+        ]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """The tested fits that the study asks for, as far as its searches have ended."""
+        return [
+            job
             for data in self.study.data
             for job in jobs(self.study, data, self.winner(data))
         ]
-        return [found[key] for key in keys if key in found]
+
+    @property
+    def n_unasked(self) -> int:
+        """How many tested fits the journal has that the study does not ask for."""
+        asked = {job.key(self.study) for job in self.jobs}
+        return sum(r["kind"] == "fit" and r["key"] not in asked for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
         """Return the unfitted pipeline that won the search, if there is one."""
@@ -97,14 +111,18 @@ class Results:
 
     @cached_property
     def searches(self) -> dict[str, dict]:
-        """Per data set, the last search's ``best`` (an index) and ``cv_results``."""
-        return {r["data"]: r for r in self.records if r["kind"] == "search"}
+        """Per data set, the search's ``best`` (an index) and ``cv_results``."""
+        if self.study.search is None:
+            return {}
+        own = identity(self.study)
+        found = [r for r in self.records if r["kind"] == "search" and r["of"] == own]
+        return {record["data"]: record for record in found}
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
         """Return a search in the form of scikit-learn's ``cv_results_``, without times."""
         plain = self.searches[data]["cv_results"]
         return {
-            key: values if key == "params" else np.array(values, dtype=_type(key))
+            key: values if key == "params" else _array(values, _type(key))
             for key, values in plain.items()
         }
 
@@ -185,7 +203,7 @@ class Results:
                     rows.append(
                         {"data": data, "setting": name, "minus": names[0]}
                         | describe(pairs)
-                        | {"p": _p_value(pairs)}
+                        | {"p": p_value(pairs)}
                     )
         return pd.DataFrame(rows)
 
@@ -199,50 +217,52 @@ class Results:
         splits = sorted(key for key in results if key.startswith("split"))
         folds = np.stack([results[key] for key in splits], axis=1)
         best = self.searches[data]["best"]
+        rounds = results.get("iter", np.zeros(len(folds), dtype=int))
         rows = []
         for k, params in enumerate(results["params"]):
             row = {"rank": int(results["rank_test_score"][k])} | dict(params)
+            if "iter" in results:
+                row |= {"round": int(rounds[k]) + 1}
+                row["n_resources"] = int(results["n_resources"][k])
             row |= {"mean": folds[k].mean(), "sd": folds[k].std(ddof=1)}
             if best is not None:
-                pairs = describe(folds[k] - folds[best])
+                # Rounds of a halving search have folds of their own.
+                same = rounds[k] == rounds[best]
+                pairs = describe(folds[k] - folds[best] if same else [])
                 row |= {"difference": pairs["mean"], "low": pairs["low"]}
                 row["high"] = pairs["high"]
             rows.append(row)
-        return pd.DataFrame(rows).sort_values("rank", kind="stable", ignore_index=True)
+        frame = pd.DataFrame(rows, dtype=object).infer_objects()
+        # pandas makes NaN of None: a parameter's value is kept as it is.
+        for name in results["params"][0]:
+            frame[name] = pd.Series([row[name] for row in rows], dtype=object)
+        return frame.sort_values("rank", kind="stable", ignore_index=True)
 
     def main_effects(self, data: str) -> pd.DataFrame:
-        """Return the mean score of all candidates that share a parameter's value."""
-        candidates = self.candidates(data)
+        """Return the mean score of all candidates that share a parameter's value.
+
+        Of a halving search only the first round counts, in which all candidates are.
+        """
+        results = self.cv_results(data)
         rows = []
         for name, values in self.grid.items():
-            if not isinstance(values, Mapping):
-                shared = candidates[name].map(str)
-                for value in map(str, values):
-                    means = candidates.loc[shared == value, "mean"].dropna()
-                    row = {"parameter": name, "value": value}
-                    rows += [row | describe(means)] if len(means) else []
+            for value in [] if isinstance(values, Mapping) else values:
+                means = [
+                    mean
+                    for k, mean in enumerate(results["mean_test_score"])
+                    if results["params"][k][name] == value
+                    and not np.isnan(mean)
+                    and results.get("iter", np.zeros(k + 1))[k] == 0
+                ]
+                if means:
+                    row = {"parameter": name, "value": str(value)}
+                    rows.append(row | describe(means))
         return pd.DataFrame(rows, columns=["parameter", "value", *describe([])])
 
     @property
     def grid(self) -> Mapping:
         """The values, or the distribution, of each parameter searched."""
         return self.study.search.grid if self.study.search else {}
-
-
-def describe(values) -> dict[str, Any]:
-    """Return mean, sd, n, and the ends of Student's 95 % interval of the mean."""
-    values = np.asarray(values, dtype=float)
-    n = len(values)
-    mean = values.mean() if n else np.nan
-    sd = values.std(ddof=1) if n > 1 else np.nan
-    half = stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n) if n > 1 else np.nan
-    return {"mean": mean, "sd": sd, "n": n, "low": mean - half, "high": mean + half}
-
-
-def _p_value(differences) -> float:
-    if not differences.std():  # all the same: the test is not defined
-        return 1.0 if not differences[0] else 0.0
-    return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
 def _epochs(record) -> dict:
@@ -257,6 +277,13 @@ def _epochs(record) -> dict:
         at_best = history[best - 1]
         row |= {f"{name}{ENDS[1]}": at_best[name] for name in HISTORY if name in at_best}
     return row
+
+
+def _array(values: list, dtype) -> np.ndarray:
+    array = np.empty(len(values), dtype=dtype)
+    for k, value in enumerate(values):  # values may be lists
+        array[k] = value
+    return array
 
 
 def _type(key: str):

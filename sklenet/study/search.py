@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
 from sklenet.study.journal import Journal
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified
-from sklenet.study.plan import settings_for
+from sklenet.study.plan import identity, settings_for
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
 
@@ -66,6 +66,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     failed = bool(np.isnan(results["mean_test_score"][best]))
     record = {
         "kind": "search",
+        "of": identity(study),
         "data": data,
         "best": None if failed else best,
         "cv_results": _without_times_and_prefixes(results),

@@ -89,7 +89,7 @@ class Setting:
     name: _Name
     estimator: dict[StrictStr, Any] = Field(default_factory=dict)
     steps: tuple[_Step, ...] | None = None
-    data: tuple[_Data, ...] | None = None
+    data: Annotated[tuple[_Data, ...], Field(min_length=1)] | None = None
     seeds: "Seeds | None" = None
     grid: dict[StrictStr, _Values] = Field(default_factory=dict)
 

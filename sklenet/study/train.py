@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +54,15 @@ class _BestEpoch:
             self.classifier = now
 
 
+@contextmanager
+def noted(record: dict) -> Iterator[None]:
+    """Make an exception in the block the record's ``error``."""
+    try:
+        yield
+    except Exception as error:
+        record["error"] = f"{type(error).__name__}: {error}"
+
+
 def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     """Fit a clone of the pipeline; an exception becomes part of the record."""
     pipeline = clone(pipeline)
@@ -64,14 +75,14 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     }
     best = _BestEpoch()
     wall, cpu = time.perf_counter(), time.process_time()
-    try:
+    with noted(record):
         X = steps.fit_transform(X, y) if len(steps) else X
         if X_valid is not None:
             X_valid = steps.transform(X_valid) if len(steps) else X_valid
             classifier.set_callbacks(best)
         classifier.fit(X, y, X_val=X_valid, y_val=y_valid)
-    except Exception as error:
-        return Trained(record | {"error": f"{type(error).__name__}: {error}"})
+    if "error" in record:
+        return Trained(record)
     record |= {
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,

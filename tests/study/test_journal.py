@@ -56,6 +56,18 @@ def test_what_a_power_cut_left_of_the_last_line_is_dropped(journal, rest):
     assert list(journal) == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
+def test_a_torn_end_is_passed_over_and_written_over(journal):
+    journal.append({"a": 1})
+    with journal.path.open("ab") as file:
+        file.write(b'{"a": 2')
+    assert list(journal) == [{"a": 1}]
+    with journal.path.open("ab") as file:
+        file.write(b"\0\n")
+    assert list(journal) == [{"a": 1}]
+    journal.append({"a": 3})
+    assert list(journal) == [{"a": 1}, {"a": 3}]
+
+
 def test_every_cut_leaves_the_whole_records(journal):
     for n in range(3):
         journal.append({"n": n, "text": "x" * n})

@@ -148,6 +148,33 @@ def test_the_studies_of_this_project(path):
             'steps = [{transformer = "PixelScaler", to = "units"}]\nseeds =',
             "steps: The 'to' parameter of PixelScaler must be",
         ),
+        (
+            "max_epochs = 1",
+            "kernel_size = 20",
+            "'kernel_size' parameter is 20: two convolutions and two poolings",
+        ),
+        ("max_epochs = 1", "image_shape = [9, 9]", "images of digits are 1x8x8"),
+        (
+            "max_epochs = 1",
+            "early_stopping = true\nmax_epochs = 1",
+            "would report the best test epoch",
+        ),
+        ('["max", "avg"]', "{}", "search.grid.pooling: "),
+        (
+            'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
+            "kind = 'random'\nn_iter = 2\ngrid = {lr = {uniform = ['a', 1]}}",
+            "is not a distribution",
+        ),
+        (
+            "cv = 2",
+            "kind='halving'\nresource='max_epochs'\nmin_resources = 5\nmax_resources = 3",
+            "min_resources is 5, above max_resources, 3",
+        ),
+        (
+            "seeds =",
+            'steps = [{transformer="sklearn.decomposition.PCA", random_state=1}]\nseeds =',
+            "'random_state' is decided by the key 'seeds'",
+        ),
         ("[search.grid]", "[[setting]]\nname = 'a'\n[search.grid]", "exclude each other"),
         ('["max", "avg"]', "[]", "search.grid.pooling: "),
         ("pooling =", "poling =", "'search.grid.poling'"),
@@ -156,8 +183,11 @@ def test_the_studies_of_this_project(path):
 )
 def test_a_bad_study_names_the_file_the_key_and_what_is_right(read, old, new, message):
     assert old in GOOD
+    text = GOOD.replace(old, new)
+    if "early_stopping" in new:
+        text = text.replace("seeds =", 'validation = "test"\nseeds =')
     with pytest.raises(StudyError) as error:
-        read(GOOD.replace(old, new))
+        read(text)
     assert "small.toml:" in str(error.value)
     assert message in str(error.value)
 
@@ -226,6 +256,11 @@ def test_settings_and_their_grids(read):
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
+        ('"second"', '"second"\nseeds = [1, 1]', 11, "name one of them twice"),
+        ('"second"', '"second"\ndata = []', 11, "at least 1 item"),
+        ("maximum = 16", 'maximum = "x"', 16, "'maximum' parameter of Inverter"),
+        ("figures = {", "curves = { valid_loss = [0.1] }\nfigures = {", 22, "needs ours"),
+        ("= 0.5", "= nan", 22, "no number"),
         ("pooling =", "poling =", 12, "unknown key 'setting.1.estimator.poling'"),
         ('"avg"', '"mean"', 12, "setting.1.estimator.pooling: The 'pooling' parameter"),
         ("lr = [", "pooling = [", 11, "'pooling' is both in the setting's 'estimator'"),

@@ -18,6 +18,8 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import Inverter, PixelScaler
 from sklenet.study import read_study, run_study
+from sklenet.study.page import write_page
+from sklenet.study.pictures import draw
 from sklenet.study.report import markdown
 from sklenet.study.results import Results
 
@@ -169,7 +171,6 @@ estimator = { lr = 0.003 }
 [[setting]]
 name = "diverges"
 estimator = { optimizer = "sgd", lr = 1e30 }
-seeds = [7]
 """
 
 
@@ -196,7 +197,7 @@ def test_settings_are_compared_by_cross_validation(run):
 
 
 def test_every_setting_is_trained_with_its_seeds(run):
-    results = run("seeds = [0, 1]\n" + SETTINGS)
+    results = run("seeds = [0, 1]\n" + SETTINGS + "seeds = [7]\n")
     pairs = results.fits[["setting", "seed"]].to_numpy().tolist()
     wanted = [["plain", 0], ["plain", 1], ["scaled", 0], ["scaled", 1], ["diverges", 7]]
     assert pairs == wanted
@@ -216,6 +217,8 @@ def test_every_candidate_fails(run):
     assert "digits: every candidate failed" in lines
     assert results.searches["digits"]["best"] is None
     assert len(results.fits) == 0
+    assert "failed" in markdown(results)
+    write_page(results)
 
 
 def test_other_tests_and_metrics(run):
@@ -331,3 +334,119 @@ valid_accuracy = [0.1, 0.2, 0.3, 0.4]
     (row,) = [line for line in text.splitlines() if line.startswith("| ours, mean")]
     assert row.split("|")[4].strip() == f"{mean:.4f}"
     assert row.split("|")[5].strip() == ""
+
+
+TINY = "max_epochs = 1\nbatch_size = 256\n"
+
+
+def test_settings_that_are_the_same_fit_have_a_row_each(run):
+    results = run(
+        f"[estimator]\n{TINY}[[setting]]\nname = 'plain'\n"
+        "[[setting]]\nname = 'rates'\ngrid = { lr = [0.001, 0.002] }\n"
+    )
+    assert results.fits["setting"].tolist() == [
+        "plain",
+        "rates, lr 0.001",
+        "rates, lr 0.002",
+    ]
+    assert results.fits["test_accuracy"][0] == results.fits["test_accuracy"][1]
+    assert results.compare("test_accuracy").empty  # one seed: nothing to pair
+    markdown(results)
+
+
+def test_a_metric_that_fails_is_an_error_in_its_row(run):
+    results = run(f"metrics = ['roc_auc']\n[estimator]\n{TINY}")
+    assert "multi_class must be in ('ovo', 'ovr')" in results.fits["error"][0]
+    results = run(
+        f"metrics = ['roc_auc']\n[estimator]\n{TINY}[search]\ncv = 2\n"
+        "grid = { pooling = ['max', 'avg'] }\n",
+        keep=True,
+    )
+    assert results.folds["error"].notna().all()
+
+
+def test_the_steps_of_a_test_follow_each_other(run):
+    results = run(
+        f"""
+[estimator]
+{TINY}feature_range = "none"
+[[test]]
+name = "scaled and inverted"
+steps = [{{ transformer = "PixelScaler", to = "unit" }}, {{ transformer = "Inverter" }}]
+"""
+    )
+    X, y = load_digits(return_X_y=True)
+    fitted = LeNet5Classifier(
+        max_epochs=1, batch_size=256, feature_range=None, random_state=0
+    ).fit(X, y)
+    X_test, y_test = load_digits(subset="test", return_X_y=True)
+    wanted = fitted.score(1 - X_test / 16, y_test)
+    assert results.fits["scaled and inverted_accuracy"].tolist() == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("grid", "values"),
+    [
+        ("weight_decay = [0, 0.01]", ["0", "0.01"]),
+        ("augment = ['none', ['shift']]", ["None", "['shift']"]),
+    ],
+)
+def test_main_effects_of_values_of_several_types(run, grid, values):
+    results = run(f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ {grid} }}\n")
+    effects = results.main_effects("digits")
+    assert effects["value"].tolist() == values
+    means = results.cv_results("digits")["mean_test_score"]
+    assert effects["mean"].tolist() == means.tolist()
+    name = grid.split(" =")[0]
+    assert set(results.candidates("digits")[name].map(str)) == set(values)
+    list(draw(results))
+
+
+def test_other_metrics_are_other_fits(run):
+    text = f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ pooling = ['max', 'avg'] }}\n"
+    run(text)
+    results = run("metrics = ['f1_macro']\n" + text, keep=True)
+    assert results.searches["digits"]["best"] is not None
+    assert results.fits["test_f1_macro"].notna().all()
+
+
+def test_back_to_an_earlier_search_reports_that_one(run):
+    def text(rates):
+        return f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ lr = {rates} }}\n"
+
+    first = run(text([0.001, 0.002])).cv_results("digits")
+    run(text([0.003, 0.004]), keep=True)
+    again = run(text([0.001, 0.002]), keep=True)
+    assert again.cv_results("digits")["params"] == first["params"]
+    assert again.fits["lr"].isin([0.001, 0.002]).all()
+    without = run(f"[estimator]\n{TINY}", keep=True)
+    assert without.searches == {}
+    assert len(without.fits) == 1
+    assert without.n_unasked >= 1
+    markdown(without)
+
+
+def test_published_figures_beside_the_winner_of_settings(run):
+    results = run(
+        "[search]\nkind = 'settings'\ncv = 2\n"
+        + SETTINGS
+        + """
+[[published]]
+data = "digits"
+source = "of scaled"
+setting = "scaled"
+figures = { test_accuracy = 0.5 }
+[[published]]
+data = "digits"
+source = "of any"
+figures = { test_accuracy = 0.6 }
+"""
+    )
+    best = results.searches["digits"]["cv_results"]["params"][
+        results.searches["digits"]["best"]
+    ]["setting"]
+    assert best == "scaled"
+    ours = f"{results.fits['test_accuracy'][0]:.4f}"
+    rows = [line for line in markdown(results).splitlines() if line.startswith("| of ")]
+    assert len(rows) == 2
+    assert all(ours in row for row in rows)
