@@ -11,13 +11,17 @@ from sklenet.images import Canvas
 from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
 from sklenet.network.codes import make_codes
 from sklenet.network.lecun1998 import check_connections
+from sklenet.network.sdlm import SDLM
 from sklenet.training.augment import make_augmenter
-from sklenet.training.batches import Batches
+from sklenet.training.batches import Batches, ImageDataset
 from sklenet.training.monitor import Monitor
 from sklenet.training.runtime import one_thread
 
 # The parameters of LeNet5Classifier that are the module's.
 ARCHITECTURE = ("activation", "pooling", "init", "dropout", "kernel_size", "hidden")
+
+
+CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 
 
 class TrainingNet(NeuralNet):
@@ -39,6 +43,8 @@ class TrainingNet(NeuralNet):
     schedule : callable, optional
         Makes a torch learning-rate scheduler from an optimizer and a number of steps.
         None leaves the rate to the optimizer, and to skorch's callbacks.
+    curvature_seed : int
+        Of the patterns on which SDLM estimates second derivatives.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class TrainingNet(NeuralNet):
         *,
         l1=0.0,
         schedule=None,
+        curvature_seed=0,
         iterator_train=Batches,
         iterator_valid=Batches,
         train_split=None,
@@ -54,6 +61,7 @@ class TrainingNet(NeuralNet):
     ):
         self.l1 = l1
         self.schedule = schedule
+        self.curvature_seed = curvature_seed
         super().__init__(
             module,
             iterator_train=iterator_train,
@@ -87,6 +95,8 @@ class TrainingNet(NeuralNet):
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
             self.notify("on_epoch_begin", **datasets)
+            if isinstance(self.optimizer_, SDLM):
+                self._estimate_curvature(X)
             self.run_single_epoch(train_batches, True, "train", self.train_step)
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
@@ -99,6 +109,14 @@ class TrainingNet(NeuralNet):
                 break
         monitor.finished = True
         return self
+
+    def _estimate_curvature(self, dataset: ImageDataset) -> None:
+        """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass."""
+        seed = (self.curvature_seed, len(self.history))
+        generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
+        rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
+        images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
+        self.optimizer_.estimate(self.module_, images, labels, self.criterion_)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Go through `iterator` once and record the mean loss and the accuracy."""
@@ -202,6 +220,7 @@ def build_net(
         criterion=make_loss(params),
         optimizer=optimizer,
         l1=params["l1"],
+        curvature_seed=seeds[0],
         schedule=SCHEDULES.get(params["lr_schedule"], params["lr_schedule"]),
         max_epochs=int(params["max_epochs"]),
         # skorch and torch take no numpy integers.
@@ -232,6 +251,7 @@ _OWN = {
     "activation",
     "batch_size",
     "criterion",
+    "curvature_seed",
     "dataset",
     "device",
     "iterator_train",
@@ -261,9 +281,8 @@ def check_net_params(net_params: dict | None) -> None:
 
 def make_loss(params: dict) -> torch.nn.Module:
     """Return the criterion that the parameters name."""
-    if callable(params["loss"]):
-        return params["loss"]()
-    return LOSSES[params["loss"]](params["label_smoothing"])
+    loss = params["loss"]
+    return loss() if callable(loss) else LOSSES[loss](params["label_smoothing"])
 
 
 def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """The 1998 network's own parts, against the paper's numbers and plain formulas."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -241,3 +243,29 @@ def test_other_classes_have_separated_codes(digits):
     assert estimator.fit(X, names).score(X, names) > 0.8
     codes = estimator.module_.head.output.codes
     assert np.array_equal(codes, separated_codes(10, 84))
+
+
+def test_one_pattern_at_a_time_by_sdlm(digits):
+    X, y, X_test, y_test = digits
+    parameters = PAPER | {"loss": "map", "optimizer": "sdlm", "lr": 5e-4, "init": "torch"}
+    parameters |= {"batch_size": 1, "max_epochs": 4, "lr_schedule": "lecun1998"}
+    fitted = LeNet5Classifier(**parameters).fit(X, y)
+    assert fitted.score(X_test, y_test) > 0.8
+    again = LeNet5Classifier(**parameters).fit(X, y)
+    assert np.array_equal(again.predict_proba(X_test), fitted.predict_proba(X_test))
+    # Every weight has a rate of its own; the schedule has gone down to a 50th by now.
+    rates = (fitted.net_.optimizer_.rates() * 50).numpy()
+    assert len(rates) == 60_000
+    assert 0 < rates.min() < rates.max() / 10
+    assert rates.max() <= 5e-4 / 0.02
+
+
+def test_sdlm_goes_on_where_it_was(digits):
+    X, y, *_ = digits
+    options = {"optimizer": "sdlm", "init": "torch", "output": "rbf", "max_epochs": 1}
+    warm = LeNet5Classifier(warm_start=True, random_state=0, **options).fit(X, y)
+    first = warm.loss_curve_[0]
+    assert pickle.loads(pickle.dumps(warm)).fit(X, y).loss_curve_[1] < first
+    options["net_params"] = {"optimizer__mu": 1e6}
+    still = LeNet5Classifier(random_state=0, **options).fit(X, y)
+    assert still.net_.optimizer_.rates().max() < 1.1e-9

@@ -34,3 +34,12 @@ def test_shapes():
     assert max(seen) == pytest.approx(1, abs=1e-3)
     assert seen.index(max(seen)) in (29, 30)
     assert last < 1e-5
+
+
+def test_the_papers_schedule():
+    # Section III.B: two passes, three, three, four, and the rest.
+    seen, _ = rates("lecun1998", 20 * 7, lr=5e-4)
+    passes = [5e-4 * seen[7 * k] for k in range(20)]
+    wanted = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
+    assert passes == pytest.approx(wanted)
+    assert all(len(set(seen[7 * k : 7 * k + 7])) == 1 for k in range(20))
