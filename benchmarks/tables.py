@@ -79,6 +79,11 @@ _SHOWN_VERSIONS = ("torch", "skorch", "scikit-learn")
 _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+# What is kept of a study besides its records and its table.
+_PICTURES = (CURVES, "main_effects", "heat_map")
+_PAGES = {"activation_study"}
+
+
 def render() -> dict[Path, str]:
     """Return the text of each document that holds figures."""
     readme = ROOT / "README.md"
@@ -102,15 +107,20 @@ def _studies() -> list[Path]:
 def _section(folder: Path) -> str:
     results = Results(folder)
     environment = "SKLENET_DATA=ROOT " if results.study.data != ("digits",) else ""
-    page = f"; [all of it as one page](results/{folder.name}/{PAGE})"
+    page = f" [All of it as one page](results/{folder.name}/{PAGE})."
+    pictures = "\n".join(
+        f"![{path.stem.replace('_', ' ')}](results/{folder.name}/{path.name})"
+        for kind in _PICTURES
+        for path in sorted(folder.glob(f"{kind}*.png"))
+    )
     return f"""## {folder.name}
 
     {environment}.venv/bin/sklenet study benchmarks/{folder.name}.toml
 
 {markdown(results)}
-![Learning curves](results/{folder.name}/{CURVES}.png)
+{pictures}
 
-{_where(results.runs[0])}{page if (folder / PAGE).is_file() else ""}
+{_where(results.runs[0])}{page if folder.name in _PAGES else ""}
 """
 
 
