@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from sklenet.study.fit import class_names
 from sklenet.study.pictures import draw
 from sklenet.study.report import published_rows, setting_text
 from sklenet.study.results import Results
 from sklenet.study.spec import to_plain
+from sklenet.study.statistics import per_class
 
 PAGE = "report.html"
 
@@ -143,6 +145,16 @@ def _sections(results: Results):
             effects = results.main_effects(data)
             if len(effects):
                 yield Section(f"Main effects, {data}", "", _frame(effects))
+    for data in dict.fromkeys(r["data"] for r in results.fit_records if "tests" in r):
+        done = [r for r in results.fit_records if r["data"] == data and "tests" in r]
+        setting = done[0]["setting"]
+        n = sum(record["setting"] == setting for record in done)
+        yield Section(
+            f"Classes, {data}",
+            f"On the test images, {setting_text(results, data, setting)}, the sum of {n}"
+            " seeds.",
+            _frame(per_class(results.confusion(data, setting), class_names(data))),
+        )
     fixed = [name for name in results.fits if results.fits[name].map(str).nunique() < 2]
     kept = ("data", "setting", "seed")
     shown = results.fits.drop(columns=[name for name in fixed if name not in kept])

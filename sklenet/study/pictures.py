@@ -8,7 +8,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay, as_images
 from sklenet.study.fit import class_names, load_data
 from sklenet.study.results import Results
-from sklenet.study.spec import ORIGINALS
+from sklenet.study.spec import HISTORY, ORIGINALS
 
 CURVES = "learning_curves"
 
@@ -53,7 +53,7 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
             yield (
                 f"confusion_{data}",
                 f"{data}: confusion on the test images, {name}, sum of {len(first)} seeds",
-                lambda first=first: _confusion(first),
+                lambda first=first: _confusion(results, first),
             )
             yield (
                 f"mistakes_{data}",
@@ -63,19 +63,20 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
             )
 
 
-def _figure(n_columns=1, height=4.0, width=6.0):
+def _figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, n_columns, figsize=(width, height), squeeze=False, layout="constrained"
+        n_rows, n_columns, figsize=(width, height), squeeze=False, layout="constrained"
     )
-    return figure, axes[0]
+    return figure, axes.ravel()
 
 
 def _curves(records):
     validated = any("valid_loss" in row for record in records for row in record["history"])
-    metrics = ["train_loss", "valid_loss"] if validated else ["train_loss"]
-    figure, axes = _figure(len(metrics), width=6.0 * len(metrics))
+    metrics = HISTORY if validated else HISTORY[:1]
+    n = 2 if validated else 1
+    figure, axes = _figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
     histories: dict[str, list] = {}
     several = len({record["setting"] for record in records}) > 1
     for record in records:
@@ -85,8 +86,10 @@ def _curves(records):
     for metric, ax in zip(metrics, axes, strict=True):
         TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         ax.get_legend().remove()
+        if metric.endswith("accuracy"):
+            ax.set_yscale("linear")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.set_figheight(4.0 + 0.22 * len(labels))
+    figure.set_figheight(figure.get_figheight() + 0.22 * len(labels))
     figure.legend(handles, labels, loc="outside lower center", fontsize="small")
     return figure
 
@@ -147,8 +150,8 @@ def _heat_map(results, data, pair):
     return figure
 
 
-def _confusion(records):
-    total = sum(np.array(record["tests"][ORIGINALS]["confusion"]) for record in records)
+def _confusion(results, records):
+    total = results.confusion(records[0]["data"], records[0]["setting"])
     figure, (ax,) = _figure(height=5.0)
     names = class_names(records[0]["data"])
     ConfusionMatrixDisplay(total, display_labels=names).plot(

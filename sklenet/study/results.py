@@ -10,27 +10,23 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.journal import Journal
 from sklenet.study.plan import Job, identity, jobs, winner_of
-from sklenet.study.spec import ENDS, HISTORY, Study, StudyError, figure_names, from_plain
+from sklenet.study.spec import (
+    ENDS,
+    HISTORY,
+    ORIGINALS,
+    Study,
+    StudyError,
+    figure_names,
+    from_plain,
+)
 from sklenet.study.statistics import describe, p_value
 
 RECORDS = "records.jsonl"
 
-_COPIED = (
-    "data",
-    "setting",
-    "seed",
-    "n_train",
-    "n_valid",
-    "n_test",
-    "n_parameters",
-    "best_epoch",
-    "seconds",
-    "cpu_seconds",
-    "device",
-    "threads",
-    "error",
-    "run",
-)
+_COPIED = [
+    *("data", "setting", "seed", "n_train", "n_valid", "n_test", "n_parameters"),
+    *("best_epoch", "seconds", "cpu_seconds", "device", "threads", "error", "run"),
+]
 
 
 def load(folder) -> pd.DataFrame:
@@ -206,6 +202,15 @@ class Results:
                         | {"p": p_value(pairs)}
                     )
         return pd.DataFrame(rows)
+
+    def confusion(self, data: str, setting: str) -> np.ndarray:
+        """Return the sum over seeds of the confusion matrices on the test images."""
+        matrices = [
+            np.array(record["tests"][ORIGINALS]["confusion"])
+            for record in self.fit_records
+            if (record["data"], record["setting"]) == (data, setting) and "tests" in record
+        ]
+        return np.sum(matrices, axis=0)
 
     def candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search, best first.

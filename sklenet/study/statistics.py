@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 
@@ -21,3 +22,21 @@ def p_value(differences) -> float:
     if not differences.std():  # all the same: the test is not defined
         return 1.0 if not differences[0] else 0.0
     return float(stats.ttest_1samp(differences, 0).pvalue)
+
+
+def per_class(confusion: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """Return precision, recall, F1 and support of each class.
+
+    Parameters
+    ----------
+    confusion : ndarray of shape (n_classes, n_classes)
+        Of true classes, in rows, and guesses.
+    names : list of str
+    """
+    right = confusion.diagonal()
+    with np.errstate(invalid="ignore"):  # a class that was never guessed
+        precision = right / confusion.sum(axis=0)
+        recall = right / confusion.sum(axis=1)
+        f1 = 2 * precision * recall / (precision + recall)
+    frame = {"class": names, "precision": precision, "recall": recall, "f1": f1}
+    return pd.DataFrame(frame | {"support": confusion.sum(axis=1)})

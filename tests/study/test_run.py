@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import precision_recall_fscore_support
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -22,6 +23,7 @@ from sklenet.study.page import write_page
 from sklenet.study.pictures import draw
 from sklenet.study.report import markdown
 from sklenet.study.results import Results
+from sklenet.study.statistics import per_class
 
 FOLDS = StratifiedKFold(2, shuffle=True, random_state=0)
 QUICK = {"max_epochs": 1, "batch_size": 128}
@@ -246,6 +248,10 @@ steps = [{ transformer = "Inverter", maximum = 16 }]
     assert confusion.sum() == len(y)
     assert np.trace(confusion) / len(y) == fit["negatives_accuracy"]
     guesses = fitted.predict(negatives)
+    table = per_class(results.confusion("digits", "estimator"), [*"0123456789"])
+    wanted = precision_recall_fscore_support(y, fitted.predict(X))
+    for name, values in zip(("precision", "recall", "f1", "support"), wanted, strict=True):
+        assert np.allclose(table[name], values)
     sure = [p for _, _, p in record["mistakes"]]
     assert sure == sorted(sure, reverse=True)
     for row, guess, _ in record["mistakes"]:
