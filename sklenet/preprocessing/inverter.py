@@ -28,6 +28,23 @@ def find_maximum(transformer, rows: np.ndarray) -> Real:
     return transformer.maximum
 
 
+def known_maximum(transformer, rows: np.ndarray) -> Real:
+    """Return the maximum that was given or learnt.
+
+    Raises
+    ------
+    ValueError
+        If `rows` are unsigned integers and exceed it.
+    """
+    maximum = getattr(transformer, "maximum_", transformer.maximum)
+    if rows.dtype.kind == "u" and rows.max() > maximum:
+        raise ValueError(
+            f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
+            f" {type(transformer).__name__}: unsigned integers cannot hold the negative."
+        )
+    return maximum
+
+
 class Inverter(OneToOneFeatureMixin, ImageTransformer):
     """The negative of an image: `maximum` minus every pixel.
 
@@ -91,12 +108,7 @@ class Inverter(OneToOneFeatureMixin, ImageTransformer):
         if self.maximum is None:
             check_is_fitted(self)
         rows, shape, n_axes = self._read(X, reset=False)
-        maximum = getattr(self, "maximum_", self.maximum)
-        if rows.dtype.kind == "u" and rows.max() > maximum:
-            raise ValueError(
-                f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
-                " Inverter: unsigned integers cannot hold the negative."
-            )
+        maximum = known_maximum(self, rows)
         negative = np.subtract(maximum, rows, dtype=rows.dtype, casting="unsafe")
         return self._give_back(negative, shape, n_axes)
 

@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklenet.preprocessing.base import ImageTransformer
-from sklenet.preprocessing.inverter import Inverter, find_maximum
+from sklenet.preprocessing.inverter import Inverter, find_maximum, known_maximum
 
 
 class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
@@ -91,12 +91,7 @@ class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
         else:
             self._validate_params()
         rows, shape, n_axes = self._read(X, reset=False)
-        maximum = getattr(self, "maximum_", self.maximum)
-        if rows.dtype.kind == "u" and rows.max() > maximum:
-            raise ValueError(
-                f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
-                " DarkBackground: unsigned integers cannot hold the negative."
-            )
+        maximum = known_maximum(self, rows)
         bright = self._bright(rows, shape, maximum)
         result = rows.copy()
         if bright.any():
