@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklenet.preprocessing.base import ImageTransformer
 
 
-def find_maximum(transformer, rows: np.ndarray) -> Real:
+def find_maximum(transformer, rows: np.ndarray) -> float:
     """Return the parameter `maximum`, or where it is None the largest value of `rows`.
 
     Raises
@@ -28,7 +28,7 @@ def find_maximum(transformer, rows: np.ndarray) -> Real:
     return transformer.maximum
 
 
-def known_maximum(transformer, rows: np.ndarray) -> Real:
+def known_maximum(transformer, rows: np.ndarray) -> float:
     """Return the maximum that was given or learnt.
 
     Raises
