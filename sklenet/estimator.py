@@ -49,8 +49,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         without arguments and returns a torch module.
     pooling : {"max", "avg", "subsample"} or callable, default="max"
         How S2 and S4 halve the resolution. "subsample" is the paper's: the sum of four
-        units, times a trainable coefficient, plus a trainable bias, squashed. A callable is
-        called with the window's side.
+        units, times a trainable coefficient, plus a trainable bias, squashed; with
+        "sigmoid" these are two sigmoids per stage, which hardly learn. A callable is called
+        with the window's side.
     init : {"he_uniform", "he_normal", "xavier_uniform", "xavier_normal", \
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
