@@ -136,6 +136,11 @@ def check_hidden(hidden) -> None:
         )
 
 
+def border(padding) -> int | None:
+    """Return the parameter `padding` as a border, or None for the canvas."""
+    return None if padding == "canvas" else int(padding)
+
+
 def check_padding(estimator, image_shape: ImageShape) -> int | None:
     """Return the parameter `padding` as a border, or None for the canvas.
 
@@ -144,7 +149,7 @@ def check_padding(estimator, image_shape: ImageShape) -> int | None:
     ValueError
         If images of this shape leave nothing of S4.
     """
-    padding = None if estimator.padding == "canvas" else int(estimator.padding)
+    padding = border(estimator.padding)
     shape = Canvas(image_shape, padding=padding).shape
     kernel = estimator.kernel_size
     if min(s4_side(side, kernel) for side in shape[1:]) < 1:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
 
 from sklenet.checks import (
+    border,
     check_feature_range,
     check_hidden,
     check_training_data,
@@ -604,8 +605,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return the canvas of the last fit."""
         low, high = self.pixel_range_
         feature_range = check_feature_range(self._fit_params["feature_range"])
-        padding = self._fit_params["padding"]
-        padding = None if padding == "canvas" else int(padding)
+        padding = border(self._fit_params["padding"])
         return Canvas(self.image_shape_, low, high, feature_range, padding)
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects

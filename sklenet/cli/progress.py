@@ -9,7 +9,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 
 from sklenet.study.estimate import count_fits
-from sklenet.study.journal import Journal
+from sklenet.study.journal import Journal, is_fit
 from sklenet.study.spec import Study
 
 _SECONDS = 0.5
@@ -30,7 +30,7 @@ class Progress:
         self._journal = Journal(journal)
         self._quiet = quiet
         self._total = count_fits(study)
-        self._seen = sum(map(_is_fit, self._journal)) if journal.is_file() else 0
+        self._seen = sum(map(is_fit, self._journal)) if journal.is_file() else 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None
@@ -73,16 +73,12 @@ class Progress:
         self._show_new()
 
     def _show_new(self) -> None:
-        fits = [record for record in self._journal if _is_fit(record)]
+        fits = [record for record in self._journal if is_fit(record)]
         for number, record in enumerate(fits[self._seen :], start=self._seen + 1):
             self.tell(f"[{number}/{self._total}] {_describe(record)}")
         self._seen = len(fits)
         if self._bar:
             self._bar.update(self._task, completed=self._seen)
-
-
-def _is_fit(record: dict) -> bool:
-    return record["kind"] in ("fold", "fit")
 
 
 def _describe(record: dict) -> str:

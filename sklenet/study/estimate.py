@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from sklenet.study.fit import load_data, with_seed
-from sklenet.study.journal import Journal
+from sklenet.study.journal import Journal, is_fit
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.plan import WINNER, settings_for
 from sklenet.study.results import RECORDS
@@ -120,8 +120,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    records = list(Journal(Path(out) / study.name / RECORDS))
-    done = sum(record["kind"] in ("fold", "fit") for record in records)
+    done = sum(map(is_fit, Journal(Path(out) / study.name / RECORDS)))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"

@@ -8,6 +8,11 @@ from pathlib import Path
 from filelock import FileLock
 
 
+def is_fit(record: dict) -> bool:
+    """Return whether a record is of a fit, of a search's or a tested one."""
+    return record["kind"] in ("fold", "fit")
+
+
 class JournalError(ValueError):
     """A journal that is damaged elsewhere than at its end."""
 

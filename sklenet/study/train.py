@@ -92,10 +92,10 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
         "best_epoch": classifier.best_epoch_,
         "history": plain(classifier.history_),
     }
-    at_best = best.classifier and Pipeline([*steps.steps, pipeline.steps[-1]])
-    if at_best:
-        at_best.steps[-1] = (pipeline.steps[-1][0], best.classifier)
-    return Trained(record, pipeline, at_best)
+    if best.classifier is None:
+        return Trained(record, pipeline)
+    name, _ = pipeline.steps[-1]
+    return Trained(record, pipeline, Pipeline([*steps.steps, (name, best.classifier)]))
 
 
 def scores(fitted, metrics, X, y) -> dict:
