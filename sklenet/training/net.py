@@ -1,6 +1,7 @@
 """The skorch net that the estimator trains."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -291,8 +292,10 @@ def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torc
 
 
 def _optimizer_options(optimizer, params):
-    """Return weight decay, which some optimizers lack, and the momentum of SGD."""
-    options = {}
+    """Return what only some optimizers have: weight decay, SGD's momentum, fused steps."""
+    options: dict[str, Any] = {}
+    if params["optimizer"] in ("adam", "adamw", "sgd"):
+        options["fused"] = True  # all of a step in one pass over the weights
     if params["weight_decay"]:
         options["weight_decay"] = params["weight_decay"]
     if params["optimizer"] == "sgd":
