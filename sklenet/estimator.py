@@ -22,6 +22,7 @@ from sklenet.checks import (
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
+from sklenet.network.losses import RUBBISH_DISTANCE
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 from sklenet.training.callbacks import EpochContexts
@@ -468,6 +469,31 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         scores = self._log_probabilities(X).numpy()
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def score_samples(self, X):
+        """Return how sure each guess is: the logarithm of its probability.
+
+        With ``output="rbf"`` it is the posterior of the paper's equation 9, in which
+        "none of them", at the distance j, is a class too: an image far from all codes
+        scores low though one of them is nearest. The lowest are what to reject;
+        :func:`sklenet.rejection.rejection_curve` shows what that gains.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Not above 0.
+        """
+        scores = self._log_probabilities(X)
+        alternatives = scores
+        if self._fit_params["output"] == "rbf":
+            j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
+            rubbish = scores.new_full((len(scores), 1), -j)
+            alternatives = torch.cat([scores, rubbish], dim=1)
+        return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
 
     # How it is done
 

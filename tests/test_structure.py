@@ -15,7 +15,7 @@ LAYERS = [
     {"datasets", "preprocessing"},
     {"checks"},
     {"estimator"},
-    {"presets", "persistence", "display", "framing"},
+    {"presets", "persistence", "display", "framing", "rejection"},
     {"study"},
     {"cli"},
 ]

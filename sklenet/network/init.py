@@ -57,8 +57,12 @@ def lecun_uniform(layer: nn.Module, generator: torch.Generator) -> None:
 
 
 def torch_default(layer: nn.Module, generator: torch.Generator) -> None:
-    """Weights and biases uniform in +/-1/sqrt(F), as torch's own layers start."""
-    _uniform(layer, lambda fan_in: fan_in**-0.5, generator)
+    """Weights and biases uniform in +/-1/sqrt(F), as torch's own layers start.
+
+    F is 1 for subsampling, whose coefficient multiplies one sum.
+    """
+    one_sum = isinstance(layer, Subsample)
+    _uniform(layer, lambda fan_in: 1.0 if one_sum else fan_in**-0.5, generator)
 
 
 INITS: dict[str, Init] = {

@@ -12,6 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+# The j of equation 9. The paper says only that it is positive.
+RUBBISH_DISTANCE = 0.1
+
 
 class Loss(nn.Module):
     """A loss per sample, on outputs of shape (n, n_classes) and labels of shape (n,).
@@ -29,7 +32,7 @@ class Loss(nn.Module):
     def targets(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the labels' unit vectors, smoothed."""
         n_classes = outputs.shape[1]
-        unit = F.one_hot(labels, n_classes).to(outputs.dtype)
+        unit = torch.zeros_like(outputs).scatter(1, labels[:, None], 1.0)
         return unit.lerp(torch.full_like(unit, 1 / n_classes), self.label_smoothing)
 
     @staticmethod
@@ -87,10 +90,10 @@ class MaximumAPosteriori(Loss):
     ----------
     label_smoothing : float
     j : float
-        The distance of the rubbish class. The paper says only that it is positive.
+        The distance of the rubbish class.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, j: float = 0.1) -> None:
+    def __init__(self, label_smoothing: float = 0.0, j: float = RUBBISH_DISTANCE) -> None:
         super().__init__(label_smoothing)
         self.j = j
 

@@ -52,14 +52,16 @@ class SDLM(torch.optim.Optimizer):
         self, module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: Loss
     ) -> None:
         """Estimate the second derivatives anew, as the mean over these patterns."""
-        for parameter, h in second_derivatives(module, images, labels, loss).items():
-            self.state[parameter]["h"] = h
+        found = second_derivatives(module, images, labels, loss)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["step"] = 1 / (group["mu"] + found[parameter])
 
     def rates(self) -> torch.Tensor:
         """Return the effective learning rates lr / (mu + h) of all weights."""
         return torch.cat(
             [
-                (group["lr"] / (group["mu"] + self.state[p]["h"])).flatten()
+                (group["lr"] * self.state[p]["step"]).flatten()
                 for group in self.param_groups
                 for p in group["params"]
             ]
@@ -73,20 +75,21 @@ class SDLM(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                gradient = p.grad
-                if group["weight_decay"]:
-                    gradient = gradient.add(p, alpha=group["weight_decay"])
-                h = self.state[p].get("h")
-                damped = group["mu"] if h is None else h + group["mu"]
-                p.addcdiv_(
-                    gradient,
-                    torch.as_tensor(damped, device=p.device).expand_as(p),
-                    value=-group["lr"],
-                )
+            params = [p for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in params]
+            if decay := group["weight_decay"]:
+                gradients = [
+                    g.add(p, alpha=decay) for g, p in zip(gradients, params, strict=True)
+                ]
+            steps = [self._step_of(p, group["mu"]) for p in params]
+            torch._foreach_addcmul_(params, gradients, steps, value=-group["lr"])
         return loss
+
+    def _step_of(self, p: nn.Parameter, mu: float) -> torch.Tensor:
+        state = self.state[p]
+        if "step" not in state:  # nothing estimated yet: as if h were 0
+            state["step"] = torch.full_like(p, 1 / mu)
+        return state["step"]
 
 
 def second_derivatives(

@@ -12,6 +12,11 @@ from sklearn.base import clone
 from sklearn.metrics import confusion_matrix, get_scorer
 from sklearn.pipeline import Pipeline
 
+from sklenet.rejection import rejection_curve
+
+# The parts of a test set at which a record has the error of what is not rejected.
+REJECTED = np.arange(101) / 1000
+
 # How many of the most certain mistakes on a test are kept, for pictures.
 _MISTAKES = 24
 
@@ -104,9 +109,11 @@ def scores(fitted, metrics, X, y) -> dict:
 
 
 def test(fitted, metrics, X, y) -> dict:
-    """Return each metric, the confusion matrix, and the most certain mistakes.
+    """Return each metric, the confusion matrix, the most certain mistakes, the rejection.
 
-    A mistake is the row of the image, the network's guess, and its probability.
+    A mistake is the row of the image, the network's guess, and its probability. The
+    rejection is the error that is left after 0, 0.1, ... 10 % of the images are rejected,
+    the least certain first.
     """
     probabilities = fitted.predict_proba(X)
     classes = fitted.classes_
@@ -116,10 +123,16 @@ def test(fitted, metrics, X, y) -> dict:
     wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MISTAKES]
     return scores(fitted, metrics, X, y) | plain(
         {
+            "rejection": _rejection(fitted, X, y, classes[guesses]),
             "confusion": confusion_matrix(y, classes[guesses], labels=classes).tolist(),
             "mistakes": [[row, classes[guesses[row]], certainty[row]] for row in wrong],
         }
     )
+
+
+def _rejection(fitted, X, y, guesses) -> list[float]:
+    rejected, error = rejection_curve(y, guesses, fitted.score_samples(X))
+    return np.interp(REJECTED, rejected, error).round(6).tolist()
 
 
 def plain(value):

@@ -14,15 +14,13 @@ from sklenet.network.codes import make_codes
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.sdlm import SDLM
 from sklenet.training.augment import make_augmenter
-from sklenet.training.batches import Batches, ImageDataset
+from sklenet.training.batches import Batches
 from sklenet.training.monitor import Monitor
+from sklenet.training.patterns import by_hand, estimate_curvature, run_patterns
 from sklenet.training.runtime import one_thread
 
 # The parameters of LeNet5Classifier that are the module's.
 ARCHITECTURE = ("activation", "pooling", "init", "dropout", "kernel_size", "hidden")
-
-
-CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 
 
 class TrainingNet(NeuralNet):
@@ -92,13 +90,17 @@ class TrainingNet(NeuralNet):
         valid_batches = valid and self.get_iterator(valid, training=False)
         n_steps = epochs * len(train_batches)
         self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
+        gradient = by_hand(self)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
             self.notify("on_epoch_begin", **datasets)
             if isinstance(self.optimizer_, SDLM):
-                self._estimate_curvature(X)
-            self.run_single_epoch(train_batches, True, "train", self.train_step)
+                estimate_curvature(self, X)
+            if gradient:
+                run_patterns(self, gradient, train_batches)
+            else:
+                self.run_single_epoch(train_batches, True, "train", self.train_step)
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
             asked_to_stop = False
@@ -110,14 +112,6 @@ class TrainingNet(NeuralNet):
                 break
         monitor.finished = True
         return self
-
-    def _estimate_curvature(self, dataset: ImageDataset) -> None:
-        """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass."""
-        seed = (self.curvature_seed, len(self.history))
-        generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
-        rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
-        images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
-        self.optimizer_.estimate(self.module_, images, labels, self.criterion_)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Go through `iterator` once and record the mean loss and the accuracy."""

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+from torch.nn import SiLU
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+from sklenet.training import patterns
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:60], y[:60]
+PAPER = {
+    "activation": "scaled_tanh",
+    "pooling": "subsample",
+    "connections": "lecun1998",
+    "output": "rbf",
+    "loss": "map",
+    "optimizer": "sdlm",
+    "init": "torch",
+    "lr": 0.0001,
+    "lr_schedule": "lecun1998",
+}
+
+
+class HearsOfBatches(Callback):
+    def on_batch_end(self, net, **kwargs):
+        pass
+
+
+def fit(by_torch=False, **params):
+    if by_torch:  # a callback that asks for every batch
+        params["net_params"] = {"callbacks": [HearsOfBatches()]}
+    model = LeNet5Classifier(batch_size=1, max_epochs=2, random_state=0, **params)
+    weight = np.linspace(0.5, 1.5, len(X)) if params.get("lr") == 0.001 else None
+    return model.fit(X, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [PAPER, {"optimizer": "adam", "lr": 0.0002}, {"optimizer": "sgd", "lr": 0.001}],
+    ids=["paper", "adam", "sgd, weighted"],
+)
+def test_fits_by_hand_and_by_torch_agree(params, monkeypatch):
+    calls = []
+    run_patterns = patterns.run_patterns
+    monkeypatch.setattr(
+        "sklenet.training.net.run_patterns",
+        lambda *args: (calls.append(1), run_patterns(*args)),
+    )
+    by_hand = fit(**params)
+    assert len(calls) == 2
+    by_torch = fit(by_torch=True, **params)
+    assert len(calls) == 2
+    np.testing.assert_allclose(
+        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+    )
+    for own, torchs in zip(by_hand.history_, by_torch.history_, strict=True):
+        assert own["train_loss"] == pytest.approx(torchs["train_loss"], rel=1e-3)
+        assert own["train_accuracy"] == pytest.approx(torchs["train_accuracy"], abs=0.03)
+
+
+def test_it_repeats_itself():
+    first, second = (fit(**PAPER).predict_proba(X) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"dropout": 0.2}, {"l1": 1e-5}, {"activation": SiLU}],
+    ids=["dropout", "l1", "activation"],
+)
+def test_what_is_not_done_by_hand_is_done_by_torch(params, monkeypatch):
+    monkeypatch.setattr("sklenet.training.net.run_patterns", None)
+    assert fit(lr=0.0002, **params).n_iter_ == 2
