@@ -136,6 +136,19 @@ def check_hidden(hidden) -> None:
         )
 
 
+def check_maps(maps) -> None:
+    """Raise a ValueError if the parameter `maps` is not two numbers of maps."""
+    if isinstance(maps, Mapping) or not (
+        len(maps) == 2
+        and all(isinstance(n, Integral) and not isinstance(n, bool) for n in maps)
+        and all(int(n) > 0 for n in maps)
+    ):
+        raise ValueError(
+            "The 'maps' parameter of LeNet5Classifier must be two positive integers, the"
+            f" numbers of maps of C1 and of C3, such as (6, 16). Got {maps!r} instead."
+        )
+
+
 def border(padding) -> int | None:
     """Return the parameter `padding` as a border, or None for the canvas."""
     return None if padding == "canvas" else int(padding)

@@ -16,6 +16,7 @@ from sklenet.checks import (
     border,
     check_feature_range,
     check_hidden,
+    check_maps,
     check_training_data,
     check_validation_data,
 )
@@ -58,9 +59,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
         in +/-2.4/fan-in. A callable is called with a layer and a ``torch.Generator``.
+    maps : sequence of two int, default=(6, 16)
+        The numbers of maps of C1 and of C3.
     connections : {"full", "lecun1998"} or sequence of sequences of int, default="full"
         Which maps of S2 each map of C3 sees: all, those of the paper's table I, or for each
-        of the 16 a list of numbers from 0 to 5.
+        of C3's a list of numbers of S2's, from 0.
     output : {"linear", "rbf"}, default="linear"
         "rbf" is the paper's: minus the squared distance of F6 from a fixed code of +1 and
         -1 for each class. Digits have 7x12 bitmaps where the last hidden layer has 84
@@ -234,6 +237,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), callable],
         "pooling": [StrOptions(set(POOLINGS)), callable],
         "init": [StrOptions(set(INITS)), callable],
+        "maps": ["array-like"],
         "connections": [StrOptions({"full", "lecun1998"}), list, tuple],
         "output": [StrOptions({"linear", "rbf"})],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
@@ -271,6 +275,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         activation="relu",
         pooling="max",
         init="he_uniform",
+        maps=(6, 16),
         connections="full",
         output="linear",
         kernel_size=5,
@@ -304,6 +309,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.activation = activation
         self.pooling = pooling
         self.init = init
+        self.maps = maps
         self.connections = connections
         self.output = output
         self.kernel_size = kernel_size
@@ -508,7 +514,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         check_image_shape(self.image_shape)
         check_hidden(self.hidden)
-        check_connections(self.connections)
+        check_maps(self.maps)
+        check_connections(self.connections, self.maps)
         if self.loss == "distance" and self.output != "rbf":
             raise ValueError(
                 "The 'loss' parameter is 'distance', but the outputs are no distances: set"

@@ -131,6 +131,18 @@ WRONG = {
     "padding of another name": (fit(padding="same"), ValueError, "'padding'.*'canvas'"),
     "a number of hidden units": (fit(hidden=120), ValueError, "'hidden' parameter"),
     "no hidden units": (fit(hidden=(120, 0)), ValueError, r"'hidden'.*Got \(120, 0\)"),
+    "maps of C1 only": (fit(maps=(6,)), ValueError, r"'maps'.*Got \(6,\) instead"),
+    "no maps": (fit(maps=(6, 0)), ValueError, r"'maps'.*Got \(6, 0\)"),
+    "the paper's table of other maps": (
+        fit(maps=(4, 16), connections="lecun1998"),
+        ValueError,
+        r"'lecun1998', the table of 6 and 16 maps, but 'maps' is \(4, 16\)",
+    ),
+    "a table of maps that are not there": (
+        fit(maps=(2, 3), connections=[[0], [1], [2]]),
+        ValueError,
+        r"C3's 3 maps a list of the maps of S2, 0 to 1",
+    ),
     "half a hidden unit": (fit(hidden=[1.5]), ValueError, r"'hidden'.*Got \[1.5\]"),
     "all dropped": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
     "all smoothed": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),

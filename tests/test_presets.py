@@ -1,5 +1,39 @@
+import pytest
+
 from sklenet import LeNet5Classifier, presets
 
+PRESETS = [presets.lecun1998, presets.lenet1, presets.pytorch_tutorial]
 
-def test_presets_are_valid_parameters():
-    LeNet5Classifier(**presets.pytorch_tutorial())._validate_params()
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_valid_parameters(preset):
+    LeNet5Classifier(**preset())._validate_params()
+
+
+def n_parameters(model):
+    return {
+        name: sum(p.numel() for p in layer.parameters())
+        for name, layer in model.module_.layers().items()
+        if list(layer.parameters())
+    }
+
+
+def test_lecun1998_has_60_000_weights_and_learns(digits):
+    X, y, X_test, y_test = digits
+    model = LeNet5Classifier(**presets.lecun1998(), random_state=0).fit(X, y)
+    assert sum(n_parameters(model).values()) == 60_000
+    assert model.score(X_test, y_test) > 0.85
+
+
+def test_lenet1_has_2578_weights_on_28x28_pixels(digits):
+    X, y, *_ = digits
+    X = X.reshape(-1, 8, 8).repeat(4, axis=1).repeat(4, axis=2)[:, 2:30, 2:30]
+    model = LeNet5Classifier(**presets.lenet1() | {"max_epochs": 1}, random_state=0)
+    model.fit(X, y)
+    assert n_parameters(model) == {
+        "C1": 104,
+        "S2": 8,
+        "C3": 512,
+        "S4": 24,
+        "output": 1930,
+    }

@@ -132,26 +132,36 @@ class RadialBasis(nn.Module):
         return "{} codes of {}".format(*self.codes.shape)
 
 
-def check_connections(connections: Any) -> Sequence[Sequence[int]] | None:
+def check_connections(
+    connections: Any, maps: Sequence[int] = (6, 16)
+) -> Sequence[Sequence[int]] | None:
     """Return the parameter `connections` as a table, or None for a full connection.
 
     Raises
     ------
     ValueError
-        If it is no table of 16 maps that see some of the maps 0 to 5.
+        If it is no table of C3's maps that see some of S2's.
     """
+    n_first, n_second = maps
     if isinstance(connections, str):
-        return CONNECTIONS if connections == "lecun1998" else None
-    table = [list(maps) for maps in connections]
-    seen = [m for maps in table for m in maps]
+        if connections != "lecun1998":
+            return None
+        if (n_first, n_second) != (6, len(CONNECTIONS)):
+            raise ValueError(
+                "The 'connections' parameter is 'lecun1998', the table of 6 and 16 maps,"
+                f" but 'maps' is {maps!r}. Set it to (6, 16), or 'connections' to 'full'"
+                " or a table."
+            )
+        return CONNECTIONS
+    table = [list(seen) for seen in connections]
     if (
-        len(table) != len(CONNECTIONS)
-        or not all(maps and len(set(maps)) == len(maps) for maps in table)
-        or not all(isinstance(m, int) and 0 <= m < 6 for m in seen)
+        len(table) != n_second
+        or not all(seen and len(set(seen)) == len(seen) for seen in table)
+        or not all(isinstance(m, int) and 0 <= m < n_first for seen in table for m in seen)
     ):
         raise ValueError(
             "The 'connections' parameter of LeNet5Classifier must be 'full', 'lecun1998',"
-            " or for each of C3's 16 maps a list of the maps of S2, 0 to 5, that it sees."
-            f" Got {connections!r} instead."
+            f" or for each of C3's {n_second} maps a list of the maps of S2, 0 to"
+            f" {n_first - 1}, that it sees. Got {connections!r} instead."
         )
     return table

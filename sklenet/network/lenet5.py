@@ -36,6 +36,8 @@ class LeNet5(nn.Module):
         A name in ``INITS``, or a function of a layer and a ``torch.Generator``.
     dropout : float
         The probability with which a unit of a hidden layer is dropped in training.
+    maps : sequence of int
+        The number of maps of C1 and of C3.
     connections : sequence of sequences of int, optional
         The maps of S2 that each map of C3 sees; None: all of them.
     kernel_size : int
@@ -69,6 +71,7 @@ class LeNet5(nn.Module):
         pooling: str | Factory = "max",
         init: str | Init = "he_uniform",
         dropout: float = 0.0,
+        maps: Sequence[int] = (6, 16),
         connections: Sequence[Sequence[int]] | None = None,
         kernel_size: int = 5,
         hidden: Sequence[int] = (120, 84),
@@ -78,23 +81,24 @@ class LeNet5(nn.Module):
         super().__init__()
         make_activation = _look_up(ACTIVATIONS, activation)
         channels, height, width = input_shape
+        n_first, n_second = map(int, maps)
         s4_height, s4_width = (s4_side(side, kernel_size) for side in (height, width))
 
         self.features = nn.Sequential(
             OrderedDict(
-                C1=_empty(FirstConv2d, channels, 6, kernel_size=kernel_size),
+                C1=_empty(FirstConv2d, channels, n_first, kernel_size=kernel_size),
                 C1_activation=make_activation(),
-                S2=_pool(pooling, 6, make_activation),
-                C3=_empty(nn.Conv2d, 6, 16, kernel_size=kernel_size)
+                S2=_pool(pooling, n_first, make_activation),
+                C3=_empty(nn.Conv2d, n_first, n_second, kernel_size=kernel_size)
                 if connections is None
-                else PartialConv2d(connections, 6, kernel_size),
+                else PartialConv2d(connections, n_first, kernel_size),
                 C3_activation=make_activation(),
-                S4=_pool(pooling, 16, make_activation),
+                S4=_pool(pooling, n_second, make_activation),
                 flatten=nn.Flatten(),
             )
         )
         head: OrderedDict[str, nn.Module] = OrderedDict()
-        n_inputs = 16 * s4_height * s4_width
+        n_inputs = n_second * s4_height * s4_width
         for k, n_units in enumerate(hidden):
             name = f"F{5 + k}" if k else "C5"
             head[name] = _empty(nn.Linear, n_inputs, n_units)

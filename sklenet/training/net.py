@@ -20,7 +20,15 @@ from sklenet.training.patterns import by_hand, estimate_curvature, run_patterns
 from sklenet.training.runtime import one_thread
 
 # The parameters of LeNet5Classifier that are the module's.
-ARCHITECTURE = ("activation", "pooling", "init", "dropout", "kernel_size", "hidden")
+ARCHITECTURE = (
+    "activation",
+    "pooling",
+    "init",
+    "maps",
+    "dropout",
+    "kernel_size",
+    "hidden",
+)
 
 
 class TrainingNet(NeuralNet):
@@ -208,7 +216,7 @@ def build_net(
         LeNet5,
         module__input_shape=canvas.shape,
         module__n_outputs=len(classes),
-        module__connections=check_connections(params["connections"]),
+        module__connections=check_connections(params["connections"], params["maps"]),
         module__codes=_codes(params, classes),
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
