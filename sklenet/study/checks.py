@@ -164,9 +164,12 @@ def _check_figures(study: Study) -> None:
 
 def _check_pipeline(study: Study, key: Key, setting: Setting | None) -> None:
     section = key if setting is None else (*key, "estimator")
-    for name, value in (study if setting is None else setting).estimator.items():
+    own = (study if setting is None else setting).estimator
+    for name, value in own.items():
         check_parameter((*section, name), name)
-        _check_values((*section, name), {name: value})
+        # skorch's arguments are right or wrong together with the rest.
+        alone = name != "net_params"
+        _check_values((*section, name), {name: value} if alone else study.estimator | own)
     steps = ("steps",) if setting is None or setting.steps is None else (*key, "steps")
     pipeline = checked(steps, make_pipeline, study, setting)
     for _, step in pipeline.steps[:-1]:
