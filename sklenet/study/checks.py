@@ -167,9 +167,11 @@ def _check_pipeline(study: Study, key: Key, setting: Setting | None) -> None:
     own = (study if setting is None else setting).estimator
     for name, value in own.items():
         check_parameter((*section, name), name)
-        # skorch's arguments are right or wrong together with the rest.
-        alone = name != "net_params"
-        _check_values((*section, name), {name: value} if alone else study.estimator | own)
+        try:
+            _check_values((*section, name), {name: value})
+        except BadKey:
+            # Alone it may be wrong, such as loss = "distance" without output = "rbf".
+            _check_values((*section, name), study.estimator | own)
     steps = ("steps",) if setting is None or setting.steps is None else (*key, "steps")
     pipeline = checked(steps, make_pipeline, study, setting)
     for _, step in pipeline.steps[:-1]:
