@@ -1,5 +1,6 @@
 """The 1998 network's own parts, against the paper's numbers and plain formulas."""
 
+import math
 import pickle
 
 import numpy as np
@@ -40,6 +41,36 @@ def test_parameters_of_each_layer(network):
         "F6": 10_164,
     }
     assert n_parameters(network) == 60_000
+
+
+def test_connections_of_each_layer(network):
+    # Section II.B: what each unit is connected to, its bias included.
+    layers = {
+        "C1": network.features.C1,
+        "S2": network.features.S2.sum,
+        "C3": network.features.C3,
+        "S4": network.features.S4.sum,
+        "C5": network.head.C5,
+    }
+    shapes = {}
+    for name, layer in layers.items():
+        layer.register_forward_hook(
+            lambda _, __, y, name=name: shapes.update({name: y.shape[1:]})
+        )
+    network(torch.zeros(1, 1, 32, 32))
+    positions = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
+    per_unit = {"S2": 6 * (4 + 1), "S4": 16 * (4 + 1)}
+    connections = {
+        name: positions[name] * per_unit.get(name, n_parameters(layer))
+        for name, layer in layers.items()
+    }
+    assert connections == {
+        "C1": 122_304,
+        "S2": 5_880,
+        "C3": 151_600,
+        "S4": 2_000,
+        "C5": 48_120,
+    }
 
 
 def test_the_table_of_connections():
@@ -142,6 +173,15 @@ def test_map_loss_per_pattern_against_equation_9(j):
 def test_map_loss_of_large_distances_is_finite():
     outputs = torch.tensor([[-5000.0, -4000.0]])
     assert LOSSES["map"]()(outputs, torch.tensor([0])).item() == pytest.approx(4999.9)
+
+
+def test_losses_of_a_pattern_do_not_depend_on_the_others():
+    outputs = -torch.rand(20, 10, dtype=torch.float64) * 50
+    labels = torch.arange(20) % 10
+    for name in ("map", "distance"):
+        loss = LOSSES[name]()
+        alone = [loss(outputs[k : k + 1], labels[k : k + 1]).item() for k in range(20)]
+        assert loss(outputs, labels).tolist() == pytest.approx(alone, rel=1e-12)
 
 
 def test_distance_loss_is_equation_8():

@@ -5,10 +5,13 @@ import pytest
 import torch
 from torch import nn
 
+from sklenet import LeNet5Classifier
+from sklenet.datasets import fetch_mnist
 from sklenet.network import ACTIVATIONS, LOSSES, POOLINGS, LeNet5
 from sklenet.network.codes import make_codes
 from sklenet.network.lecun1998 import CONNECTIONS, RadialBasis
 from sklenet.network.sdlm import SDLM, second_derivatives
+from sklenet.presets import lecun1998
 
 
 def paper(**options):
@@ -105,11 +108,7 @@ def plain_recursion(network, image):
     h = {}
     h6 = 2 * _slope(a6) ** 2
     h["head.F6.weight"], h["head.F6.bias"] = np.outer(h6, x5**2), h6
-    h5 = (
-        _slope(a5) ** 2 * (w["head.F6.weight"] ** 2).T @ h6
-        if False
-        else (_slope(a5) ** 2 * ((w["head.F6.weight"] ** 2).T @ h6))
-    )
+    h5 = _slope(a5) ** 2 * ((w["head.F6.weight"] ** 2).T @ h6)
     h["head.C5.weight"], h["head.C5.bias"] = np.outer(h5, x4**2), h5
     h4 = (_slope(a4).ravel() ** 2 * ((w["head.C5.weight"] ** 2).T @ h5)).reshape(a4.shape)
     h["features.S4.sum.weight"] = (h4 * s4**2).sum(axis=(1, 2))
@@ -200,3 +199,25 @@ def test_the_step():
     wanted = [1 - 0.1 / 1.0 * 1.01, 2 - 0.1 / 2.0 * (-1 + 0.02)]
     assert weight.tolist() == pytest.approx(wanted)
     assert optimizer.rates().tolist() == pytest.approx([0.1, 0.05])
+
+
+@pytest.mark.real_data("mnist")
+@pytest.mark.parametrize("seed", range(3))
+def test_rates_of_the_first_pass_are_the_papers(real_data, seed):
+    """Section III.B: between about 7e-5 and 0.016."""
+    X, y = fetch_mnist(return_X_y=True)
+    options = lecun1998() | {"lr": 5e-4, "lr_schedule": "constant", "max_epochs": 1}
+    seen = []
+
+    class FirstRates(SDLM):
+        def estimate(self, *args):
+            super().estimate(*args)
+            seen.append(self.rates())
+
+    # Of 500 patterns the second derivatives are estimated, here and in the whole set.
+    LeNet5Classifier(**options | {"optimizer": FirstRates}, random_state=seed).fit(
+        X[:500], y[:500]
+    )
+    (rates,) = seen
+    assert 7e-5 / 2 < rates.min() < 7e-5 * 2
+    assert 0.016 / 2 < rates.max() < 0.016 * 2
