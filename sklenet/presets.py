@@ -23,7 +23,8 @@ def lecun1998() -> dict:
     Trainable subsampling, the table of C3's connections, radial basis functions on the
     bitmaps of the digits, the squashing function 1.7159 tanh(2a/3), pixels from -0.1 to
     1.175, a step after every pattern by stochastic diagonal Levenberg-Marquardt, 20 passes
-    with the paper's rates. ``docs/lenet5_1998.rst`` says what the paper leaves open.
+    in the paper's stages. The rate is a fifth of the printed one, and initial weights are
+    drawn by another rule: ``docs/lenet5_1998.rst`` says why, and what is left open.
 
     References
     ----------
@@ -39,7 +40,7 @@ def lecun1998() -> dict:
         "loss": "map",
         "feature_range": (-0.1, 1.175),
         "optimizer": "sdlm",
-        "lr": 0.0005,
+        "lr": 0.0001,
         "lr_schedule": "lecun1998",
         "batch_size": 1,
         "max_epochs": 20,
