@@ -26,14 +26,14 @@ from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
-from sklenet.training.callbacks import EpochContexts
-from sklenet.training.monitor import Monitor
-from sklenet.training.net import (
+from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
     check_net_params,
     log_probabilities,
 )
+from sklenet.training.callbacks import EpochContexts
+from sklenet.training.monitor import Monitor
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 from sklenet.training.state import from_plain, take_over, to_plain
 
@@ -107,6 +107,10 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         from a 25th in the first 30 %, then down to 0; "lecun1998": down to a 50th in the
         paper's five stages, whose ends are parts of all passes. A callable makes a torch
         scheduler from the optimizer and the number of steps.
+    average : float, default=0.0
+        The part of the steps of `fit`, at the end, over which weights are averaged: 0.25
+        makes the network that of the mean weights of the last quarter. Where the rate stays
+        high it takes the place of letting it fall.
     batch_size : int, default=64
         Images per step.
     max_epochs : int, default=20
@@ -252,6 +256,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
+        "average": [Interval(Real, 0, 1, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "augment": [str, dict, list, tuple, None],
@@ -290,6 +295,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         weight_decay=0.0,
         l1=0.0,
         lr_schedule="constant",
+        average=0.0,
         batch_size=64,
         max_epochs=20,
         augment=None,
@@ -324,6 +330,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.weight_decay = weight_decay
         self.l1 = l1
         self.lr_schedule = lr_schedule
+        self.average = average
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.augment = augment
@@ -542,8 +549,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
         """Train for `epochs` and take over what was learnt.
 
-        Without a `context` it is a partial fit, which neither varies the rate nor stops
-        early.
+        Without a `context` it is a partial fit, which neither varies the rate, averages
+        weights nor stops early.
         """
         random_state = (
             copy.deepcopy(self._random_state)
@@ -559,7 +566,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         params = self.get_params(deep=False)
         if context is None:
-            params["lr_schedule"] = "constant"
+            params |= {"lr_schedule": "constant", "average": 0.0}
         net = build_net(params, data.canvas, data.classes, device, seeds)
         earlier = []
         if continued:

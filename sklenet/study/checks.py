@@ -14,7 +14,7 @@ from sklenet.estimator import LeNet5Classifier
 from sklenet.images import Canvas, check_image_shape
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline, make_steps
 from sklenet.study.spec import Setting, Study, figure_names
-from sklenet.training.net import build_net
+from sklenet.training.build import build_net
 
 _TAKEN = {
     "random_state": "the key 'seeds'",

@@ -1,34 +1,15 @@
 """The skorch net that the estimator trains."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
-from sklenet.images import Canvas
-from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
-from sklenet.network.codes import make_codes
-from sklenet.network.lecun1998 import check_connections
 from sklenet.network.sdlm import SDLM
-from sklenet.training.augment import make_augmenter
+from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.monitor import Monitor
 from sklenet.training.patterns import by_hand, estimate_curvature, run_patterns
 from sklenet.training.runtime import one_thread
-
-# The parameters of LeNet5Classifier that are the module's.
-ARCHITECTURE = (
-    "activation",
-    "pooling",
-    "init",
-    "maps",
-    "dropout",
-    "kernel_size",
-    "hidden",
-)
 
 
 class TrainingNet(NeuralNet):
@@ -52,6 +33,8 @@ class TrainingNet(NeuralNet):
         None leaves the rate to the optimizer, and to skorch's callbacks.
     curvature_seed : int
         Of the patterns on which SDLM estimates second derivatives.
+    average : float
+        The part of the steps, at the end, over which weights are averaged.
     """
 
     def __init__(
@@ -61,6 +44,7 @@ class TrainingNet(NeuralNet):
         l1=0.0,
         schedule=None,
         curvature_seed=0,
+        average=0.0,
         iterator_train=Batches,
         iterator_valid=Batches,
         train_split=None,
@@ -69,6 +53,7 @@ class TrainingNet(NeuralNet):
         self.l1 = l1
         self.schedule = schedule
         self.curvature_seed = curvature_seed
+        self.average = average
         super().__init__(
             module,
             iterator_train=iterator_train,
@@ -97,18 +82,21 @@ class TrainingNet(NeuralNet):
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
         n_steps = epochs * len(train_batches)
+        self.average_ = TailAverage(self.module_, n_steps, self.average)
         self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
         gradient = by_hand(self)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
             self.notify("on_epoch_begin", **datasets)
+            self.average_.take_back()
             if isinstance(self.optimizer_, SDLM):
                 estimate_curvature(self, X)
             if gradient:
                 run_patterns(self, gradient, train_batches)
             else:
                 self.run_single_epoch(train_batches, True, "train", self.train_step)
+            self.average_.lend()
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
             asked_to_stop = False
@@ -182,124 +170,13 @@ class TrainingNet(NeuralNet):
         return {"loss": loss.detach(), "y_pred": y_pred.detach()}
 
     def train_step(self, batch, **fit_params):
-        """Make one step of the optimizer and of the schedule."""
+        """Make one step of the optimizer."""
         step = super().train_step(batch, **fit_params)
-        if self.scheduler_:
-            self.scheduler_.step()
+        self.after_step()
         return step
 
-
-def build_net(
-    params: dict,
-    canvas: Canvas,
-    classes: np.ndarray,
-    device: torch.device,
-    seeds: Sequence[int] = (0, 0, 0),
-) -> TrainingNet:
-    """Return an initialized net from the parameters of a LeNet5Classifier.
-
-    Parameters
-    ----------
-    params : dict
-        What ``get_params`` gives.
-    canvas : Canvas
-    classes : ndarray of shape (n_classes,)
-    device : torch.device
-    seeds : sequence of int
-        Of the module, of the order of the samples, and of augmentation.
-    """
-    optimizer = OPTIMIZERS.get(params["optimizer"], params["optimizer"])
-    options = {
-        f"optimizer__{k}": v for k, v in _optimizer_options(optimizer, params).items()
-    }
-    net = TrainingNet(
-        LeNet5,
-        module__input_shape=canvas.shape,
-        module__n_outputs=len(classes),
-        module__connections=check_connections(params["connections"], params["maps"]),
-        module__codes=_codes(params, classes),
-        **{f"module__{name}": params[name] for name in ARCHITECTURE},
-        module__seed=seeds[0],
-        criterion=make_loss(params),
-        optimizer=optimizer,
-        l1=params["l1"],
-        curvature_seed=seeds[0],
-        schedule=SCHEDULES.get(params["lr_schedule"], params["lr_schedule"]),
-        max_epochs=int(params["max_epochs"]),
-        # skorch and torch take no numpy integers.
-        batch_size=int(params["batch_size"]),
-        iterator_train__seed=seeds[1],
-        iterator_train__augment=make_augmenter(params["augment"], canvas, seeds[2]),
-        device=str(device),
-        verbose=int(params["verbose"]),
-        **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
-    )
-    return net.initialize()
-
-
-def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
-    """Return the codes of the classes, where the output is one of distances."""
-    if params["output"] == "linear":
-        return None
-    hidden = list(params["hidden"])
-    if not hidden:
-        raise ValueError(
-            "The 'output' parameter is 'rbf', which compares the last hidden layer with"
-            " codes, but 'hidden' has no layer. The paper has (120, 84)."
-        )
-    return torch.from_numpy(make_codes(classes, hidden[-1]))
-
-
-_OWN = {
-    "activation",
-    "batch_size",
-    "criterion",
-    "curvature_seed",
-    "dataset",
-    "device",
-    "iterator_train",
-    "iterator_valid",
-    "l1",
-    "lr",
-    "max_epochs",
-    "module",
-    "optimizer",
-    "schedule",
-    "train_split",
-    "verbose",
-    "warm_start",
-}
-
-
-def check_net_params(net_params: dict | None) -> None:
-    """Raise a ValueError if `net_params` has what other parameters decide."""
-    for name in net_params or {}:
-        if name in _OWN or name.startswith(("module__", "iterator_", "criterion__")):
-            raise ValueError(
-                f"The 'net_params' parameter has {name!r}, which other parameters of"
-                " LeNet5Classifier decide. It is for the rest of skorch's, such as"
-                " 'callbacks' or 'optimizer__betas'."
-            )
-
-
-def make_loss(params: dict) -> torch.nn.Module:
-    """Return the criterion that the parameters name."""
-    loss = params["loss"]
-    return loss() if callable(loss) else LOSSES[loss](params["label_smoothing"])
-
-
-def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
-    """Return log-probabilities, but for a constant per row, as the criterion has them."""
-    return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)
-
-
-def _optimizer_options(optimizer, params):
-    """Return what only some optimizers have: weight decay, SGD's momentum, fused steps."""
-    options: dict[str, Any] = {}
-    if params["optimizer"] in ("adam", "adamw", "sgd"):
-        options["fused"] = True  # all of a step in one pass over the weights
-    if params["weight_decay"]:
-        options["weight_decay"] = params["weight_decay"]
-    if params["optimizer"] == "sgd":
-        options["momentum"] = params["momentum"]
-    return options
+    def after_step(self):
+        """Let the schedule and the average take note of a step."""
+        if self.scheduler_:
+            self.scheduler_.step()
+        self.average_.step()

@@ -65,8 +65,7 @@ def run_patterns(net, gradient: PatternGradient, batches: Batches) -> None:
             ):
                 loss, outputs = gradient(image, label, weight)
                 net.optimizer_.step()
-                if net.scheduler_:
-                    net.scheduler_.step()
+                net.after_step()
                 sums[0] += loss
                 sums[1] += weight * (outputs.argmax() == label)
                 sums[2] += weight

@@ -5,8 +5,8 @@ import torch
 from sklenet import LeNet5Classifier
 from sklenet.images import Canvas
 from sklenet.training.batches import ImageDataset
+from sklenet.training.build import build_net
 from sklenet.training.monitor import Monitor
-from sklenet.training.net import build_net
 
 
 @pytest.fixture

@@ -37,8 +37,9 @@ def page_faults(**environment):
 def test_freed_memory_is_not_faulted_in_again():
     kept = page_faults(SKLENET_KEEP_MEMORY="1")
     given_back = page_faults(SKLENET_KEEP_MEMORY="0", MALLOC_MMAP_THRESHOLD_="131072")
-    assert kept < 1_000
-    assert given_back > 10 * max(kept, 100)
+    # Another process may make the heap move once, which is 4,096 pages.
+    assert kept < 5_000
+    assert given_back > 5 * max(kept, 100)
 
 
 def test_resolve_device():
