@@ -7,8 +7,8 @@ from skorch.callbacks import EpochTimer, PrintLog
 from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
+from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
 from sklenet.training.monitor import Monitor
-from sklenet.training.patterns import by_hand, estimate_curvature, run_patterns
 from sklenet.training.runtime import one_thread
 
 
@@ -93,7 +93,7 @@ class TrainingNet(NeuralNet):
             if isinstance(self.optimizer_, SDLM):
                 estimate_curvature(self, X)
             if gradient:
-                run_patterns(self, gradient, train_batches)
+                run_by_hand(self, gradient, train_batches)
             else:
                 self.run_single_epoch(train_batches, True, "train", self.train_step)
             self.average_.lend()
@@ -163,11 +163,12 @@ class TrainingNet(NeuralNet):
             loss.backward()
         features.backward(cut.grad)
         if self.l1:
-            weights = (
-                p for name, p in self.module_.named_parameters() if "bias" not in name
-            )
-            (self.l1 * sum(p.abs().sum() for p in weights)).backward()
+            (self.l1 * sum(p.abs().sum() for p in self.penalised())).backward()
         return {"loss": loss.detach(), "y_pred": y_pred.detach()}
+
+    def penalised(self):
+        """Return the weights whose absolute values l1 adds up: all but biases."""
+        return [p for name, p in self.module_.named_parameters() if "bias" not in name]
 
     def train_step(self, batch, **fit_params):
         """Make one step of the optimizer."""

@@ -1,0 +1,92 @@
+"""An epoch by the gradient written by hand, and what SDLM does before it."""
+
+import copy
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from threadpoolctl import threadpool_limits
+
+from sklenet.network import OPTIMIZERS
+from sklenet.network.gradient import Gradient
+from sklenet.training.batches import Batches, ImageDataset
+
+CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
+CHUNK = 256  # at least so many images are put on the canvas together
+
+_OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+def estimate_curvature(net, dataset: ImageDataset) -> None:
+    """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass."""
+    seed = (net.curvature_seed, len(net.history))
+    generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
+    rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
+    images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
+    net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
+
+
+def by_hand(net) -> Gradient | None:
+    """Return what gives the net's gradient without torch's graph, or None.
+
+    It is for the CPU, named layers and optimizers, and callbacks that ask for nothing
+    within an epoch.
+    """
+    if torch.device(net.device).type != "cpu":
+        return None
+    if type(net.optimizer_) not in OPTIMIZERS.values():
+        return None
+    if any(_hears_of_batches(callback) for _, callback in net.callbacks_):
+        return None
+    try:
+        return Gradient(net.module_, net.criterion_)
+    except NotImplementedError:
+        return None
+
+
+def _hears_of_batches(callback: Callback) -> bool:
+    return any(
+        getattr(type(callback), name) is not getattr(Callback, name) for name in _OF_BATCHES
+    )
+
+
+def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
+    """Make a step of the net after each batch; record the mean loss and the accuracy."""
+    sums = np.zeros(3)
+    net.module_.train()
+    # On one thread sums have one order; of so small products two make nothing faster.
+    # What overflows is told by the weights that are not finite, at the end of the fit.
+    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+        for images, labels, weights in _images_last(batches):
+            losses, outputs = gradient(images, labels, weights)
+            if net.l1:
+                for p in net.penalised():
+                    p.grad.add_(p.detach().sign(), alpha=net.l1)
+            net.optimizer_.step()
+            net.after_step()
+            correct = outputs.argmax(axis=0) == labels
+            if weights is None:
+                sums += losses.sum(dtype=float), correct.sum(), len(labels)
+            else:
+                sums += losses.sum(dtype=float), correct @ weights, weights.sum()
+    loss, correct, weight = sums.tolist()
+    net.history.record("train_loss", loss / weight)
+    net.history.record("train_accuracy", correct / weight)
+
+
+def _images_last(batches: Batches):
+    """Yield images of (channels, height, width, n), labels, and weights or None."""
+    size = batches.batch_size
+    chunks = copy.copy(batches)
+    chunks.batch_size = -(-CHUNK // size) * size
+    for images, (labels, weights) in chunks:
+        labels = labels.numpy()
+        weights = None if weights is None else weights.double().numpy()
+        n_full = len(images) // size
+        shape = (n_full, size, *images.shape[1:])
+        full = images[: n_full * size].reshape(shape).permute(0, 2, 3, 4, 1).contiguous()
+        rest = images[n_full * size :].permute(1, 2, 3, 0).contiguous()
+        for k, batch in enumerate([*full.numpy(), rest.numpy()]):
+            here = slice(k * size, (k + 1) * size)
+            if len(labels[here]):
+                yield batch, labels[here], None if weights is None else weights[here]

@@ -1,0 +1,126 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from sklenet.network import LOSSES, LeNet5
+from sklenet.network.codes import make_codes
+from sklenet.network.gradient import Gradient
+from sklenet.network.layers import ACTIVATIONS, POOLINGS
+from sklenet.network.lecun1998 import CONNECTIONS
+
+CODES = torch.from_numpy(make_codes(np.arange(10), 84))
+
+
+def compare(module, criterion, shape=(1, 32, 32), weighted=False, sizes=(5, 1, 4)):
+    """Both gradients, of a few random batches with a step after each, must be the same."""
+    torchs = copy.deepcopy(module)
+    by_hand = Gradient(module, criterion)
+    generator = torch.Generator().manual_seed(0)
+    for n in sizes:
+        images = torch.rand(n, *shape, generator=generator)
+        labels = torch.randint(0, 10, (n,), generator=generator)
+        weights = torch.rand(n, generator=generator) if weighted else None
+        losses, outputs = by_hand(
+            images.permute(1, 2, 3, 0).contiguous().numpy(),
+            labels.numpy(),
+            weights.numpy() if weighted else None,
+        )
+        torchs.zero_grad()
+        expected_outputs = torchs(images)
+        expected = criterion(expected_outputs, labels) * (weights if weighted else 1)
+        expected.mean().backward()
+        assert losses == pytest.approx(expected.detach().numpy(), rel=1e-4, abs=1e-6)
+        np.testing.assert_allclose(
+            outputs, expected_outputs.detach().T, rtol=1e-4, atol=1e-5
+        )
+        for (name, p), q in zip(
+            module.named_parameters(), torchs.parameters(), strict=True
+        ):
+            scale = q.grad.abs().max().item()
+            assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=5e-4 * scale), name
+            with torch.no_grad():
+                p -= 0.001 * q.grad
+                q -= 0.001 * q.grad
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_gradients_are_torchs(activation, pooling):
+    module = LeNet5(activation=activation, pooling=pooling, init="xavier_uniform")
+    compare(module, LOSSES["cross_entropy"](0.1))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_of_the_paper_and_of_every_loss_are_torchs(loss, weighted):
+    module = LeNet5(
+        activation="scaled_tanh",
+        pooling="subsample",
+        connections=CONNECTIONS,
+        init="torch",
+        # Of other losses of distances hardly anything is left in 32 bits.
+        codes=CODES if loss in ("map", "distance") else None,
+    )
+    compare(module, LOSSES[loss](0.0), weighted=weighted)
+
+
+@settings(max_examples=15)
+@given(
+    channels=st.integers(1, 3),
+    height=st.integers(19, 34),
+    width=st.integers(19, 34),
+    kernel_size=st.integers(2, 6),
+    pooling=st.sampled_from(sorted(POOLINGS)),
+)
+def test_gradients_of_other_shapes_are_torchs(
+    channels, height, width, kernel_size, pooling
+):
+    shape = (channels, height, width)
+    module = LeNet5(
+        shape,
+        10,
+        kernel_size=kernel_size,
+        hidden=(20,),
+        maps=(3, 5),
+        pooling=pooling,
+        activation="tanh",
+        init="xavier_uniform",
+    )
+    compare(module, LOSSES["cross_entropy"](0.0), shape, sizes=(3, 2))
+
+
+def test_equal_pixels_share_no_gradient():
+    module = LeNet5()
+    torchs = copy.deepcopy(module)
+    image = torch.zeros(1, 1, 32, 32)
+    Gradient(module, LOSSES["cross_entropy"]())(
+        image.permute(1, 2, 3, 0).numpy(), np.array([3])
+    )
+    LOSSES["cross_entropy"]()(torchs(image), torch.tensor([3])).sum().backward()
+    for p, q in zip(module.parameters(), torchs.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dropout": 0.1},
+        {"activation": nn.SiLU},
+        {"pooling": lambda side: nn.LPPool2d(2, side)},
+        {"pooling": lambda side: nn.MaxPool2d(3, stride=2)},
+    ],
+    ids=["dropout", "activation", "pooling", "window"],
+)
+def test_unknown_layers_are_refused(options):
+    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+        Gradient(LeNet5(**options), LOSSES["cross_entropy"]())
+
+
+def test_other_networks_are_refused():
+    with pytest.raises(NotImplementedError, match="no gradient by hand for Linear"):
+        Gradient(nn.Linear(3, 2), LOSSES["cross_entropy"]())
