@@ -154,9 +154,10 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Where to train and predict, in torch's words; "auto" is CUDA where there is one.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the order of the samples, dropout, and the validation
-        split. The same int gives the same weights, bit for bit, on the same machine, with
-        one, two or three threads; with more the last bits may differ. None draws from the
-        operating system: global generators are neither used nor changed.
+        split. The same int gives the same weights, bit for bit, on the same machine,
+        whatever the number of threads. Where torch computes the gradient, see Notes, it
+        holds for one, two and three; with more the last bits may differ. None draws from
+        the operating system: global generators are neither used nor changed.
     verbose : int, default=0
         1 prints a line per epoch.
     net_params : dict, default=None
@@ -224,6 +225,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     for ``output="rbf"`` only. `predict_proba` gives the softmax of minus the distances.
 
     Weights of samples are divided by their mean: their scale does not matter.
+
+    On the CPU the gradient of networks whose parts all have names here, dropout apart, is
+    computed by :mod:`sklenet.network.gradient`, on one thread; otherwise by torch.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.

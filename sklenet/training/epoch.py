@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from threadpoolctl import threadpool_limits
 
 from sklenet.network import OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.training.batches import Batches, ImageDataset
+from sklenet.training.runtime import one_blas_thread
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 CHUNK = 256  # at least so many images are put on the canvas together
@@ -56,7 +56,7 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
     net.module_.train()
     # On one thread sums have one order; of so small products two make nothing faster.
     # What overflows is told by the weights that are not finite, at the end of the fit.
-    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+    with one_blas_thread, np.errstate(all="ignore"):
         for images, labels, weights in _images_last(batches):
             losses, outputs = gradient(images, labels, weights)
             if net.l1:

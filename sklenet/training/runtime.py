@@ -3,10 +3,12 @@
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -54,6 +56,33 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class _OneBlasThread:
+    """Limit numpy's linear algebra to the calling thread, for all fits in the process.
+
+    Its number of threads is one setting of the whole process: fits in several threads
+    share the limit, and the last one to end lifts it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_fits = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_fits == 0:
+                self._limits = threadpool_limits(1, user_api="blas")
+            self._n_fits += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_fits -= 1
+            if self._n_fits == 0:
+                self._limits.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
 
 
 def resolve_device(device: str) -> torch.device:
