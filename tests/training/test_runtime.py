@@ -38,6 +38,8 @@ def show():
 model = LeNet5Classifier(max_epochs=1)
 model.fit(X[:100], y[:100])
 show()
+fits = [delayed(LeNet5Classifier(max_epochs=1).fit)(X[:n], y[:n])
+        for n in (100, 400, 200)]
 Parallel(n_jobs=2, backend="threading")(fits)
 show()
 """
