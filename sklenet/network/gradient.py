@@ -25,7 +25,15 @@ from sklenet.network.gradient_layers import (
 from sklenet.network.layers import Dropout
 from sklenet.network.lecun1998 import RadialBasis
 from sklenet.network.lenet5 import LeNet5
-from sklenet.network.losses import CrossEntropy, Distance, Loss, MaximumAPosteriori
+from sklenet.network.losses import (
+    CrossEntropy,
+    Distance,
+    Loss,
+    MaximumAPosteriori,
+    check_one_per_sample,
+)
+
+_CLOSED_FORMS = (CrossEntropy, MaximumAPosteriori, Distance)
 
 
 class Gradient:
@@ -79,7 +87,7 @@ class Gradient:
 
 def _translate(module: nn.Module) -> list[Any]:
     """Return the layers on arrays, from the first stage to the output."""
-    if not isinstance(module, LeNet5):
+    if type(module) is not LeNet5:
         raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
     parts = dict(module.features.named_children())
     layers: list[Any] = []
@@ -103,12 +111,15 @@ def _translate(module: nn.Module) -> list[Any]:
 
 def _find_losses(criterion: nn.Module) -> Callable[[Array, Array], tuple[Array, Array]]:
     """Return what gives the losses of outputs, and their gradient by them."""
-    if isinstance(criterion, CrossEntropy | MaximumAPosteriori | Distance):
+    # A subclass may have another forward.
+    if isinstance(criterion, Loss) and type(criterion) in _CLOSED_FORMS:
         return _Softmax(criterion)
 
     def losses(outputs: Array, labels: Array) -> tuple[Array, Array]:
         leaf = torch.from_numpy(outputs.T.copy()).requires_grad_()
-        values = criterion(leaf, torch.from_numpy(labels))
+        targets = torch.from_numpy(labels)
+        values = criterion(leaf, targets)
+        check_one_per_sample(values, targets)
         (gradient,) = torch.autograd.grad(values.sum(), leaf)
         return values.detach().numpy(), gradient.numpy().T.copy()
 

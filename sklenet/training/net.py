@@ -4,6 +4,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
+from sklenet.network.losses import check_one_per_sample
 from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
@@ -138,12 +139,7 @@ class TrainingNet(NeuralNet):
         """Return the mean over the batch of weight times loss."""
         labels, weights = y_true
         losses = self.criterion_(y_pred, labels)
-        if losses.shape != labels.shape:
-            raise ValueError(
-                "The 'loss' parameter must give one loss per sample, of shape"
-                f" {tuple(labels.shape)}, but gave {tuple(losses.shape)}. Losses of torch"
-                " do so with reduction='none'."
-            )
+        check_one_per_sample(losses, labels)
         return losses.mean() if weights is None else (losses * weights).mean()
 
     def train_step_single(self, batch, **fit_params):

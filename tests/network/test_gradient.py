@@ -12,6 +12,7 @@ from sklenet.network.codes import make_codes
 from sklenet.network.gradient import Gradient
 from sklenet.network.layers import ACTIVATIONS, POOLINGS
 from sklenet.network.lecun1998 import CONNECTIONS
+from sklenet.network.losses import CrossEntropy
 
 CODES = torch.from_numpy(make_codes(np.arange(10), 84))
 
@@ -119,6 +120,14 @@ def test_equal_pixels_share_no_gradient():
 def test_unknown_layers_are_refused(options):
     with pytest.raises(NotImplementedError, match="no gradient by hand"):
         Gradient(LeNet5(**options), LOSSES["cross_entropy"]())
+
+
+def test_a_loss_made_from_one_of_ours_is_its_own():
+    class Twice(CrossEntropy):
+        def forward(self, outputs, labels):
+            return 2 * super().forward(outputs, labels)
+
+    compare(LeNet5(), Twice())
 
 
 def test_other_networks_are_refused():
