@@ -1,7 +1,7 @@
 """What LeNet5Classifier checks of its input before anything is changed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
@@ -125,9 +125,13 @@ def check_feature_range(feature_range) -> tuple[float, float] | None:
 
 def check_hidden(hidden) -> None:
     """Raise a ValueError if the parameter `hidden` is not a sequence of layer widths."""
-    if isinstance(hidden, Mapping) or not all(
-        isinstance(units, Integral) and not isinstance(units, bool) and int(units) > 0
-        for units in hidden
+    if (
+        isinstance(hidden, Mapping | Set)
+        or np.ndim(hidden) != 1
+        or not all(
+            isinstance(units, Integral) and not isinstance(units, bool) and int(units) > 0
+            for units in hidden
+        )
     ):
         raise ValueError(
             "The 'hidden' parameter of LeNet5Classifier must be a sequence of positive"
@@ -138,8 +142,9 @@ def check_hidden(hidden) -> None:
 
 def check_maps(maps) -> None:
     """Raise a ValueError if the parameter `maps` is not two numbers of maps."""
-    if isinstance(maps, Mapping) or not (
-        len(maps) == 2
+    if isinstance(maps, Mapping | Set) or not (
+        np.ndim(maps) == 1
+        and len(maps) == 2
         and all(isinstance(n, Integral) and not isinstance(n, bool) for n in maps)
         and all(int(n) > 0 for n in maps)
     ):

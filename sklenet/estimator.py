@@ -109,8 +109,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scheduler from the optimizer and the number of steps.
     average : float, default=0.0
         The part of the steps of `fit`, at the end, over which weights are averaged: 0.25
-        makes the network that of the mean weights of the last quarter. Where the rate stays
-        high it takes the place of letting it fall.
+        makes the network that of the mean weights of the last quarter, unless training
+        stops before. Where the rate stays high it takes the place of letting it fall.
     batch_size : int, default=64
         Images per step.
     max_epochs : int, default=20
@@ -226,8 +226,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     Weights of samples are divided by their mean: their scale does not matter.
 
-    On the CPU the gradient of networks whose parts all have names here, dropout apart, is
-    computed by :mod:`sklenet.network.gradient`, on one thread; otherwise by torch.
+    On the CPU, where layers, loss and optimizer have names here, without dropout, and no
+    callback hears of single batches, :mod:`sklenet.network.gradient` computes the gradient,
+    on one thread; otherwise torch does. With `augment` the two draw other random numbers.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
@@ -488,12 +489,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def score_samples(self, X):
-        """Return how sure each guess is: the logarithm of its probability.
+        """Return how sure each guess is, as a log-probability; the lowest to be rejected.
 
-        With ``output="rbf"`` it is the posterior of the paper's equation 9, in which
-        "none of them", at the distance j, is a class too: an image far from all codes
-        scores low though one of them is nearest. The lowest are what to reject;
-        :func:`sklenet.rejection.rejection_curve` shows what that gains.
+        It is that of `predict_proba`, but for ``output="rbf"`` the posterior of the paper's
+        equation 9, in which "none of them", at the distance j, is a class too: an image
+        far from all codes scores low. See :func:`sklenet.rejection.rejection_curve`.
 
         Parameters
         ----------
@@ -504,12 +504,13 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
             Not above 0.
         """
-        scores = self._log_probabilities(X)
-        alternatives = scores
+        check_is_fitted(self)
         if self._fit_params["output"] == "rbf":
+            scores = self._outputs(X)
             j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
-            rubbish = scores.new_full((len(scores), 1), -j)
-            alternatives = torch.cat([scores, rubbish], dim=1)
+            alternatives = pad(scores, (0, 1), value=-j)
+        else:
+            alternatives = scores = self._log_probabilities(X)
         return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
 
     # How it is done
@@ -544,10 +545,11 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         shape = check_image_shape(self.image_shape)
         if shape is not None and shape != self.image_shape_:
             return False
-        described = (*ARCHITECTURE, "connections", "output", "padding", "feature_range")
-        return all(
-            np.array_equal(getattr(self, name), self._fit_params[name])
-            for name in described
+        before = self._fit_params
+        described = (*ARCHITECTURE, "output", "padding", "feature_range")
+        # A table is not always rectangular, as array_equal needs it.
+        return repr(self.connections) == repr(before["connections"]) and all(
+            np.array_equal(getattr(self, name), before[name]) for name in described
         )
 
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
@@ -627,12 +629,16 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise KeyboardInterrupt
 
     def _log_probabilities(self, X):
-        """Return what `decision_function` says, a float64 tensor of (n, n_classes).
+        """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
+        check_is_fitted(self)
+        return log_probabilities(self.net_.criterion_, self._outputs(X))
+
+    def _outputs(self, X):
+        """Return the network's outputs, a float64 tensor of (n, n_classes).
 
         All batches are filled up to the same size: then the last bits of a row's outputs
         do not depend on the other rows of X.
         """
-        check_is_fitted(self)
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
@@ -643,7 +649,7 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 missing = _EVALUATION_BATCH - len(images)
                 full = pad(images, (0, 0) * 3 + (0, missing)) if missing else images
                 outputs.append(self.module_(full)[: len(images)])
-        return log_probabilities(self.net_.criterion_, torch.cat(outputs).double().cpu())
+        return torch.cat(outputs).double().cpu()
 
     def _canvas(self):
         """Return the canvas of the last fit."""

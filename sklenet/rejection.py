@@ -1,7 +1,7 @@
 """Rejection: leaving the doubtful images to a human."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 
 def rejection_curve(y_true, y_pred, scores):
@@ -9,13 +9,13 @@ def rejection_curve(y_true, y_pred, scores):
 
     Images are rejected from the lowest score up, those of equal scores together. What the
     paper asks of it is the part to reject for an error of 0.5 %:
-    ``rejected[error <= 0.005].min()``.
+    ``rejected[error <= 0.005].min()``, where it is reached.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
     scores : array-like of shape (n,)
-        How sure each prediction is, such as ``LeNet5Classifier.score_samples(X)``.
+        How sure each prediction is, such as ``LeNet5Classifier.score_samples(X)``; finite.
 
     Returns
     -------
@@ -35,7 +35,9 @@ def rejection_curve(y_true, y_pred, scores):
     >>> rejected.tolist(), error.tolist()
     ([0.0, 0.25, 0.5, 0.75], [0.25, 0.0, 0.0, 0.0])
     """
-    y_true, y_pred, scores = (column_or_1d(each) for each in (y_true, y_pred, scores))
+    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+    scores = check_array(scores, ensure_2d=False, dtype=float, input_name="scores")
+    scores = column_or_1d(scores)
     check_consistent_length(y_true, y_pred, scores)
     order = np.argsort(scores, kind="stable")
     wrong = (y_true != y_pred)[order]

@@ -131,6 +131,13 @@ WRONG = {
     "padding of another name": (fit(padding="same"), ValueError, "'padding'.*'canvas'"),
     "a number of hidden units": (fit(hidden=120), ValueError, "'hidden' parameter"),
     "no hidden units": (fit(hidden=(120, 0)), ValueError, r"'hidden'.*Got \(120, 0\)"),
+    "connections that are no lists": (
+        fit(connections=[1] * 16),
+        ValueError,
+        "'connections' parameter.*Got",
+    ),
+    "one number of maps": (fit(maps=np.array(5)), ValueError, "'maps'.*Got array"),
+    "maps without an order": (fit(maps={16, 6}), ValueError, "'maps'"),
     "maps of C1 only": (fit(maps=(6,)), ValueError, r"'maps'.*Got \(6,\) instead"),
     "no maps": (fit(maps=(6, 0)), ValueError, r"'maps'.*Got \(6, 0\)"),
     "the paper's table of other maps": (

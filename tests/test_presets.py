@@ -48,3 +48,10 @@ def test_the_study_of_1998_is_of_the_preset():
     study = read_study(BENCHMARKS / "lecun1998.toml")
     preset = presets.lecun1998()
     assert study.estimator == preset | {"feature_range": list(preset["feature_range"])}
+
+
+def test_a_table_of_ones_own_is_still_the_same_at_the_next_call(digits):
+    X, y, *_ = digits
+    options = presets.lenet1() | {"padding": "canvas", "max_epochs": 2}
+    model = LeNet5Classifier(**options, warm_start=True).fit(X, y).fit(X, y)
+    assert model.n_iter_ == 4

@@ -1,6 +1,8 @@
 import matplotlib
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from sklenet import LeNet5Classifier
@@ -46,6 +48,22 @@ def test_scores_are_the_logarithm_of_the_guess(fitted, digits):
     assert np.allclose(np.exp(fitted.score_samples(X)), fitted.predict_proba(X).max(axis=1))
 
 
+@pytest.mark.parametrize("scores", [[0.5, np.nan], [0.5, np.inf]])
+def test_scores_must_be_finite(scores):
+    with pytest.raises(ValueError, match="scores contains"):
+        rejection_curve([0, 1], [0, 1], scores)
+
+
+def test_an_estimator_that_is_not_fitted_has_no_scores():
+    with pytest.raises(NotFittedError):
+        LeNet5Classifier().score_samples([[0.0] * 64])
+
+
+def test_nothing_to_reject():
+    with pytest.raises(ValueError, match="minimum of 1 is required"):
+        rejection_curve([], [], [])
+
+
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         rejection_curve([0, 1], [0, 1], [0.5])
@@ -56,5 +74,5 @@ def test_display_of_an_estimator_and_of_a_pipeline(fitted, digits):
     display = RejectionCurveDisplay.from_estimator(fitted, X, y)
     assert display.line_.get_ydata()[0] == pytest.approx(100 * (1 - fitted.score(X, y)))
     assert display.ax_.get_xlabel() == "rejected (%)"
-    pipeline = make_pipeline(PixelScaler(), fitted).fit(X[:100], y[:100])
+    pipeline = make_pipeline(PixelScaler(), clone(fitted)).fit(X[:100], y[:100])
     assert RejectionCurveDisplay.from_estimator(pipeline, X, y).name == "Pipeline"

@@ -273,6 +273,7 @@ def test_random_states(small):
         {"loss": "bce", "early_stopping": True, "class_weight": "balanced"},
         {"kernel_size": 3, "hidden": (128,), "padding": 14},
         {"padding": 10, "activation": "tanh"},
+        {"optimizer": "sdlm", "lr": 1e-4, "output": "rbf", "init": "torch"},
     ],
 )
 def test_weights_do_not_depend_on_the_number_of_threads(digits, parameters):

@@ -25,15 +25,7 @@ from sklenet.network.gradient_layers import (
 from sklenet.network.layers import Dropout
 from sklenet.network.lecun1998 import RadialBasis
 from sklenet.network.lenet5 import LeNet5
-from sklenet.network.losses import (
-    CrossEntropy,
-    Distance,
-    Loss,
-    MaximumAPosteriori,
-    check_one_per_sample,
-)
-
-_CLOSED_FORMS = (CrossEntropy, MaximumAPosteriori, Distance)
+from sklenet.network.losses import LOSSES, CrossEntropy, Distance, Loss, MaximumAPosteriori
 
 
 class Gradient:
@@ -49,17 +41,19 @@ class Gradient:
     Raises
     ------
     NotImplementedError
-        If the module has a layer that is not known here.
+        If the module has a layer that is not known here, or anything else is out of the
+        ordinary: parameters that are frozen or shared, hooks, a loss of ones own.
     """
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
+        _check_plain(module)
         self.layers = _translate(module)
         self.losses = _find_losses(criterion)
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the losses and the outputs; set every parameter's ``grad``.
+        """Return the losses and the outputs; set every parameter's ``grad``, anew.
 
         Parameters
         ----------
@@ -71,6 +65,7 @@ class Gradient:
         Returns
         -------
         losses : ndarray of shape (n,)
+            Multiplied with the weights.
         outputs : ndarray of shape (n_outputs, n)
         """
         x = images
@@ -85,18 +80,30 @@ class Gradient:
         return losses, x
 
 
-def _translate(module: nn.Module) -> list[Any]:
-    """Return the layers on arrays, from the first stage to the output."""
+def _check_plain(module: nn.Module) -> None:
+    """Raise a NotImplementedError if the module is not one as `LeNet5` makes it."""
     if type(module) is not LeNet5:
         raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
-    parts = dict(module.features.named_children())
+    for name, p in module.named_parameters():
+        if not (p.requires_grad and p.is_contiguous() and p.dtype == torch.float32):
+            raise NotImplementedError(f"no gradient by hand for {name} as it is")
+    for layer in module.modules():
+        hooks = (v for k, v in vars(layer).items() if k.endswith("_hooks"))
+        if any(hooks):
+            raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
+
+
+def _translate(module: Any) -> list[Any]:
+    """Return the layers on arrays, from the first stage to the output."""
+    # Not named_children, which leaves out a layer that is there twice.
+    parts = module.features._modules
     layers: list[Any] = []
     for convolution, pool in (("C1", "S2"), ("C3", "S4")):
         pooling = [parts[pool]]
         if isinstance(parts[pool], nn.Sequential):  # the sum, and what squashes it
-            pooling = list(parts[pool].children())
+            pooling = list(parts[pool])
         activation = make_activation(parts[f"{convolution}_activation"])
-        layers.append(Stage(parts[convolution], activation, make_pool(pooling[0])))  # type: ignore[arg-type]
+        layers.append(Stage(parts[convolution], activation, make_pool(pooling[0])))
         layers += [make_activation(layer) for layer in pooling[1:]]
     layers.append(Flatten())
     for layer in module.head:
@@ -111,15 +118,15 @@ def _translate(module: nn.Module) -> list[Any]:
 
 def _find_losses(criterion: nn.Module) -> Callable[[Array, Array], tuple[Array, Array]]:
     """Return what gives the losses of outputs, and their gradient by them."""
-    # A subclass may have another forward.
-    if isinstance(criterion, Loss) and type(criterion) in _CLOSED_FORMS:
+    # A loss of ones own may look at several samples together, or have weights.
+    if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
+        raise NotImplementedError(f"no gradient by hand for {criterion}")
+    if isinstance(criterion, CrossEntropy | MaximumAPosteriori | Distance):
         return _Softmax(criterion)
 
     def losses(outputs: Array, labels: Array) -> tuple[Array, Array]:
         leaf = torch.from_numpy(outputs.T.copy()).requires_grad_()
-        targets = torch.from_numpy(labels)
-        values = criterion(leaf, targets)
-        check_one_per_sample(values, targets)
+        values = criterion(leaf, torch.from_numpy(labels))
         (gradient,) = torch.autograd.grad(values.sum(), leaf)
         return values.detach().numpy(), gradient.numpy().T.copy()
 

@@ -268,17 +268,27 @@ def arrays(parameter: torch.Tensor) -> tuple[Array, Array]:
 
 def make_activation(layer: nn.Module) -> Activation:
     """Return the activation, or raise a NotImplementedError."""
-    if type(layer) not in _ACTIVATIONS:
+    usual = _ACTIVATIONS.get(type(layer))
+    if (
+        usual is None
+        or getattr(layer, "negative_slope", 0.01) != 0.01
+        or getattr(layer, "alpha", 1.0) != 1.0
+    ):
         raise NotImplementedError(f"no gradient by hand for {layer}")
-    return Activation(*_ACTIVATIONS[type(layer)])
+    return Activation(*usual)
 
 
 def make_pool(layer: nn.Module) -> Pool:
     """Return pooling over squares of 2x2, or raise a NotImplementedError."""
-    if isinstance(layer, Subsample):
+    if type(layer) is Subsample and layer.side == 2:
         return SubsamplePool(layer)
-    if type(layer) is nn.MaxPool2d and layer.kernel_size == 2:
-        return MaxPool()
-    if type(layer) is nn.AvgPool2d and layer.kernel_size == 2:
-        return Pool()
+    for kind, pool in ((nn.MaxPool2d, MaxPool), (nn.AvgPool2d, Pool)):
+        if type(layer) is kind and _settings(layer) == _settings(kind(2)):
+            return pool()
     raise NotImplementedError(f"no gradient by hand for {layer}")
+
+
+def _settings(layer: nn.Module) -> dict:
+    return {
+        k: v for k, v in vars(layer).items() if not k.startswith("_") and k != "training"
+    }

@@ -1,8 +1,10 @@
 """The parts of the 1998 network that no library has: its S2, its C3, its output."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -153,11 +155,13 @@ def check_connections(
                 " or a table."
             )
         return CONNECTIONS
-    table = [list(seen) for seen in connections]
+    rows = [list(seen) for seen in connections if np.iterable(seen)]
+    table = [[int(m) for m in seen if isinstance(m, Integral)] for seen in rows]
     if (
         len(table) != n_second
+        or table != rows
         or not all(seen and len(set(seen)) == len(seen) for seen in table)
-        or not all(isinstance(m, int) and 0 <= m < n_first for seen in table for m in seen)
+        or not all(0 <= m < n_first for seen in table for m in seen)
     ):
         raise ValueError(
             "The 'connections' parameter of LeNet5Classifier must be 'full', 'lecun1998',"

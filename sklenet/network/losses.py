@@ -114,16 +114,6 @@ class Distance(Loss):
         return -(outputs * self.targets(outputs, labels)).sum(dim=1)
 
 
-def check_one_per_sample(losses: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise a ValueError if there is not one loss per sample."""
-    if losses.shape != labels.shape:
-        raise ValueError(
-            "The 'loss' parameter must give one loss per sample, of shape"
-            f" {tuple(labels.shape)}, but gave {tuple(losses.shape)}. Losses of torch"
-            " do so with reduction='none'."
-        )
-
-
 LOSSES: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
     "mse": MeanSquaredError,

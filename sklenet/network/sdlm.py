@@ -6,7 +6,7 @@ C; the recursion is that of Becker and LeCun, 1989). Curvature of the squashing 
 is left out, the Gauss-Newton approximation, which keeps the estimate from being negative.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import nn
@@ -55,13 +55,13 @@ class SDLM(torch.optim.Optimizer):
         found = second_derivatives(module, images, labels, loss)
         for group in self.param_groups:
             for parameter in group["params"]:
-                self.state[parameter]["step"] = 1 / (group["mu"] + found[parameter])
+                self.state[parameter]["factor"] = 1 / (group["mu"] + found[parameter])
 
     def rates(self) -> torch.Tensor:
         """Return the effective learning rates lr / (mu + h) of all weights."""
         return torch.cat(
             [
-                (group["lr"] * self.state[p]["step"]).flatten()
+                (group["lr"] * self.state[p]["factor"]).flatten()
                 for group in self.param_groups
                 for p in group["params"]
             ]
@@ -81,15 +81,15 @@ class SDLM(torch.optim.Optimizer):
                 gradients = [
                     g.add(p, alpha=decay) for g, p in zip(gradients, params, strict=True)
                 ]
-            steps = [self._step_of(p, group["mu"]) for p in params]
-            torch._foreach_addcmul_(params, gradients, steps, value=-group["lr"])
+            factors = [self._factor(p, group["mu"]) for p in params]
+            torch._foreach_addcmul_(params, gradients, factors, value=-group["lr"])
         return loss
 
-    def _step_of(self, p: nn.Parameter, mu: float) -> torch.Tensor:
+    def _factor(self, p: nn.Parameter, mu: float) -> torch.Tensor:
         state = self.state[p]
-        if "step" not in state:  # nothing estimated yet: as if h were 0
-            state["step"] = torch.full_like(p, 1 / mu)
-        return state["step"]
+        if "factor" not in state:  # nothing estimated yet: as if h were 0
+            state["factor"] = torch.full_like(p, 1 / mu)
+        return state["factor"]
 
 
 def second_derivatives(
@@ -115,7 +115,7 @@ def second_derivatives(
     training = module.training
     module.eval()
     try:
-        layers = [layer for layer in module.modules() if not list(layer.children())]
+        layers = list(_leaves(module))
         inputs = [images]
         with torch.no_grad():
             for layer in layers:
@@ -130,6 +130,13 @@ def second_derivatives(
     finally:
         module.train(training)
     return {p: total / len(images) for p, total in found.items()}
+
+
+def _leaves(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers in their order, one that is there twice twice."""
+    for layer in module._modules.values():
+        if layer is not None:
+            yield from _leaves(layer) if layer._modules else (layer,)
 
 
 def _of_loss(loss: Loss, outputs: torch.Tensor, labels: torch.Tensor):

@@ -84,7 +84,7 @@ def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
             "The 'output' parameter is 'rbf', which compares the last hidden layer with"
             " codes, but 'hidden' has no layer. The paper has (120, 84)."
         )
-    return torch.from_numpy(make_codes(classes, hidden[-1]))
+    return torch.from_numpy(make_codes(classes, int(hidden[-1])))
 
 
 _OWN = {
@@ -134,7 +134,10 @@ def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torc
 def _optimizer_options(optimizer, params):
     """Return what only some optimizers have: weight decay, SGD's momentum, fused steps."""
     options: dict[str, Any] = {}
-    if params["optimizer"] in ("adam", "adamw", "sgd"):
+    exclusive = {"optimizer__foreach", "optimizer__differentiable"}
+    if params["optimizer"] in ("adam", "adamw", "sgd") and not (
+        exclusive & set(params["net_params"] or ())
+    ):
         options["fused"] = True  # all of a step in one pass over the weights
     if params["weight_decay"]:
         options["weight_decay"] = params["weight_decay"]

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from sklenet.network import OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.training.batches import Batches, ImageDataset
-from sklenet.training.runtime import one_blas_thread
+from sklenet.training.runtime import one_blas_thread, one_thread
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 CHUNK = 256  # at least so many images are put on the canvas together
@@ -18,19 +18,23 @@ _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 def estimate_curvature(net, dataset: ImageDataset) -> None:
-    """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass."""
+    """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass.
+
+    All of them count alike, whatever the weights of samples.
+    """
     seed = (net.curvature_seed, len(net.history))
     generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
     rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
     images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
-    net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
+    with one_thread():  # so that they do not depend on how many there are
+        net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
 
 
 def by_hand(net) -> Gradient | None:
     """Return what gives the net's gradient without torch's graph, or None.
 
-    It is for the CPU, named layers and optimizers, and callbacks that ask for nothing
-    within an epoch.
+    It is for the CPU, for a module whose layers and loss are those that have names, without
+    dropout, for named optimizers, and callbacks that hear nothing of single batches.
     """
     if torch.device(net.device).type != "cpu":
         return None

@@ -4,7 +4,6 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
-from sklenet.network.losses import check_one_per_sample
 from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
@@ -85,7 +84,6 @@ class TrainingNet(NeuralNet):
         n_steps = epochs * len(train_batches)
         self.average_ = TailAverage(self.module_, n_steps, self.average)
         self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
-        gradient = by_hand(self)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
@@ -93,6 +91,8 @@ class TrainingNet(NeuralNet):
             self.average_.take_back()
             if isinstance(self.optimizer_, SDLM):
                 estimate_curvature(self, X)
+            # Anew in every epoch: a callback may have changed the module.
+            gradient = by_hand(self)
             if gradient:
                 run_by_hand(self, gradient, train_batches)
             else:
@@ -139,7 +139,12 @@ class TrainingNet(NeuralNet):
         """Return the mean over the batch of weight times loss."""
         labels, weights = y_true
         losses = self.criterion_(y_pred, labels)
-        check_one_per_sample(losses, labels)
+        if losses.shape != labels.shape:
+            raise ValueError(
+                "The 'loss' parameter must give one loss per sample, of shape"
+                f" {tuple(labels.shape)}, but gave {tuple(losses.shape)}. Losses of torch"
+                " do so with reduction='none'."
+            )
         return losses.mean() if weights is None else (losses * weights).mean()
 
     def train_step_single(self, batch, **fit_params):
@@ -157,7 +162,8 @@ class TrainingNet(NeuralNet):
             y_pred = self.module_.head(cut)
             loss = self.get_loss(y_pred, y, X=images, training=True)
             loss.backward()
-        features.backward(cut.grad)
+        if features.requires_grad:  # a callback may have frozen them
+            features.backward(cut.grad)
         if self.l1:
             (self.l1 * sum(p.abs().sum() for p in self.penalised())).backward()
         return {"loss": loss.detach(), "y_pred": y_pred.detach()}

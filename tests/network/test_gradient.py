@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -114,20 +115,51 @@ def test_equal_pixels_share_no_gradient():
         {"activation": nn.SiLU},
         {"pooling": lambda side: nn.LPPool2d(2, side)},
         {"pooling": lambda side: nn.MaxPool2d(3, stride=2)},
+        {"pooling": lambda side: nn.AvgPool2d(side, divisor_override=1)},
+        {"activation": lambda: nn.LeakyReLU(0.5)},
+        {"activation": lambda: nn.ELU(0.2)},
     ],
-    ids=["dropout", "activation", "pooling", "window"],
+    ids=["dropout", "activation", "pooling", "window", "divisor", "slope", "alpha"],
 )
 def test_unknown_layers_are_refused(options):
     with pytest.raises(NotImplementedError, match="no gradient by hand"):
         Gradient(LeNet5(**options), LOSSES["cross_entropy"]())
 
 
-def test_a_loss_made_from_one_of_ours_is_its_own():
+def test_a_loss_of_ones_own_is_refused():
     class Twice(CrossEntropy):
         def forward(self, outputs, labels):
             return 2 * super().forward(outputs, labels)
 
-    compare(LeNet5(), Twice())
+    for loss in (Twice(), nn.CrossEntropyLoss(reduction="none")):
+        with pytest.raises(NotImplementedError, match="no gradient by hand"):
+            Gradient(LeNet5(), loss)
+
+
+def test_a_layer_that_is_there_twice():
+    tanh, maximum = nn.Tanh(), nn.MaxPool2d(2)
+    compare(
+        LeNet5(activation=lambda: tanh, pooling=lambda side: maximum),
+        LOSSES["cross_entropy"](),
+    )
+
+
+@pytest.mark.parametrize("what", ["frozen", "transposed", "hooked", "pruned", "double"])
+def test_modules_out_of_the_ordinary_are_refused(what):
+    module = LeNet5()
+    layer = module.head.C5
+    if what == "frozen":
+        layer.weight.requires_grad_(False)
+    elif what == "transposed":
+        layer.weight.data = layer.weight.data.t().contiguous().t()
+    elif what == "hooked":
+        layer.register_forward_hook(lambda *args: None)
+    elif what == "pruned":
+        nn.utils.prune.random_unstructured(layer, "weight", 0.5)
+    else:
+        module = module.double()
+    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+        Gradient(module, LOSSES["cross_entropy"]())
 
 
 def test_other_networks_are_refused():

@@ -193,7 +193,7 @@ def test_a_layer_that_is_not_known_is_named():
 def test_the_step():
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     optimizer = SDLM([weight], lr=0.1, mu=0.5, weight_decay=0.01)
-    optimizer.state[weight]["step"] = 1 / (0.5 + torch.tensor([0.5, 1.5]))
+    optimizer.state[weight]["factor"] = 1 / (0.5 + torch.tensor([0.5, 1.5]))
     weight.grad = torch.tensor([1.0, -1.0])
     optimizer.step()
     wanted = [1 - 0.1 / 1.0 * 1.01, 2 - 0.1 / 2.0 * (-1 + 0.02)]

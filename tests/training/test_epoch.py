@@ -77,3 +77,37 @@ def test_it_repeats_itself():
 def test_what_is_not_done_by_hand_is_done_by_torch(params, monkeypatch):
     monkeypatch.setattr("sklenet.training.net.run_by_hand", None)
     assert fit(lr=0.0002, **params).n_iter_ == 2
+
+
+class Changes(Callback):
+    """What callbacks may do to the module between epochs."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def on_epoch_begin(self, net, **kwargs):
+        weight = net.module_.head.C5.weight
+        if self.what == "zero_grad":
+            net.optimizer_.zero_grad()
+        elif self.what == "replace":
+            weight.data = weight.data.clone()
+        elif self.what == "freeze":
+            weight.requires_grad_(False)
+        elif self.what == "freeze features":
+            net.module_.features.requires_grad_(False)
+
+
+class ChangesAndHears(Changes, HearsOfBatches):
+    pass
+
+
+@pytest.mark.parametrize("what", ["zero_grad", "replace", "freeze", "freeze features"])
+def test_what_callbacks_change_between_epochs_is_taken_up(what):
+    options = {"max_epochs": 3, "random_state": 0, "batch_size": 16}
+    by_hand, by_torch = (
+        LeNet5Classifier(net_params={"callbacks": [callback(what)]}, **options).fit(X, y)
+        for callback in (Changes, ChangesAndHears)
+    )
+    np.testing.assert_allclose(
+        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+    )
