@@ -13,7 +13,6 @@ import numpy as np
 from tabulate import tabulate
 
 from sklenet.network.codes import digit_bitmaps
-from sklenet.study.journal import Journal
 from sklenet.study.report import published_table, test_table
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
@@ -39,7 +38,6 @@ def _refill(match: re.Match) -> str:
         "bitmaps": lambda _: _bitmaps(),
         "records": _study,
         "passes": _passes,
-        "cost": _cost,
         "rejection": _rejection,
     }[kind]
     return f"{match[1]}\n{make(name).rstrip()}\n\n{match[4]}"
@@ -118,19 +116,6 @@ def _rejection(name: str) -> str:
     ]
     headers = ["error (%) with rejected:", *(f"{part:.1%}" for part in _REJECTED)]
     return tabulate(rows, headers=headers, tablefmt="rst", disable_numparse=True)
-
-
-def _cost(name: str) -> str:
-    """Return what a pass of single patterns costs, against a plain loop."""
-    run, record = Journal(RESULTS / name / "records.jsonl")
-    seconds = record["seconds"]
-    ratios = [a / b for a, b in zip(seconds["pass"], seconds["loop"], strict=True)]
-    return (
-        f"{record['patterns']:,} single images, second derivatives included, take"
-        f" {record['median_ratio']:.2f} times as long as a plain torch loop without them"
-        f" ({min(ratios):.2f} to {max(ratios):.2f} in {run['repeats']} interleaved repeats;"
-        f" {np.median(seconds['loop']):.0f} s for the loop)."
-    )
 
 
 def draw() -> None:

@@ -2,14 +2,16 @@
 
     python benchmarks/tables.py
 
-rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md`` and, in
-``README.md``, what stands between the comments ``<!-- records: NAME -->`` and
-``<!-- end -->``: the table of the study NAME.
+rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``, the
+tables of ``docs/lenet5_1998.rst`` and, in ``README.md``, what stands between the comments
+``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
 
 import re
 from collections import Counter
 from pathlib import Path
+
+import lenet5_1998
 
 from sklenet.study.journal import Journal
 from sklenet.study.page import PAGE
@@ -90,6 +92,7 @@ def render() -> dict[Path, str]:
     return {
         ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
         ROOT / "docs" / "augmentation.md": _augmentation(records("augmentations")),
+        lenet5_1998.DOCUMENT: lenet5_1998.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }

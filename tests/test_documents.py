@@ -1,5 +1,6 @@
 """Documents that hold figures are what the committed records make of them."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_records_are_of_the_study_as_it_is_and_complete(folder):
         for job in jobs(results.study, data, results.winner(data))
     ]
     assert [record["key"] for record in results.fit_records] == planned
+
+
+def test_what_is_said_to_be_faithful_to_1998_names_its_test():
+    document = ROOT / "docs" / "lenet5_1998.rst"
+    links = re.findall(r"`(test_\w+) <(\S+)>`__", document.read_text())
+    assert len(links) >= 15
+    for name, path in links:
+        assert f"def {name}(" in (document.parent / path).read_text(), name
 
 
 def test_the_winner_of_make_study_reaches_its_target():
