@@ -2,8 +2,8 @@
 
 torch keeps a record of every operation in order to differentiate it, and has to be ready
 for any network. For this one, on a CPU, a few large matrix products on numpy arrays are
-about twice as fast at the usual batch sizes, and several times as fast at a batch of one,
-with which training went in 1998. What it does not know is left to torch.
+faster, most of all at a batch of one, with which training went in 1998. What is not known
+here is left to torch.
 """
 
 from collections.abc import Callable
