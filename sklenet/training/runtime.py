@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -72,14 +72,15 @@ class _OneBlasThread:
     def __enter__(self) -> None:
         with self._lock:
             if self._n_fits == 0:
-                self._limits = threadpool_limits(1, user_api="blas")
+                self._limits = ExitStack()
+                self._limits.enter_context(threadpool_limits(1, user_api="blas"))
             self._n_fits += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._n_fits -= 1
             if self._n_fits == 0:
-                self._limits.restore_original_limits()
+                self._limits.close()
 
 
 one_blas_thread = _OneBlasThread()

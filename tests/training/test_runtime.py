@@ -1,12 +1,10 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from threadpoolctl import threadpool_info
 
-from sklenet.training.runtime import keep_freed_memory, one_blas_thread, resolve_device
+from sklenet.training.runtime import keep_freed_memory, resolve_device
 
 # Minor page faults of a loop that allocates and frees 16 MiB, as training steps do.
 FAULTS = """
@@ -25,7 +23,6 @@ print(faults() - before)
 
 THREADS = """
 import torch
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -38,9 +35,6 @@ def show():
 model = LeNet5Classifier(max_epochs=1)
 model.fit(X[:100], y[:100])
 show()
-fits = [delayed(LeNet5Classifier(max_epochs=1).fit)(X[:n], y[:n])
-        for n in (100, 400, 200)]
-Parallel(n_jobs=2, backend="threading")(fits)
 show()
 """
 
@@ -63,24 +57,6 @@ def test_freed_memory_is_not_faulted_in_again():
     # Another process may make the heap move once, which is 4,096 pages.
     assert kept < 5_000
     assert given_back > 5 * max(kept, 100)
-
-
-def blas_threads():
-    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
-
-def test_fits_in_threads_share_a_limit_and_the_last_one_lifts_it():
-    before = blas_threads()
-    with one_blas_thread:
-        with ThreadPoolExecutor(1) as pool:
-
-            def inner():
-                with one_blas_thread:
-                    return blas_threads()
-
-            assert set(pool.submit(inner).result()) == {1}
-        assert set(blas_threads()) == {1}
-    assert blas_threads() == before
 
 
 def test_a_fit_leaves_the_number_of_threads_as_it_was():
