@@ -36,7 +36,7 @@ def _refill(match: re.Match) -> str:
     kind, name = match[2], match[3]
     make = {
         "bitmaps": lambda _: _bitmaps(),
-        "records": _study,
+        "records": lambda name: "\n\n".join(map(_as_rst, study_tables(name))),
         "passes": _passes,
         "rejection": _rejection,
     }[kind]
@@ -57,11 +57,10 @@ def _bitmaps() -> str:
     return "::\n\n" + "\n".join(f"   {line}" if line else "" for line in lines)
 
 
-def _study(name: str) -> str:
-    """Return a study's tables of tests and of published figures."""
+def study_tables(name: str) -> list[str]:
+    """Return a study's tables of tests and of published figures, in Markdown."""
     results = Results(RESULTS / name)
-    tables = [table for table in (test_table(results), published_table(results)) if table]
-    return "\n\n".join(map(_as_rst, tables))
+    return [table for table in (test_table(results), published_table(results)) if table]
 
 
 def _as_rst(markdown: str) -> str:

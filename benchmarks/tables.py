@@ -16,7 +16,7 @@ import lenet5_1998
 from sklenet.study.journal import Journal
 from sklenet.study.page import PAGE
 from sklenet.study.pictures import CURVES
-from sklenet.study.report import markdown, published_table, test_table
+from sklenet.study.report import markdown
 from sklenet.study.results import Results
 from sklenet.training.augment import AUGMENTATIONS
 
@@ -197,8 +197,7 @@ def _outcome(outcomes: list[dict], with_error: bool = False) -> str:
 
 
 def _refill(match: re.Match) -> str:
-    results = Results(RESULTS / match[2])
-    tables = [table for table in (test_table(results), published_table(results)) if table]
+    tables = lenet5_1998.study_tables(match[2])
     return match[1] + "\n\n".join(tables) + f"\n{match[3]}"
 
 

@@ -123,16 +123,19 @@ def check_feature_range(feature_range) -> tuple[float, float] | None:
     return (float(ends[0]), float(ends[1]))
 
 
+def _are_positive_integers(values) -> bool:
+    """Return whether it is a sequence, in an order, of positive integers."""
+    return (
+        not isinstance(values, Mapping | Set)
+        and np.ndim(values) == 1
+        and all(isinstance(n, Integral) and not isinstance(n, bool) for n in values)
+        and all(int(n) > 0 for n in values)
+    )
+
+
 def check_hidden(hidden) -> None:
     """Raise a ValueError if the parameter `hidden` is not a sequence of layer widths."""
-    if (
-        isinstance(hidden, Mapping | Set)
-        or np.ndim(hidden) != 1
-        or not all(
-            isinstance(units, Integral) and not isinstance(units, bool) and int(units) > 0
-            for units in hidden
-        )
-    ):
+    if not _are_positive_integers(hidden):
         raise ValueError(
             "The 'hidden' parameter of LeNet5Classifier must be a sequence of positive"
             " integers, the units of each layer, such as (120, 84). Got"
@@ -142,12 +145,7 @@ def check_hidden(hidden) -> None:
 
 def check_maps(maps) -> None:
     """Raise a ValueError if the parameter `maps` is not two numbers of maps."""
-    if isinstance(maps, Mapping | Set) or not (
-        np.ndim(maps) == 1
-        and len(maps) == 2
-        and all(isinstance(n, Integral) and not isinstance(n, bool) for n in maps)
-        and all(int(n) > 0 for n in maps)
-    ):
+    if not _are_positive_integers(maps) or len(maps) != 2:
         raise ValueError(
             "The 'maps' parameter of LeNet5Classifier must be two positive integers, the"
             f" numbers of maps of C1 and of C3, such as (6, 16). Got {maps!r} instead."
