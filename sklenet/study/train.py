@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.metrics import confusion_matrix, get_scorer
+from sklearn.metrics import check_scoring, confusion_matrix
 from sklearn.pipeline import Pipeline
 
 from sklenet.rejection import rejection_curve
@@ -105,7 +105,7 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
 
 def scores(fitted, metrics, X, y) -> dict:
     """Return each metric on X and y."""
-    return plain({name: get_scorer(name)(fitted, X, y) for name in metrics})
+    return plain(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
 
 
 def test(fitted, metrics, X, y) -> dict:

@@ -5,10 +5,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import LibController, OpenBLASController, ThreadpoolController
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -61,8 +61,8 @@ def one_thread() -> Iterator[None]:
 class _OneBlasThread:
     """Limit numpy's linear algebra to the calling thread, for all fits in the process.
 
-    Its number of threads is one setting of the whole process: fits in several threads
-    share the limit, and the last one to end lifts it.
+    Its number of threads is one setting of the whole process, whichever thread makes it:
+    fits in several threads share the limit, and the last one to end lifts it.
     """
 
     def __init__(self) -> None:
@@ -72,15 +72,26 @@ class _OneBlasThread:
     def __enter__(self) -> None:
         with self._lock:
             if self._n_fits == 0:
-                self._limits = ExitStack()
-                self._limits.enter_context(threadpool_limits(1, user_api="blas"))
+                blas = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._before = [(library, library.get_num_threads()) for library in blas]
+                self._set([(library, 1) for library in blas])
             self._n_fits += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._n_fits -= 1
             if self._n_fits == 0:
-                self._limits.close()
+                self._set(self._before)
+
+    @staticmethod
+    def _set(numbers: list[tuple[LibController, int]]) -> None:
+        # threadpoolctl lets one thread, the first to set it, change OpenBLAS's number, and
+        # ignores the others: here whichever thread comes first or last has to.
+        clear = getattr(OpenBLASController, "clear_controlling_thread", lambda **_: None)
+        clear(force=True)
+        for library, number in numbers:
+            library.set_num_threads(number)
+        clear(force=True)
 
 
 one_blas_thread = _OneBlasThread()

@@ -38,6 +38,39 @@ show()
 show()
 """
 
+# Fits that begin and end in turn, in threads, beside a limit that the main thread holds.
+BLAS_THREADS = """
+import threading
+import numpy
+from threadpoolctl import threadpool_info, threadpool_limits
+from sklenet.training.runtime import one_blas_thread
+def numbers():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+def overlapping():
+    seen, second, first_is_over = [], threading.Event(), threading.Event()
+    def first():
+        with one_blas_thread:
+            seen.append(numbers())
+            assert second.wait(30)
+        first_is_over.set()
+    def other():
+        with one_blas_thread:
+            second.set()
+            assert first_is_over.wait(30)
+            seen.append(numbers())
+    threads = [threading.Thread(target=run) for run in (first, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen
+limits = threadpool_limits(3, user_api="blas")
+print(overlapping(), numbers())
+with threadpool_limits(2, user_api="blas"):
+    print(overlapping(), numbers())
+print(overlapping(), numbers())
+"""
+
 
 def page_faults(**environment):
     done = subprocess.run(
@@ -65,6 +98,13 @@ def test_a_fit_leaves_the_number_of_threads_as_it_was():
     )
     before, after = done.stdout.splitlines()
     assert before == after
+
+
+def test_fits_in_threads_share_one_limit_and_the_last_lifts_it():
+    done = subprocess.run(
+        [sys.executable, "-c", BLAS_THREADS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"[{{1}}, {{1}}] {{{n}}}" for n in (3, 2, 3)]
 
 
 def test_resolve_device():
