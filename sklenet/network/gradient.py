@@ -6,7 +6,9 @@ faster, most of all at a batch of one, with which training went in 1998. What is
 here is left to torch.
 """
 
+import copy
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sklenet.network.gradient_layers import (
     Flatten,
     Linear,
     Stage,
+    arrays,
     make_activation,
     make_pool,
 )
@@ -26,6 +29,10 @@ from sklenet.network.layers import Dropout
 from sklenet.network.lecun1998 import RadialBasis
 from sklenet.network.lenet5 import LeNet5
 from sklenet.network.losses import LOSSES, CrossEntropy, Distance, Loss, MaximumAPosteriori
+
+# Large batches are split, so that several threads may share one. Into how many parts
+# depends on the batch alone: whoever computes them, they are added in one order.
+_PART, _MAX_PARTS = 32, 4
 
 
 class Gradient:
@@ -47,11 +54,15 @@ class Gradient:
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
         _check_plain(module)
-        self.layers = _translate(module)
-        self.losses = _find_losses(criterion)
+        self.module, self.losses = module, _find_losses(criterion)
+        self.parts = [_Part(module)]
 
     def __call__(
-        self, images: Array, labels: Array, weights: Array | None = None
+        self,
+        images: Array,
+        labels: Array,
+        weights: Array | None = None,
+        helpers: Executor | None = None,
     ) -> tuple[Array, Array]:
         """Return the losses and the outputs; set every parameter's ``grad``, anew.
 
@@ -61,6 +72,8 @@ class Gradient:
         labels : ndarray of int of shape (n,)
         weights : ndarray of shape (n,), optional
             What the losses are multiplied with.
+        helpers : Executor, optional
+            Threads that may share the work.
 
         Returns
         -------
@@ -68,16 +81,72 @@ class Gradient:
             Multiplied with the weights.
         outputs : ndarray of shape (n_outputs, n)
         """
+        n = len(labels)
+        n_parts = min(_MAX_PARTS, max(1, n // _PART))
+        while len(self.parts) < n_parts:
+            self.parts.append(_Part(_with_own_gradient(self.module)))
+        parts = self.parts[:n_parts]
+        ends = [n * k // n_parts for k in range(n_parts + 1)]
+
+        def compute(k: int) -> tuple[Array, Array]:
+            here = slice(ends[k], ends[k + 1])
+            of_part = None if weights is None else weights[here]
+            return parts[k](images[..., here], labels[here], of_part, n, self.losses)
+
+        results = _share(compute, n_parts, helpers)
+        for part in parts[1:]:
+            for sums, own in zip(parts[0].gradients, part.gradients, strict=True):
+                sums += own
+        if n_parts == 1:
+            return results[0]
+        losses, outputs = zip(*results, strict=True)
+        return np.concatenate(losses), np.concatenate(outputs, axis=1)
+
+
+class _Part:
+    """The layers for a part of a batch, whose gradients are arrays of their own."""
+
+    def __init__(self, module: Any) -> None:
+        self.layers = _translate(module)
+        self.gradients = [arrays(p)[1] for p in module.parameters()]
+
+    def __call__(
+        self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
+    ) -> tuple[Array, Array]:
+        """Return losses and outputs; set the gradients of the losses' sum over `n`."""
         x = images
-        for layer in self.layers:
-            x = layer.forward(x)
-        losses, gradient = self.losses(x, labels)
-        if weights is not None:
-            losses, gradient = losses * weights, gradient * weights.astype(np.float32)
-        gradient /= len(labels)
-        for layer in reversed(self.layers):
-            gradient = layer.backward(gradient)
-        return losses, x
+        # What overflows is told by the weights that are not finite, at the end of the fit.
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                x = layer.forward(x)
+            values, gradient = losses(x, labels)
+            if weights is not None:
+                values, gradient = values * weights, gradient * weights.astype(np.float32)
+            gradient /= n
+            for layer in reversed(self.layers):
+                gradient = layer.backward(gradient)
+        return values, x
+
+
+def _with_own_gradient(module: nn.Module) -> nn.Module:
+    """Return a copy of the module that has the same weights, in the same memory."""
+    other = copy.deepcopy(module)
+    for own, p in zip(other.parameters(), module.parameters(), strict=True):
+        own.data, own.grad = p.data, None
+    return other
+
+
+def _share(function: Callable[[int], Any], n: int, helpers: Executor | None) -> list[Any]:
+    """Return function(k) for k < n, computed here and, where they are idle, by helpers."""
+    if helpers is None or n == 1:
+        return [function(k) for k in range(n)]
+    futures = [helpers.submit(function, k) for k in range(1, n)]
+    first = function(0)
+    rest = [
+        function(k) if future.cancel() else future
+        for k, future in reversed(list(enumerate(futures, 1)))
+    ]
+    return [first, *(r.result() if isinstance(r, Future) else r for r in reversed(rest))]
 
 
 def _check_plain(module: nn.Module) -> None:

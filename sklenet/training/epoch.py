@@ -1,6 +1,7 @@
 """An epoch by the gradient written by hand, and what SDLM does before it."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -58,11 +59,13 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
     """Make a step of the net after each batch; record the mean loss and the accuracy."""
     sums = np.zeros(3)
     net.module_.train()
-    # On one thread sums have one order; of so small products two make nothing faster.
-    # What overflows is told by the weights that are not finite, at the end of the fit.
-    with one_blas_thread, np.errstate(all="ignore"):
+    # On one thread a product's sums have one order; parts of a batch are for the others.
+    n_helpers = torch.get_num_threads() - 1
+    with one_blas_thread, ThreadPoolExecutor(max(1, n_helpers)) as pool:
         for images, labels, weights in _images_last(batches):
-            losses, outputs = gradient(images, labels, weights)
+            # Fits in several threads have the cores among themselves.
+            helpers = pool if n_helpers and one_blas_thread.n_fits == 1 else None
+            losses, outputs = gradient(images, labels, weights, helpers)
             if net.l1:
                 for p in net.penalised():
                     p.grad.add_(p.detach().sign(), alpha=net.l1)

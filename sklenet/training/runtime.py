@@ -63,24 +63,29 @@ class _OneBlasThread:
 
     Its number of threads is one setting of the whole process, whichever thread makes it:
     fits in several threads share the limit, and the last one to end lifts it.
+
+    Attributes
+    ----------
+    n_fits : int
+        That train at the moment.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._n_fits = 0
+        self.n_fits = 0
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._n_fits == 0:
+            if self.n_fits == 0:
                 blas = ThreadpoolController().select(user_api="blas").lib_controllers
                 self._before = [(library, library.get_num_threads()) for library in blas]
                 self._set([(library, 1) for library in blas])
-            self._n_fits += 1
+            self.n_fits += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._n_fits -= 1
-            if self._n_fits == 0:
+            self.n_fits -= 1
+            if self.n_fits == 0:
                 self._set(self._before)
 
     @staticmethod

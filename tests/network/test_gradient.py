@@ -1,4 +1,7 @@
 import copy
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -94,6 +97,56 @@ def test_gradients_of_other_shapes_are_torchs(
         init="xavier_uniform",
     )
     compare(module, LOSSES["cross_entropy"](0.0), shape, sizes=(3, 2))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_of_batches_in_parts_are_torchs(weighted):
+    module = LeNet5(init="xavier_uniform", activation="tanh")
+    compare(module, LOSSES["cross_entropy"](0.0), weighted=weighted, sizes=(64, 150, 70))
+
+
+@pytest.mark.parametrize("n_helpers", [1, 2, 8])
+def test_helpers_change_no_bit(n_helpers):
+    module = LeNet5()
+    gradient = Gradient(module, LOSSES["cross_entropy"]())
+    generator = np.random.RandomState(0)
+    with ThreadPoolExecutor(n_helpers) as helpers:
+        for n in (31, 64, 130):
+            images = generator.rand(1, 32, 32, n).astype(np.float32)
+            labels = generator.randint(0, 10, n)
+            results = []
+            for pool in (None, helpers):
+                losses, outputs = gradient(images, labels, None, pool)
+                results.append(
+                    [losses, outputs, *(p.grad.clone() for p in module.parameters())]
+                )
+            for alone, helped in zip(*results, strict=True):
+                assert np.array_equal(alone, helped)
+
+
+def test_helpers_do_parts_of_large_batches():
+    threads = set()
+
+    def losses(outputs, labels):
+        threads.add(threading.get_ident())
+        time.sleep(0.05)  # until the others have begun
+        return np.zeros(len(labels)), np.zeros_like(outputs)
+
+    gradient = Gradient(LeNet5(), LOSSES["cross_entropy"]())
+    gradient.losses = losses
+    for n, expected in ((63, 1), (64, 2), (4000, 4)):
+        threads.clear()
+        with ThreadPoolExecutor(8) as helpers:
+            gradient(np.zeros((1, 32, 32, n), np.float32), np.zeros(n, int), None, helpers)
+        assert len(threads) == expected
+
+
+def test_an_error_in_a_helper_is_raised():
+    gradient = Gradient(LeNet5(), LOSSES["cross_entropy"]())
+    images, labels = np.zeros((1, 32, 32, 64), np.float32), np.zeros(64, int)
+    labels[-1] = 10
+    with ThreadPoolExecutor(1) as helpers, pytest.raises(IndexError):
+        gradient(images, labels, None, helpers)
 
 
 def test_equal_pixels_share_no_gradient():

@@ -5,21 +5,12 @@ from torch.nn import SiLU
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.presets import lecun1998
 from sklenet.training import epoch
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:60], y[:60]
-PAPER = {
-    "activation": "scaled_tanh",
-    "pooling": "subsample",
-    "connections": "lecun1998",
-    "output": "rbf",
-    "loss": "map",
-    "optimizer": "sdlm",
-    "init": "torch",
-    "lr": 0.0001,
-    "lr_schedule": "lecun1998",
-}
+PAPER = lecun1998() | {"max_epochs": 2}
 
 
 class HearsOfBatches(Callback):
