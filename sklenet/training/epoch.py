@@ -1,6 +1,7 @@
 """An epoch by the gradient written by hand, and what SDLM does before it."""
 
 import copy
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklenet.training.batches import Batches, ImageDataset
 from sklenet.training.runtime import one_blas_thread, one_thread
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
-CHUNK = 256  # at least so many images are put on the canvas together
+CHUNK = 1 << 18  # so many pixels, or a batch of more, are put on the canvas together
 
 _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -85,7 +86,8 @@ def _images_last(batches: Batches):
     """Yield images of (channels, height, width, n), labels, and weights or None."""
     size = batches.batch_size
     chunks = copy.copy(batches)
-    chunks.batch_size = -(-CHUNK // size) * size
+    n_images = CHUNK // math.prod(batches.dataset.canvas.shape)
+    chunks.batch_size = max(1, n_images // size) * size
     for images, (labels, weights) in chunks:
         labels = labels.numpy()
         weights = None if weights is None else weights.double().numpy()
