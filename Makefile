@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: study test lint tables clean
+.PHONY: study test lint guard tables clean
 
 study: .venv/installed   ## LeNet-5 on the embedded digits: search, refit, test, table
 	$(BIN)/sklenet study benchmarks/digits.toml
@@ -17,6 +17,9 @@ lint: .venv/installed    ## style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+guard: .venv/installed   ## a short fit beside the bare loop: has it become slower?
+	$(BIN)/python benchmarks/speed.py --guard
 
 tables: .venv/installed  ## the documents that hold figures, from the committed records
 	$(BIN)/python benchmarks/tables.py

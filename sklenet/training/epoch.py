@@ -61,8 +61,9 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
     sums = np.zeros(3)
     net.module_.train()
     # On one thread a product's sums have one order; parts of a batch are for the others.
+    # torch's own would wait for its small sums in a busy loop, and take their time away.
     n_helpers = torch.get_num_threads() - 1
-    with one_blas_thread, ThreadPoolExecutor(max(1, n_helpers)) as pool:
+    with one_thread(), one_blas_thread, ThreadPoolExecutor(max(1, n_helpers)) as pool:
         for images, labels, weights in _images_last(batches):
             # Fits in several threads have the cores among themselves.
             helpers = pool if n_helpers and one_blas_thread.n_fits == 1 else None
