@@ -32,6 +32,13 @@ def estimate_curvature(net, dataset: ImageDataset) -> None:
         net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
 
 
+def hears_of_batches(callback: Callback) -> bool:
+    """Return whether a callback of skorch's asks for single batches."""
+    return any(
+        getattr(type(callback), name) is not getattr(Callback, name) for name in _OF_BATCHES
+    )
+
+
 def by_hand(net) -> Gradient | None:
     """Return what gives the net's gradient without torch's graph, or None.
 
@@ -42,18 +49,12 @@ def by_hand(net) -> Gradient | None:
         return None
     if type(net.optimizer_) not in OPTIMIZERS.values():
         return None
-    if any(_hears_of_batches(callback) for _, callback in net.callbacks_):
+    if any(hears_of_batches(callback) for _, callback in net.callbacks_):
         return None
     try:
         return Gradient(net.module_, net.criterion_)
     except NotImplementedError:
         return None
-
-
-def _hears_of_batches(callback: Callback) -> bool:
-    return any(
-        getattr(type(callback), name) is not getattr(Callback, name) for name in _OF_BATCHES
-    )
 
 
 def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:

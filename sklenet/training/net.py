@@ -9,6 +9,7 @@ from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
 from sklenet.training.monitor import Monitor
+from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 
 
@@ -81,9 +82,7 @@ class TrainingNet(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
-        n_steps = epochs * len(train_batches)
-        self.average_ = TailAverage(self.module_, n_steps, self.average)
-        self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
+        self.begin_steps(epochs * len(train_batches))
         datasets = {"dataset_train": X, "dataset_valid": valid}
         for _ in range(epochs):
             monitor.on_epoch_begin(self)
@@ -96,7 +95,9 @@ class TrainingNet(NeuralNet):
             if gradient:
                 run_by_hand(self, gradient, train_batches)
             else:
-                self.run_single_epoch(train_batches, True, "train", self.train_step)
+                replayed = can_be_replayed(self) and len(train_batches) >= MIN_REPLAYED
+                step = ReplayedSteps(self) if replayed else self.train_step
+                self.run_single_epoch(train_batches, True, "train", step)
             self.average_.lend()
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
@@ -109,6 +110,11 @@ class TrainingNet(NeuralNet):
                 break
         monitor.finished = True
         return self
+
+    def begin_steps(self, n_steps):
+        """Make the schedule and the average of a fit of so many steps."""
+        self.average_ = TailAverage(self.module_, n_steps, self.average)
+        self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Go through `iterator` once and record the mean loss and the accuracy."""
@@ -128,12 +134,11 @@ class TrainingNet(NeuralNet):
         """Return the batch's weighted sums: of loss, of correct ones, and of one."""
         labels, weights = batch[1]
         correct = step["y_pred"].argmax(dim=1) == labels
-        total = len(labels) if weights is None else weights.sum()
-        correct = correct.sum() if weights is None else (correct * weights).sum()
+        # Nothing is read back, nor sent: a GPU would be waited for in every step.
+        if weights is None:
+            weights = torch.ones_like(labels)
         loss = step["loss"] * len(labels)
-        return torch.stack(
-            [torch.as_tensor(v, device=loss.device) for v in (loss, correct, total)]
-        )
+        return torch.stack([loss, (correct * weights).sum(), weights.sum()])
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the mean over the batch of weight times loss."""
