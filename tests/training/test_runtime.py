@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from sklenet.training import runtime
 from sklenet.training.runtime import keep_freed_memory, resolve_device
 
 # Minor page faults of a loop that allocates and frees 16 MiB, as training steps do.
@@ -105,6 +106,45 @@ def test_fits_in_threads_share_one_limit_and_the_last_lifts_it():
         [sys.executable, "-c", BLAS_THREADS], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [f"[{{1}}, {{1}}] {{{n}}}" for n in (3, 2, 3)]
+
+
+WEIGHTS = """
+import hashlib, os, sys
+if sys.argv[1:]:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import torch
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+threads = torch.get_num_threads()
+model = LeNet5Classifier(max_epochs=1, batch_size=96, random_state=0).fit(X[:300], y[:300])
+assert torch.get_num_threads() == threads
+weights = b"".join(p.detach().numpy().tobytes() for p in model.module_.parameters())
+print(threads, hashlib.sha256(weights + model.predict_proba(X[:50]).tobytes()).hexdigest())
+"""
+
+
+def test_one_core_and_the_users_number_of_threads_give_the_same_weights():
+    def fit(*arguments, **environment):
+        done = subprocess.run(
+            [sys.executable, "-c", WEIGHTS, *arguments],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()
+
+    one_core = fit("one core")
+    asked_for = [fit(OMP_NUM_THREADS=str(n)) for n in (1, 2)]
+    assert [threads for threads, _ in asked_for] == ["1", "2"]
+    assert {weights for _, weights in [one_core, *asked_for]} == {one_core[1]}
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(runtime, "_allocator_is_set", False)
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
+    assert not keep_freed_memory()
 
 
 def test_resolve_device():
