@@ -20,6 +20,7 @@ from sklenet.checks import (
     check_training_data,
     check_validation_data,
 )
+from sklenet.fitted import FittedMixin
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
@@ -40,7 +41,7 @@ from sklenet.training.state import from_plain, take_over, to_plain
 _EVALUATION_BATCH = 128
 
 
-class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """LeNet-5, a small convolutional network for small images.
 
     Parameters
@@ -227,8 +228,8 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Weights of samples are divided by their mean: their scale does not matter.
 
     On the CPU, where layers, loss and optimizer have names here, without dropout, and no
-    callback hears of single batches, :mod:`sklenet.network.gradient` computes the gradient,
-    on one thread; otherwise torch does. With `augment` the two draw other random numbers.
+    callback hears of single batches, :mod:`sklenet.network.gradient` computes the gradient;
+    otherwise torch does. With `augment` the two draw other random numbers.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
@@ -683,11 +684,9 @@ class LeNet5Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 def _random_state(random_state):
     """Return a RandomState; for None a fresh one, and not numpy's global one."""
-    return (
-        np.random.RandomState()
-        if random_state is None
-        else check_random_state(random_state)
-    )
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
 
 
 def _history(net, n_epochs, offset):

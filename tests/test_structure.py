@@ -13,9 +13,10 @@ LAYERS = [
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
-    {"checks"},
+    {"checks", "persistence", "export"},
+    {"fitted"},
     {"estimator"},
-    {"presets", "persistence", "display", "framing", "rejection"},
+    {"presets", "display", "framing", "rejection"},
     {"study"},
     {"cli"},
 ]

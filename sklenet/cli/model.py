@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sklenet import persistence
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.datasets import load_image_folder
 from sklenet.estimator import LeNet5Classifier
@@ -173,7 +172,7 @@ def _fit(arguments) -> int:
     with redirect_stdout(sys.stderr):
         classifier.fit(X, y)
     classifier.verbose = 0
-    persistence.save(classifier, arguments.out)
+    classifier.save(arguments.out)
     last = classifier.history_[-1]
     values = {
         "model": str(arguments.out),
@@ -213,12 +212,7 @@ def _training_data(arguments):
 def _predict(arguments) -> int:
     if not arguments.model.is_file():
         raise ValueError(f"{arguments.model}: no such file. `sklenet fit --out` makes one.")
-    try:
-        classifier = persistence.load(arguments.model)
-    except Exception as error:
-        raise ValueError(f"{arguments.model}: not a model of `sklenet fit`.") from error
-    if not isinstance(classifier, LeNet5Classifier):
-        raise ValueError(f"{arguments.model}: not a model of `sklenet fit`.")
+    classifier = LeNet5Classifier.load(arguments.model)
     shape = classifier.image_shape_
     X = np.stack(
         [read_image(path, shape, framing=arguments.framing) for path in arguments.images]

@@ -57,7 +57,8 @@ class Subsample(nn.Module):
         return self.side**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total = F.avg_pool2d(x, self.side, divisor_override=1)
+        # A divisor of 1 would say it directly, but is lost in a conversion to ONNX.
+        total = self.side**2 * F.avg_pool2d(x, self.side)
         return total * self.weight[:, None, None] + self.bias[:, None, None]
 
 
@@ -127,7 +128,10 @@ class RadialBasis(nn.Module):
         self.register_buffer("codes", codes.clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # |x|^2 - 2 x.w + |w|^2 would lose digits where a distance is small.
+        # |x|^2 - 2 x.w + |w|^2 would lose digits where a distance is small, and 32 bits
+        # lose them where it is large, which probabilities show.
+        if not self.training:
+            x = x.double()
         return -(x[:, None, :] - self.codes).square().sum(dim=2)
 
     def extra_repr(self) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from sklenet import LeNet5Classifier, persistence
+from sklenet import LeNet5Classifier
 from sklenet.cli import main
 from sklenet.datasets import load_digits
 
@@ -52,7 +52,7 @@ def test_fit_is_the_estimators_fit(model):
         max_epochs=6, batch_size=32, lr=0.002, augment=[{"shift": 1.0}], random_state=0
     ).fit(X, y)
     X_test = load_digits(subset="test").data
-    loaded = persistence.load(model)
+    loaded = LeNet5Classifier.load(model)
     assert np.array_equal(loaded.predict_proba(X_test), wanted.predict_proba(X_test))
 
 
@@ -63,7 +63,7 @@ def test_fit_shows_its_test_accuracy(tmp_path, capsys):
     assert told == ""
     values = json.loads(shown)
     test = load_digits(subset="test", return_X_y=True)
-    assert values["test_accuracy"] == persistence.load(tmp_path / "m").score(*test)
+    assert values["test_accuracy"] == LeNet5Classifier.load(tmp_path / "m").score(*test)
     assert values["n_parameters"] == 61_706
 
 
@@ -100,7 +100,7 @@ def test_predict_of_images_of_the_networks_size(model, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 30
     guesses = [int(line.split(": ")[1].split()[0]) for line in lines]
-    wanted = persistence.load(model).predict(X[:30])
+    wanted = LeNet5Classifier.load(model).predict(X[:30])
     assert (guesses == wanted).mean() > 0.9
 
 
@@ -116,7 +116,7 @@ def test_fit_on_a_folder_of_ones_own_images(tmp_path, capsys):
     out = str(tmp_path / "model")
     options = ["--size", "28", "--max-epochs", "20", "--batch-size", "8", "--quiet"]
     assert main(["fit", "--data", str(tmp_path / "own"), "--out", out, *options]) == 0
-    assert persistence.load(out).classes_.tolist() == ["is 0", "is 1"]
+    assert LeNet5Classifier.load(out).classes_.tolist() == ["is 0", "is 1"]
     image = next((tmp_path / "own" / "is 1").iterdir())
     assert main(["predict", out, str(image), "--framing", "whole"]) == 0
     assert "is 1 (" in capsys.readouterr().out.split(": ")[1]
@@ -161,7 +161,7 @@ def test_a_number_as_people_write_it_and_a_data_set_nobody_has(tmp_path, capsys)
     out = str(tmp_path / "model")
     options = ["--lr", ".002", "--max-epochs", "1", "--quiet"]
     assert main(["fit", "--data", "digits", "--out", out, *options]) == 0
-    assert persistence.load(out).lr == 0.002
+    assert LeNet5Classifier.load(out).lr == 0.002
     assert main(["data", "mnst"]) == 2
     assert "no data set 'mnst'. Known: digits, mnist" in capsys.readouterr().err
 
@@ -176,7 +176,7 @@ def test_what_is_no_image_or_no_model(model, tmp_path, capsys):
     assert main(["predict", str(model), str(tmp_path / "blank.png")]) == 2
     assert "blank.png: no figure found" in capsys.readouterr().err
     assert main(["predict", str(tmp_path / "text.png"), str(tmp_path / "blank.png")]) == 2
-    assert "not a model of `sklenet fit`" in capsys.readouterr().err
+    assert "not a file of LeNet5Classifier.save" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["data", "fit", "predict"])

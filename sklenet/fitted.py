@@ -1,0 +1,97 @@
+"""What a fitted LeNet5Classifier can do besides predicting."""
+
+import os
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklenet import export, persistence
+
+
+class FittedMixin:
+    """Keep a fitted estimator, and hand out its network."""
+
+    def save(self, path) -> None:
+        """Write the fitted estimator to one file, without anything executable in it.
+
+        The file has the weights in the safetensors format, parameters and what was learnt
+        as JSON, and a checksum; :mod:`sklenet.persistence` documents it. What `load`
+        returns predicts the same to the last bit, and trains on as this would.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that is there is replaced once the new one is complete, and not before.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not a plain value, such as a callable: use skops or pickle.
+        NotFittedError
+            If there is nothing to save yet.
+        OSError
+            If the file cannot be written.
+        """
+        persistence.save(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Return the estimator that `save` wrote to `path`.
+
+        Nothing in the file is executed, whoever wrote it.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        LeNet5Classifier
+            On the device of its `device` parameter, or on the CPU where there is no such.
+
+        Raises
+        ------
+        ValueError
+            If it is another kind of file, damaged, or of a version yet to come.
+        OSError
+            If there is no such file.
+        """
+        return persistence.load(path, cls)
+
+    def to_torch(self):
+        """Return the network as a torch module of its own, on the CPU.
+
+        It takes rows of pixels, (n, n_features), of any numeric type and in the range of
+        the training data, and gives class probabilities, (n, n_classes), in the order of
+        ``classes_``. Its attribute ``network`` is the bare `LeNet5`, which takes images on
+        the canvas, (n, channels, height, width), and gives the output units' values.
+
+        Returns
+        -------
+        torch.nn.Module
+            A copy: training it leaves the estimator alone.
+        """
+        check_is_fitted(self)
+        return export.to_torch(self)
+
+    def to_onnx(self, path: str | os.PathLike, *, dtype: str = "uint8") -> None:
+        """Write the network as ONNX, from pixels to class probabilities.
+
+        The model has one input, ``pixels`` of shape (n, n_features), for any n, and one
+        output, ``probabilities`` of shape (n, n_classes), in the order of ``classes_``. It
+        needs the packages onnx and onnxscript: ``pip install sklenet[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path-like
+        dtype : {"uint8", "float32", "float64"}, default="uint8"
+            The type of the pixels, in the range of the training data.
+
+        Raises
+        ------
+        ImportError
+            If onnx or onnxscript is not installed.
+        ValueError
+            If `dtype` is another.
+        """
+        check_is_fitted(self)
+        export.to_onnx(self, path, dtype)
