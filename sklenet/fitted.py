@@ -4,8 +4,6 @@ import os
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklenet import export, persistence
-
 
 class FittedMixin:
     """Keep a fitted estimator, and hand out its network."""
@@ -14,7 +12,7 @@ class FittedMixin:
         """Write the fitted estimator to one file, without anything executable in it.
 
         The file has the weights in the safetensors format, parameters and what was learnt
-        as JSON, and a checksum; :mod:`sklenet.persistence` documents it. What `load`
+        as JSON, and a checksum; :mod:`sklenet.saved` documents it. What `load`
         returns predicts the same to the last bit, and trains on as this would.
 
         Parameters
@@ -31,6 +29,8 @@ class FittedMixin:
         OSError
             If the file cannot be written.
         """
+        from sklenet import persistence  # and pydantic, which takes its time
+
         persistence.save(self, path)
 
     @classmethod
@@ -55,6 +55,8 @@ class FittedMixin:
         OSError
             If there is no such file.
         """
+        from sklenet import persistence
+
         return persistence.load(path, cls)
 
     def to_torch(self):
@@ -70,6 +72,8 @@ class FittedMixin:
         torch.nn.Module
             A copy: training it leaves the estimator alone.
         """
+        from sklenet import export
+
         check_is_fitted(self)
         return export.to_torch(self)
 
@@ -93,5 +97,7 @@ class FittedMixin:
         ValueError
             If `dtype` is another.
         """
+        from sklenet import export
+
         check_is_fitted(self)
         export.to_onnx(self, path, dtype)

@@ -1,76 +1,19 @@
-"""A fitted estimator in one file: weights as safetensors, the rest as JSON.
+"""A fitted estimator in a file, and back."""
 
-The file is data and nothing else; reading it executes nothing. Format version 1 is a
-`safetensors <https://huggingface.co/docs/safetensors>`_ file with the tensors
-
-- ``weights/<name>``: the module's, float32, by their torch names;
-- ``optimizer/<k>/<name>``: the optimizer's state of the k-th parameter, for warm starts;
-- ``random_state``: the 624 numbers of a Mersenne twister, uint32;
-- ``classes``: the labels, unless they are text;
-
-and these entries of its metadata, all text:
-
-- ``format``: ``sklenet.LeNet5Classifier``; ``version``: ``1``;
-- ``document``: JSON with the version of ``sklenet`` that wrote it, ``params`` (of the
-  estimator), ``fit_params`` (those of the last fit) and ``fitted`` (what was learnt besides
-  weights: the fields of `_Fitted`);
-- ``sha256``: of the document, and of name, type, shape and bytes of each tensor, in the
-  order of the names.
-"""
-
-import hashlib
 import json
-import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from sklearn.utils.validation import check_is_fitted
 
+from sklenet.saved import FORMAT, VERSION, Document, Fitted, checksum, replace
 from sklenet.training.build import build_net
 from sklenet.training.runtime import resolve_device
-
-FORMAT, VERSION = "sklenet.LeNet5Classifier", "1"
-
-_TWISTER = 624  # numbers in the state of numpy's RandomState
-
-_Count = Annotated[int, Field(ge=1)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Fitted(_Strict):
-    """What was learnt besides weights."""
-
-    classes: list[str] | None  # None: they are a tensor
-    classes_are_objects: bool
-    image_shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
-    pixel_range: Annotated[list[float], Field(min_length=2, max_length=2)]
-    n_features_in: _Count
-    feature_names_in: list[str] | None
-    n_iter: int
-    best_epoch: int | None
-    interrupted: bool
-    history: list[dict[str, int | float]]
-    # Where in the tensor random_state the random numbers are.
-    position: Annotated[int, Field(ge=0, le=_TWISTER)]
-    has_gauss: Literal[0, 1]
-    gauss: float
-
-
-class _Document(_Strict):
-    sklenet: str
-    params: dict[str, Any]
-    fit_params: dict[str, Any]
-    fitted: _Fitted
 
 
 def save(estimator, path) -> None:
@@ -99,7 +42,7 @@ def save(estimator, path) -> None:
     elif not all(isinstance(label, str) for label in classes):
         raise ValueError("Labels that are objects cannot be saved: use text or numbers.")
     names = state.get("feature_names_in_")
-    fitted = _Fitted(
+    fitted = Fitted(
         classes=classes.tolist() if are_text else None,
         classes_are_objects=classes.dtype.kind == "O",
         image_shape=list(state["image_shape_"]),
@@ -127,8 +70,8 @@ def save(estimator, path) -> None:
         }
     )
     metadata = {"format": FORMAT, "version": VERSION, "document": document}
-    metadata["sha256"] = _digest(document, tensors)
-    _replace(Path(path), safetensors.numpy.save(tensors, metadata))
+    metadata["sha256"] = checksum(document, tensors)
+    replace(Path(path), safetensors.numpy.save(tensors, metadata))
 
 
 def _plain(name: str, value):
@@ -150,34 +93,6 @@ def _plain(name: str, value):
         f"The {name!r} parameter is {value!r}, and only plain values can be saved: use"
         " skops or pickle, or keep the module, `to_torch()`."
     )
-
-
-def _digest(document: str, tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(document.encode())
-    for name, array in sorted(tensors.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that has its old or its new content at any moment."""
-    path = path.resolve()  # a link stays one
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as part:
-        try:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-            # As open() would have made it; temporary files are for their owner only.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(part.name, 0o666 & ~umask)
-            os.replace(part.name, path)
-        except BaseException:
-            os.unlink(part.name)
-            raise
 
 
 class _Refused(Exception):
@@ -224,7 +139,7 @@ def _read(file, kind: type) -> dict:
             f"the version of its format is {metadata['version']!r}; this sklenet reads"
             f" {VERSION!r}, a newer one may read this."
         )
-    document = _Document.model_validate_json(metadata["document"])
+    document = Document.model_validate_json(metadata["document"])
     fitted = document.fitted
     params, fit_params = (
         _check_params(kind, group) for group in (document.params, document.fit_params)
@@ -270,7 +185,7 @@ def _read(file, kind: type) -> dict:
     state["_net_state"] = _read_net(file, kind, state)
     names = file.keys()
     tensors = {name: file.get_tensor(name) for name in names}
-    if metadata["sha256"] != _digest(metadata["document"], tensors):
+    if metadata["sha256"] != checksum(metadata["document"], tensors):
         raise _Refused("damaged: its checksum is of other content.")
     return state
 

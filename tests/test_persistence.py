@@ -15,9 +15,10 @@ import safetensors.numpy
 import torch
 from safetensors import safe_open
 
-from sklenet import LeNet5Classifier, persistence
+from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.presets import lecun1998
+from sklenet.saved import checksum
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200], y[:200]
@@ -110,7 +111,7 @@ def test_a_link_stays_a_link(fitted, tmp_path):
 
 KILLED = """
 import os, sys
-from sklenet import LeNet5Classifier, persistence
+from sklenet import LeNet5Classifier
 replace = os.replace
 os.replace = lambda *args: os.kill(os.getpid(), 9)
 LeNet5Classifier.load(sys.argv[1]).save(sys.argv[1])
@@ -207,7 +208,7 @@ def rewritten(content, path, change):
     document = json.loads(metadata["document"])
     text = change(document, tensors)
     metadata["document"] = json.dumps(document) if text is None else text
-    metadata["sha256"] = persistence._digest(metadata["document"], tensors)
+    metadata["sha256"] = checksum(metadata["document"], tensors)
     path.write_bytes(safetensors.numpy.save(tensors, metadata))
 
 

@@ -13,7 +13,7 @@ LAYERS = [
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
-    {"checks", "persistence", "export"},
+    {"checks", "saved", "persistence", "export"},
     {"fitted"},
     {"estimator"},
     {"presets", "display", "framing", "rejection"},
