@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class FittedMixin:
-    """Keep a fitted estimator, and hand out its network."""
+    """Describe and keep a fitted estimator, and hand out its network."""
 
     def save(self, path) -> None:
         """Write the fitted estimator to one file, without anything executable in it.
@@ -58,6 +58,38 @@ class FittedMixin:
         from sklenet import persistence
 
         return persistence.load(path, cls)
+
+    def summary(self):
+        """Return what the network is made of, a row per layer and one for all.
+
+        Returns
+        -------
+        DataFrame
+            Per layer of the paper's names: ``output_shape``; ``parameters``, trainable
+            ones; ``connections``, counted as in the paper, biases among them; and
+            ``multiply_adds`` for one image. Printed, it is a table.
+
+        Examples
+        --------
+        >>> from sklenet import LeNet5Classifier
+        >>> from sklenet.datasets import load_digits
+        >>> X, y = load_digits(return_X_y=True)
+        >>> print(LeNet5Classifier(max_epochs=1).fit(X, y).summary())
+                output_shape  parameters  connections  multiply_adds
+        C1       (6, 28, 28)         156       122304         117600
+        S2       (6, 14, 14)           0         4704              0
+        C3      (16, 10, 10)        2416       241600         240000
+        S4        (16, 5, 5)           0         1600              0
+        C5            (120,)       48120        48120          48000
+        F6             (84,)       10164        10164          10080
+        output         (10,)         850          850            840
+        all            (10,)       61706       429342         416520
+        """
+        from sklenet.summary import summarise
+
+        check_is_fitted(self)
+        network = self.to_torch()
+        return summarise(network.network, network.canvas.shape)
 
     def to_torch(self):
         """Return the network as a torch module of its own, on the CPU.

@@ -87,7 +87,7 @@ class RejectionCurveDisplay:
         import matplotlib.pyplot as plt
 
         if ax is None:
-            _, ax = plt.subplots()
+            _, ax = plt.subplots(layout="constrained")
         (self.line_,) = ax.plot(100 * self.rejected, 100 * self.error, label=self.name)
         ax.set(xlabel="rejected (%)", ylabel="error on the rest (%)", ylim=(0, None))
         if self.name:

@@ -13,7 +13,7 @@ LAYERS = [
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
-    {"checks", "saved", "persistence", "export"},
+    {"checks", "saved", "persistence", "export", "summary"},
     {"fitted"},
     {"estimator"},
     {"presets", "display", "framing", "rejection"},

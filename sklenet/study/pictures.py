@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay, as_images
+from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
+from sklenet.display.images import as_images
 from sklenet.study.fit import class_names, load_data
 from sklenet.study.results import Results
 from sklenet.study.spec import HISTORY, ORIGINALS

@@ -1,0 +1,20 @@
+"""Pictures by scikit-learn's Display conventions; matplotlib is imported to plot.
+
+scikit-learn's own displays, such as of confusion matrices, work as they are.
+"""
+
+from sklenet.display.feature_maps import FeatureMapDisplay
+from sklenet.display.filters import FilterDisplay
+from sklenet.display.history import TrainingHistoryDisplay
+from sklenet.display.misclassified import MisclassifiedDisplay
+from sklenet.display.negatives import NegativeDisplay
+from sklenet.display.saliency import SaliencyDisplay
+
+__all__ = [
+    "FeatureMapDisplay",
+    "FilterDisplay",
+    "MisclassifiedDisplay",
+    "NegativeDisplay",
+    "SaliencyDisplay",
+    "TrainingHistoryDisplay",
+]

@@ -1,0 +1,62 @@
+"""What the displays share: images, and where they are drawn."""
+
+import math
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklenet.images import infer_image_shape
+
+
+def last_step(estimator):
+    """Return the classifier at the end of a pipeline, or the estimator itself."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def to_classifier(estimator, X):
+    """Return the fitted classifier, and X as it reaches it through a pipeline's steps."""
+    check_is_fitted(estimator)
+    if isinstance(estimator, Pipeline):
+        return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
+    return estimator, X
+
+
+def subdivide(ax, n_rows, n_columns, size, **spec):
+    """Return `ax`, or that of a new figure of `size`, and axes in rows and columns in it.
+
+    Frames and ticks are off; what is drawn into one may turn them on again.
+    """
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.set_axis_off()
+    grid = ax.get_subplotspec().subgridspec(n_rows, n_columns, **spec)
+    axes = grid.subplots(squeeze=False)
+    for part in axes.flat:
+        part.set_axis_off()
+    return ax, axes
+
+
+def as_images(X) -> np.ndarray:
+    """Return flat rows as the images (n, c, h, w) they are read as; images as they are."""
+    if X.ndim > 2:
+        return X
+    shape = infer_image_shape(X.shape[1])
+    missing = math.prod(shape) - X.shape[1]
+    return np.pad(X, ((0, 0), (0, missing))).reshape(-1, *shape)
+
+
+def show_image(ax, image, limits=(None, None)) -> None:
+    """Draw an image (h, w) or (c, h, w), grey from dark to bright or in colour.
+
+    `limits` are the pixels that are black and white; None: the image's own.
+    """
+    image = np.asarray(image)
+    if image.ndim == 3:
+        image = image[0] if len(image) != 3 else image.transpose(1, 2, 0)
+    if image.ndim == 3 and image.dtype.kind == "f":
+        image = (image - image.min()) / ((image.max() - image.min()) or 1)
+    low, high = limits
+    ax.imshow(image, cmap="gray", interpolation="nearest", vmin=low, vmax=high)
