@@ -179,8 +179,30 @@ def fetch_fashion_mnist(
 ):
     """Load Fashion-MNIST: 70,000 articles of clothing, 28x28, grey.
 
-    Parameters, returns and errors are those of :func:`fetch_mnist`; the folder in the
-    data home is ``FashionMNIST/raw``.
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="train"
+        The training images, the 10,000 test images, or both in this order.
+    data_home : str or path-like, default=None
+        The folder that holds, or shall hold, ``FashionMNIST/raw``. None: ``$SKLENET_DATA``,
+        or else ``sklenet`` in the user's cache.
+    download_if_missing : bool, default=True
+        Download what is missing.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Give ``data`` as a DataFrame and ``target`` as a Series.
+
+    Returns
+    -------
+    Bunch or tuple
+        ``data`` (n, 784) uint8, ``target`` (n,) int, and the rest as of
+        :func:`fetch_mnist`. The training set has 60,000 images.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`fetch_mnist` does.
     """
     return _fetch(
         FASHION_MNIST,
@@ -203,9 +225,31 @@ def fetch_cifar10(
 ):
     """Load CIFAR-10: 60,000 colour photographs, 32x32.
 
-    Parameters, returns and errors are those of :func:`fetch_mnist`, except: the training
-    set has 50,000 images; ``data`` is (n, 3072), all red, then all green, then all blue
-    pixels; ``images`` is (n, 3, 32, 32); the folder is ``cifar-10-batches-py``.
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="train"
+        The training images, the 10,000 test images, or both in this order.
+    data_home : str or path-like, default=None
+        The folder that holds, or shall hold, ``cifar-10-batches-py``; None: as of
+        :func:`get_data_home`.
+    download_if_missing : bool, default=True
+        Download what is missing.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Give ``data`` as a DataFrame and ``target`` as a Series.
+
+    Returns
+    -------
+    Bunch or tuple
+        ``data`` (n, 3072) uint8, all red, then all green, then all blue pixels;
+        ``images`` (n, 3, 32, 32), and the rest as of :func:`fetch_mnist`. The training set
+        has 50,000 images.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`fetch_mnist` does.
     """
     return _fetch(
         CIFAR10, _THINGS, subset, data_home, download_if_missing, return_X_y, as_frame
@@ -218,7 +262,17 @@ def _check_subset(subset):
 
 
 def get_data_home(data_home=None) -> Path:
-    """Return the folder that holds the data sets; it need not exist."""
+    """Return the folder that holds the data sets; it need not exist.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        None: ``$SKLENET_DATA``, or else ``sklenet`` in the user's cache.
+
+    Returns
+    -------
+    Path
+    """
     if data_home is None:
         data_home = os.environ.get("SKLENET_DATA") or platformdirs.user_cache_dir(
             "sklenet", appauthor=False

@@ -172,7 +172,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The labels, sorted.
     n_features_in_ : int
         The number of pixels of one image, over all channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The columns of X, where it had named ones.
     image_shape_ : tuple of int (c, h, w)
         The shape of one image.
@@ -199,11 +199,6 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The trained skorch net.
     module_ : LeNet5
         The trained torch module, ``net_.module_``.
-
-    References
-    ----------
-    LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
-    Recognition, Proc. IEEE 86(11), 1998.
 
     Notes
     -----
@@ -233,6 +228,11 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
+    Recognition, Proc. IEEE 86(11), 1998.
 
     Examples
     --------

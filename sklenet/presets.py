@@ -26,6 +26,11 @@ def lecun1998() -> dict:
     in the paper's stages. The rate is a fifth of the printed one, and initial weights are
     drawn by another rule: ``docs/lenet5_1998.rst`` says why, and what is left open.
 
+    Returns
+    -------
+    dict
+        Of parameters of :class:`sklenet.LeNet5Classifier`.
+
     References
     ----------
     LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
@@ -52,6 +57,11 @@ def lenet1() -> dict:
 
     The network is the one of 1990, the table of its connections included; how it was
     trained in 1998 is not said. Here it is by Adam, with one output unit per class.
+
+    Returns
+    -------
+    dict
+        Of parameters of :class:`sklenet.LeNet5Classifier`.
 
     References
     ----------
@@ -80,6 +90,11 @@ def pytorch_tutorial() -> dict:
 
     ReLU, max pooling, He initialisation, Adam at 0.001 with weight decay 1e-4, batches of
     64, 20 epochs. It reports 99.2 % test accuracy; ``benchmarks/README.md`` has ours.
+
+    Returns
+    -------
+    dict
+        Of parameters of :class:`sklenet.LeNet5Classifier`.
     """
     return {
         "activation": "relu",

@@ -72,18 +72,59 @@ class RejectionCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, name=None, ax=None):
-        """Plot the curve of a fitted estimator, or pipeline, on the images X."""
+        """Plot the curve of a fitted estimator, or pipeline, on the images X.
+
+        Parameters
+        ----------
+        estimator : LeNet5Classifier or Pipeline
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : array-like of shape (n,)
+            What they are.
+        name : str, default=None
+            Of the curve; None: that of the class.
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        RejectionCurveDisplay
+        """
         name = name or type(estimator).__name__
         scores = estimator.score_samples(X)
         return cls.from_predictions(y, estimator.predict(X), scores, name=name, ax=ax)
 
     @classmethod
     def from_predictions(cls, y_true, y_pred, scores, *, name=None, ax=None):
-        """Plot the curve of predictions and of how sure they are."""
+        """Plot the curve of predictions and of how sure they are.
+
+        Parameters
+        ----------
+        y_true, y_pred, scores : array-like of shape (n,)
+            As :func:`rejection_curve` takes them.
+        name : str, default=None
+            Of the curve, for the legend.
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        RejectionCurveDisplay
+        """
         return cls(*rejection_curve(y_true, y_pred, scores), name=name).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw it, in percent."""
+        """Draw it, in percent.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        RejectionCurveDisplay
+            Itself.
+        """
         import matplotlib.pyplot as plt
 
         if ax is None:

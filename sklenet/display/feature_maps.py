@@ -65,7 +65,18 @@ class FeatureMapDisplay:
         ).plot(ax)
 
     def plot(self, ax=None):
-        """Draw a column per layer: maps as images, units as small squares."""
+        """Draw a column per layer: maps as images, units as small squares.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        FeatureMapDisplay
+            Itself.
+        """
         drawn = {name: _drawing(name, values) for name, values in self.maps.items()}
         widths = [image.shape[1] / image.shape[0] for image in drawn.values()]
         size = (2.6 * (sum(widths) + 1.4), 3.0)

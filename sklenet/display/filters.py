@@ -60,7 +60,20 @@ class FilterDisplay:
         return cls(kernels, name=layer).plot(ax)
 
     def plot(self, ax=None, *, n_columns=6):
-        """Draw the kernels; maps of one input, or of colours, in rows of `n_columns`."""
+        """Draw the kernels; maps of one input, or of colours.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+        n_columns : int, default=6
+            Of kernels of one input, or of colours.
+
+        Returns
+        -------
+        FilterDisplay
+            Itself.
+        """
         n_maps, n_inputs = self.kernels.shape[:2]
         scale = np.nanmax(np.abs(self.kernels)) or 1.0
         one_each = n_inputs in (1, 3)

@@ -54,12 +54,42 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_history(cls, history, *, metric="train_loss", name=None, ax=None):
-        """Plot `metric` of one ``history_``; under `name`, which is `metric` by default."""
+        """Plot `metric` of one ``history_``.
+
+        Parameters
+        ----------
+        history : list of dict
+        metric : str, default="train_loss"
+            A key of the history's rows.
+        name : str, default=None
+            Of the curve; None: `metric`.
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+        """
         return cls.from_histories({name or metric: [history]}, metric=metric, ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, metric="train_loss", name=None, ax=None):
-        """Plot `metric` of a fitted estimator, or of a pipeline that ends with one."""
+        """Plot `metric` of a fitted estimator, or of a pipeline that ends with one.
+
+        Parameters
+        ----------
+        estimator : LeNet5Classifier or Pipeline
+        metric : str, default="train_loss"
+            A key of the history's rows.
+        name : str, default=None
+            Of the curve; None: that of the class.
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+        """
         classifier = last_step(estimator)
         name = name or type(classifier).__name__
         return cls.from_history(classifier.history_, metric=metric, name=name, ax=ax)
@@ -69,6 +99,18 @@ class TrainingHistoryDisplay:
         """Plot `metric` of the best estimator of a search, under its parameters.
 
         A search keeps no other fit: those of a study are in its records.
+
+        Parameters
+        ----------
+        search : GridSearchCV or the like
+        metric : str, default="train_loss"
+            A key of the history's rows.
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
 
         Raises
         ------
@@ -80,7 +122,19 @@ class TrainingHistoryDisplay:
         return cls.from_estimator(search.best_estimator_, metric=metric, name=name, ax=ax)
 
     def plot(self, ax=None, *, ylabel="train loss"):
-        """Draw the mean over fits as a line, and their range as a band."""
+        """Draw the mean over fits as a line, and their range as a band.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+        ylabel : str, default="train loss"
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            Itself.
+        """
         import matplotlib.pyplot as plt
 
         if ax is None:

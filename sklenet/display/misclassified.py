@@ -62,7 +62,20 @@ class MisclassifiedDisplay:
         return cls(images, y[wrong], guesses[wrong], certainty[wrong]).plot(ax)
 
     def plot(self, ax=None, *, n_columns=8):
-        """Draw the images in rows, each under "label, guess"."""
+        """Draw the images in rows, each under "label, guess".
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+        n_columns : int, default=8
+            Of images.
+
+        Returns
+        -------
+        MisclassifiedDisplay
+            Itself.
+        """
         n_rows = max(1, -(-len(self.images) // n_columns))
         size = (1.1 * n_columns, 1.6 * n_rows)
         self.ax_, self.axes_ = subdivide(ax, n_rows, n_columns, size)

@@ -63,7 +63,18 @@ class NegativeDisplay:
         ).plot(ax)
 
     def plot(self, ax=None):
-        """Draw the images in the upper row, the negatives in the lower."""
+        """Draw the images in the upper row, the negatives in the lower.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        NegativeDisplay
+            Itself.
+        """
         n = len(self.images)
         self.ax_, self.axes_ = subdivide(ax, 2, n, (1.1 * n, 2.8))
         self.figure_ = self.ax_.figure

@@ -85,7 +85,18 @@ class SaliencyDisplay:
         return cls(images.clip(0, 1), saliency, guesses, method).plot(ax)
 
     def plot(self, ax=None):
-        """Draw the images in the upper row, what matters, bright, in the lower."""
+        """Draw the images in the upper row, what matters, bright, in the lower.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to plot; None makes a figure.
+
+        Returns
+        -------
+        SaliencyDisplay
+            Itself.
+        """
         n = len(self.images)
         self.ax_, self.axes_ = subdivide(ax, 2, n, (1.3 * n, 3.0))
         self.figure_ = self.ax_.figure

@@ -81,6 +81,8 @@ class Inverter(OneToOneFeatureMixin, ImageTransformer):
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -97,7 +99,16 @@ class Inverter(OneToOneFeatureMixin, ImageTransformer):
         return self
 
     def transform(self, X):
-        """Return the negative of X, of the same shape and type.
+        """Return the negative of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of the shape and the type of X.
 
         Raises
         ------
@@ -113,7 +124,17 @@ class Inverter(OneToOneFeatureMixin, ImageTransformer):
         return self._give_back(negative, shape, n_axes)
 
     def inverse_transform(self, X):
-        """Return the original of a negative X: the same as `transform`."""
+        """Return the original of a negative X: the same as `transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of the shape and the type of X.
+        """
         return self.transform(X)
 
     def __sklearn_tags__(self):

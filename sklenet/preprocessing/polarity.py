@@ -63,6 +63,8 @@ class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -79,7 +81,16 @@ class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
         return self
 
     def transform(self, X):
-        """Return X with dark backgrounds, of the same shape and type.
+        """Return X with dark backgrounds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of the shape and the type of X.
 
         Raises
         ------

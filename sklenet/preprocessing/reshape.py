@@ -21,6 +21,8 @@ class _Reshaper(ImageTransformer):
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -102,7 +104,17 @@ class Padder(_Reshaper):
         return size
 
     def transform(self, X):
-        """Return the images of X on the canvas, in the type of X."""
+        """Return the images of X on the canvas.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of as many axes as X, and of its type.
+        """
         rows, shape, n_axes = self._read(X, reset=False)
         height, width = self._output_size(shape)
         top, left = (height - shape[1]) // 2, (width - shape[2]) // 2
@@ -148,7 +160,17 @@ class Resizer(_Reshaper):
         return _two(self.size)
 
     def transform(self, X):
-        """Return the images of X in the new size, in the type of X, integers rounded."""
+        """Return the images of X in the new size.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of as many axes as X, and of its type; integers are rounded.
+        """
         rows, shape, n_axes = self._read(X, reset=False)
         images = self._images(rows, shape)
         floats = images if images.dtype in (np.float32, np.float64) else images.astype("f4")

@@ -68,6 +68,8 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -112,7 +114,17 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         return rows.astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
 
     def transform(self, X):
-        """Return X scaled, in its own type if that is floating, else in float64."""
+        """Return X scaled.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of the shape of X; of its type if that is floating, else float64.
+        """
         check_is_fitted(self)
         rows, shape, n_axes = self._read(X, reset=False)
         scaled = self._floats(rows)
@@ -131,7 +143,17 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
 
     @available_if(lambda self: self.to != "column_l2")
     def inverse_transform(self, X):
-        """Return pixels in the original range; "column_l2", which forgets it, has none."""
+        """Return pixels in the original range; "column_l2", which forgets it, has none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray
+            Of the shape of X; of its type if that is floating, else float64.
+        """
         check_is_fitted(self)
         rows, shape, n_axes = self._read(X, reset=False)
         original = self._floats(rows)

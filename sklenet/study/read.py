@@ -19,6 +19,14 @@ from sklenet.study.spec import Published, Search, Setting, Study, StudyError, Te
 def read_study(path) -> Study:
     """Read and check a study file.
 
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Study
+
     Raises
     ------
     StudyError

@@ -1,0 +1,104 @@
+"""Sphinx's settings: `make docs` builds the pages, warnings being errors."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import sklenet
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+project = "sklenet"
+author = "the sklenet developers"
+copyright = "the sklenet developers, BSD-3-Clause"
+release = version = sklenet.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
+templates_path = ["_templates"]
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections have them
+numpydoc_show_class_members = False
+# Parameters and returns are documented, completely, and in order; types are given.
+numpydoc_validation_checks = {
+    "GL05",
+    "GL06",
+    "GL07",
+    "PR01",
+    "PR02",
+    "PR03",
+    "PR05",
+    "PR10",
+    "RT01",
+    "SS02",
+    "SS03",
+    "SS04",
+    "YD01",
+}
+# What scikit-learn documents.
+numpydoc_validation_exclude = {
+    r"\.set_\w+_request$",
+    r"\.get_feature_names_out$",
+    r"\.(score|set_callbacks|set_output|set_params|get_params|get_metadata_routing)$",
+}
+myst_heading_anchors = 3
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklenet"
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "tutorial": []}
+html_show_sourcelink = False
+html_copy_source = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "min_reported_time": 1,
+    "matplotlib_animations": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "image_scrapers": ("matplotlib",),
+    "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
+    "default_thumb_file": str(DOCS / "lenet5_1998.png"),
+}
+
+
+def bring_files_along(app, docname, source):
+    """Let pages link to files of the repository: they are copied into ``files/``."""
+    for folder in ("tests", "benchmarks"):
+        marker = f"<../{folder}/"
+        start = source[0].find(marker)
+        while start >= 0:
+            end = source[0].index(">", start)
+            path = source[0][start + 1 : end]
+            target = Path(app.outdir) / "files" / path.removeprefix("../")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(DOCS / path, target)
+            start = source[0].find(marker, end)
+        source[0] = source[0].replace(marker, f"<files/{folder}/")
+
+
+def setup(app):
+    app.connect("source-read", bring_files_along)

@@ -1,0 +1,33 @@
+"""
+A grid search
+=============
+
+Activation, pooling and rate, by three-fold cross-validation.
+"""
+
+# %%
+import pandas as pd
+from sklearn.model_selection import GridSearchCV
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+
+X, y = load_digits(subset="train", return_X_y=True)
+
+search = GridSearchCV(
+    LeNet5Classifier(max_epochs=6, random_state=0),
+    {"activation": ["relu", "tanh"], "pooling": ["max", "avg"], "lr": [0.001, 0.003]},
+    cv=3,
+).fit(X, y)
+
+# %%
+# The spread over the folds says how much of a difference is luck.
+results = pd.DataFrame(search.cv_results_)
+columns = ["param_activation", "param_pooling", "param_lr"]
+columns += ["mean_test_score", "std_test_score"]
+results[columns].sort_values("mean_test_score", ascending=False).round(4)
+
+# %%
+# The best setting was trained again on all of X. The test set is scored once, at the end.
+X_test, y_test = load_digits(subset="test", return_X_y=True)
+print(search.best_params_, f"{search.score(X_test, y_test):.4f}")

@@ -1,0 +1,33 @@
+"""
+An activation of one's own
+==========================
+
+Where a name is too little, a callable makes the layer.
+"""
+
+# %%
+import torch
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+
+X, y = load_digits(subset="train", return_X_y=True)
+X_test, y_test = load_digits(subset="test", return_X_y=True)
+
+
+class Square(torch.nn.Module):
+    """x², bounded."""
+
+    def forward(self, x):
+        return x.square().clamp(max=4)
+
+
+for activation in ("relu", "tanh", torch.nn.SiLU, Square):
+    model = LeNet5Classifier(activation=activation, max_epochs=10, random_state=0).fit(X, y)
+    name = activation if isinstance(activation, str) else activation.__name__
+    print(f"{name:8} {model.score(X_test, y_test):.3f}")
+
+# %%
+# Pooling, initial weights, loss, optimizer and schedule take callables too.
+pooled = LeNet5Classifier(pooling=lambda side: torch.nn.LPPool2d(2, side), max_epochs=10)
+print(f"{pooled.fit(X, y).score(X_test, y_test):.3f}")

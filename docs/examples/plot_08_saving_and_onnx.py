@@ -1,0 +1,48 @@
+"""
+Saving, and other runtimes
+==========================
+
+One file without anything executable in it; a torch module; ONNX, from pixels to classes.
+"""
+
+# %%
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+
+X, y = load_digits(subset="train", return_X_y=True)
+X_test, y_test = load_digits(subset="test", return_X_y=True)
+classifier = LeNet5Classifier(max_epochs=10, random_state=0).fit(X, y)
+
+folder = Path(tempfile.mkdtemp())
+classifier.save(folder / "digits.sklenet")
+loaded = LeNet5Classifier.load(folder / "digits.sklenet")
+print(np.array_equal(loaded.predict_proba(X_test), classifier.predict_proba(X_test)))
+
+# %%
+# A file that was damaged on its way is refused, and told apart from one of another kind.
+content = bytearray((folder / "digits.sklenet").read_bytes())
+content[-1] ^= 1
+(folder / "damaged").write_bytes(content)
+try:
+    LeNet5Classifier.load(folder / "damaged")
+except ValueError as error:
+    print(str(error).removeprefix(str(folder)))
+
+# %%
+# The ONNX model takes raw bytes; scaling to the network's canvas is a part of it.
+import onnxruntime
+
+classifier.to_onnx(folder / "digits.onnx")
+session = onnxruntime.InferenceSession(folder / "digits.onnx")
+(probabilities,) = session.run(None, {"pixels": X_test.astype(np.uint8)})
+print(np.abs(probabilities - classifier.predict_proba(X_test)).max() < 1e-5)
+
+# %%
+# And the bare module, for whatever torch can do.
+module = classifier.to_torch()
+print(module.network.features)
