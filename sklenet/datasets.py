@@ -16,6 +16,7 @@ import sklearn.datasets
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from sklenet._descriptions import CLOTHES, DESCR, DIGITS, THINGS
 from sklenet._files import CIFAR10, FASHION_MNIST, MNIST, read_images
 from sklenet.image_folder import load_image_folder
 from sklenet.images import pixel_names
@@ -30,58 +31,6 @@ __all__ = [
 ]
 
 SUBSETS = ("train", "test", "all")
-
-_DESCR = {
-    "MNIST": """MNIST handwritten digits
-
-70,000 grey 28x28 images of the digits 0 to 9, white on black, pixels 0 to 255; the first
-60,000 are the training set, the last 10,000 the test set. LeCun, Cortes, Burges, 1998.
-""",
-    "FashionMNIST": """Fashion-MNIST
-
-70,000 grey 28x28 images of articles of clothing in 10 classes, pixels 0 to 255; the first
-60,000 are the training set, the last 10,000 the test set. Xiao, Rasul, Vollgraf, 2017.
-""",
-    "CIFAR10": """CIFAR-10
-
-60,000 colour 32x32 images of 10 classes of things, pixels 0 to 255, channels red, green,
-blue; the first 50,000 are the training set, the last 10,000 the test set. Krizhevsky,
-2009.
-""",
-    "digits": """Optical recognition of handwritten digits
-
-1,797 grey 8x8 images of the digits 0 to 9, pixels 0 to 16, as scikit-learn ships them
-(the test set of the UCI ML hand-written digits). The split into 1,437 training and 360
-test images is stratified and fixed. Alpaydin and Kaynak, 1998.
-""",
-}
-
-
-_DIGITS = list("0123456789")
-_CLOTHES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
-_THINGS = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-]
 
 
 def load_digits(*, subset="train", return_X_y=False, as_frame=False):
@@ -119,8 +68,8 @@ def load_digits(*, subset="train", return_X_y=False, as_frame=False):
     return _bunch(
         digits.images[rows].astype(np.uint8),
         digits.target[rows],
-        _DIGITS,
-        _DESCR["digits"],
+        DIGITS,
+        DESCR["digits"],
         return_X_y,
         as_frame,
     )
@@ -165,7 +114,7 @@ def fetch_mnist(
         If `subset` is none of the three.
     """
     return _fetch(
-        MNIST, _DIGITS, subset, data_home, download_if_missing, return_X_y, as_frame
+        MNIST, DIGITS, subset, data_home, download_if_missing, return_X_y, as_frame
     )
 
 
@@ -206,7 +155,7 @@ def fetch_fashion_mnist(
     """
     return _fetch(
         FASHION_MNIST,
-        _CLOTHES,
+        CLOTHES,
         subset,
         data_home,
         download_if_missing,
@@ -252,7 +201,7 @@ def fetch_cifar10(
         As :func:`fetch_mnist` does.
     """
     return _fetch(
-        CIFAR10, _THINGS, subset, data_home, download_if_missing, return_X_y, as_frame
+        CIFAR10, THINGS, subset, data_home, download_if_missing, return_X_y, as_frame
     )
 
 
@@ -294,7 +243,7 @@ def _fetch(files, names, subset, data_home, download_if_missing, return_X_y, as_
             raise OSError(_how_to_get(files, home, missing, failed)) from error
     subsets = ["train", "test"] if subset == "all" else [subset]
     images, target = read_images(files, home, subsets)
-    return _bunch(images, target, names, _DESCR[files.name], return_X_y, as_frame)
+    return _bunch(images, target, names, DESCR[files.name], return_X_y, as_frame)
 
 
 def _how_to_get(files, home, missing, why):
