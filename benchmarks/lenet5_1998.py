@@ -1,6 +1,6 @@
-"""Fill ``docs/lenet5_1998.rst``, and draw its picture.
+"""Fill ``docs/lenet5_1998.rst``, and draw its pictures.
 
-    python benchmarks/lenet5_1998.py            # docs/lenet5_1998.png
+    python benchmarks/lenet5_1998.py            # docs/lenet5_1998*.png
 
 What stands in the document between ``.. KIND: NAME`` and ``.. end`` is made from the
 committed records by ``benchmarks/tables.py``.
@@ -13,7 +13,7 @@ import numpy as np
 from tabulate import tabulate
 
 from sklenet.network.codes import digit_bitmaps
-from sklenet.study.report import published_table, test_table
+from sklenet.study.report import difference_table, published_table, test_table
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
 from sklenet.study.train import REJECTED
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "lenet5_1998.rst"
 PICTURE = ROOT / "docs" / "lenet5_1998.png"
+REJECTION = ROOT / "docs" / "lenet5_1998_rejection.png"
 
 _MARKED = re.compile(r"(\.\. (\w+): ?(\w*)\n).*?(\.\. end\n)", re.DOTALL)
 _REJECTED = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
@@ -37,6 +38,7 @@ def _refill(match: re.Match) -> str:
     make = {
         "bitmaps": lambda _: _bitmaps(),
         "records": lambda name: "\n\n".join(map(_as_rst, study_tables(name))),
+        "differences": lambda name: _as_rst(difference_table(Results(RESULTS / name))),
         "passes": _passes,
         "rejection": _rejection,
     }[kind]
@@ -117,6 +119,28 @@ def _rejection(name: str) -> str:
     return tabulate(rows, headers=headers, tablefmt="rst", disable_numparse=True)
 
 
+def draw_rejection() -> None:
+    """Draw the error on the rest, the mean over seeds, against the part rejected."""
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for name in ("lecun1998", "lecun1998_modern"):
+        curves: dict[str, list] = {}
+        for record in Results(RESULTS / name).fit_records:
+            curve = 100 * np.array(record["tests"]["test"]["rejection"])
+            curves.setdefault(record["setting"], []).append(curve)
+        for setting, rows in curves.items():
+            label = f"{setting} (n = {len(rows)})"
+            (line,) = ax.plot(100 * REJECTED, np.mean(rows, axis=0), label=label)
+            low, high = np.min(rows, axis=0), np.max(rows, axis=0)
+            colour = line.get_color()
+            ax.fill_between(100 * REJECTED, low, high, alpha=0.2, color=colour)
+    ax.set(xlabel="rejected (%)", ylabel="error on the rest (%)", xlim=(0, 6), ylim=(0, 1))
+    ax.legend()
+    figure.savefig(REJECTION, dpi=110)
+    plt.close(figure)
+
+
 def draw() -> None:
     """Draw what each layer makes of a real digit, and the codes it is compared with."""
     import matplotlib.pyplot as plt
@@ -168,4 +192,6 @@ def draw() -> None:
 
 if __name__ == "__main__":
     draw()
-    print("wrote", PICTURE.relative_to(ROOT))
+    draw_rejection()
+    for path in (PICTURE, REJECTION):
+        print("wrote", path.relative_to(ROOT))

@@ -2,8 +2,8 @@
 
     python benchmarks/picture.py
 
-The first test images of MNIST of three digits, through a network trained for five epochs. It
-needs the data in ``$SKLENET_DATA``.
+The first test images of MNIST of three digits, through a network trained for five epochs.
+It needs the data in ``$SKLENET_DATA``.
 """
 
 from pathlib import Path

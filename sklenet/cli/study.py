@@ -1,11 +1,13 @@
 """``sklenet study`` and ``sklenet report``."""
 
 import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.cli.progress import Progress
+from sklenet.study.cluster import cluster
 from sklenet.study.estimate import estimate
 from sklenet.study.page import PAGE, write_page
 from sklenet.study.read import read_study
@@ -28,6 +30,18 @@ def add_commands(commands) -> None:
     study.add_argument("file", type=Path, metavar="FILE.toml")
     study.add_argument("--out", type=Path, default=Path("results"), help="default: results")
     study.add_argument("--n-jobs", type=int, default=1, help="fits at once; default: 1")
+    where = study.add_mutually_exclusive_group()
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster that does the fits, such as tcp://10.0.0.1:8786",
+    )
+    where.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="start a Dask cluster of N processes here, instead of --n-jobs",
+    )
     study.add_argument(
         "--dry-run", action="store_true", help="list the fits, and estimate their time"
     )
@@ -59,12 +73,17 @@ def _study(arguments) -> int:
     if find_spec("matplotlib") is None:
         raise StudyError("A study draws pictures: install sklenet[plots].")
     tell = teller(arguments)
-    journal = arguments.out / study.name / RECORDS
-    with Progress(study, journal, quiet=arguments.quiet) as progress:
+    out = arguments.out.absolute()  # a worker may have been started elsewhere
+    journal = out / study.name / RECORDS
+    with ExitStack() as stack:
+        n_jobs = arguments.n_jobs
+        if arguments.scheduler or arguments.workers:
+            n_jobs = stack.enter_context(cluster(arguments.scheduler, arguments.workers))
+        progress = stack.enter_context(Progress(study, journal, quiet=arguments.quiet))
         folder = run_study(
             study,
-            arguments.out,
-            n_jobs=arguments.n_jobs,
+            out,
+            n_jobs=n_jobs,
             keep=arguments.keep,
             command=" ".join(["sklenet", *sys.argv[1:]]),
             echo=progress.tell,

@@ -52,7 +52,7 @@ def markdown(results: Results) -> str:
         for record in results.fit_records
         if "error" in record
     ]
-    compared = _differences(results)
+    compared = difference_table(results)
     if compared is not None:
         parts += [
             f"Differences of test {study.metrics[0]}, paired over seeds:",
@@ -234,13 +234,14 @@ def setting_text(results: Results, data: str, name: str) -> str:
     return ", ".join(f"{key} {_word(value)}" for key, value in chosen.items()) or "defaults"
 
 
-def _differences(results: Results) -> str | None:
+def difference_table(results: Results) -> str:
+    """Return the table of differences, paired over seeds; "" where there are none."""
     score = f"{ORIGINALS}_{results.study.metrics[0]}"
     if score not in results.fits:
-        return None
+        return ""
     compared = results.compare(score)
     if not len(compared):
-        return None
+        return ""
     table = compared[["data", "setting", "minus"]].copy()
     table["difference"] = compared["mean"].map("{:+.4f}".format)
     ends = compared[["low", "high"]].to_numpy()

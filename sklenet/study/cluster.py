@@ -1,0 +1,87 @@
+"""A Dask cluster under a study: joblib's backend does the rest."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from joblib import parallel_config
+
+from sklenet.study.spec import StudyError
+
+# Seconds in which a scheduler must answer, and workers must have come.
+_PATIENCE = 10
+
+
+@contextmanager
+def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[int]:
+    """Let joblib run what is in the block on a cluster.
+
+    Fits go where there is a worker free; each appends to the study's journal, so that the
+    workers must see its folder, and the data home, under the same paths.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Its address, such as ``tcp://10.0.0.1:8786``.
+    workers : int, optional
+        Start so many processes on this machine instead.
+
+    Yields
+    ------
+    int
+        The number of jobs for joblib: as many as the workers have threads.
+
+    Raises
+    ------
+    StudyError
+        If Dask is not installed, nobody answers, no worker comes, or a worker has no
+        sklenet or another version of it, of Dask or of Python.
+    """
+    if find_spec("distributed") is None:
+        raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
+    from distributed import Client, LocalCluster
+
+    with ExitStack() as stack:
+        if scheduler is None:
+            assert workers is not None
+            threads = str(max(1, (os.cpu_count() or 1) // workers))
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            )
+            scheduler = stack.enter_context(local).scheduler_address
+        try:
+            client = stack.enter_context(Client(scheduler, timeout=_PATIENCE))
+        except (OSError, ValueError) as error:
+            raise StudyError(f"No Dask scheduler answers at {scheduler}: {error}") from None
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise StudyError(
+                f"The scheduler at {scheduler} has no workers: start some with `dask worker"
+                f" {scheduler} --nthreads 1`."
+            ) from None
+        _check_versions(client)
+        stack.enter_context(parallel_config("dask"))
+        yield -1
+
+
+def _check_versions(client) -> None:
+    """Raise a StudyError if a worker cannot do what this process would."""
+    try:
+        client.get_versions(check=True)
+    except ValueError as error:
+        raise StudyError(f"The cluster has other versions:\n{error}") from None
+    own = version("sklenet")
+    found = client.run(version, "sklenet", on_error="return")
+    for worker, theirs in found.items():
+        if isinstance(theirs, Exception):
+            raise StudyError(
+                f"The worker {worker} has no sklenet: install version {own} there."
+            )
+        if theirs != own:
+            raise StudyError(f"The worker {worker} has sklenet {theirs}, this is {own}.")
