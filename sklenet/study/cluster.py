@@ -36,8 +36,8 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
     Raises
     ------
     StudyError
-        If Dask is not installed, nobody answers, no worker comes, or a worker has no
-        sklenet or another version of it, of Dask or of Python.
+        If Dask is not installed, nobody answers, no worker comes, or only one of one
+        thread, or a worker has no sklenet or another version of it, of Dask or of Python.
     """
     if find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
@@ -66,6 +66,11 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
                 f" {scheduler} --nthreads 1`."
             ) from None
         _check_versions(client)
+        if sum(client.nthreads().values()) == 1 and workers is None:
+            raise StudyError(
+                f"The workers at {scheduler} have one thread only, for which joblib sends"
+                " nothing to them: start another one."
+            )
         stack.enter_context(parallel_config("dask"))
         yield -1
 

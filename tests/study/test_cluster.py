@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
 
 from sklenet import LeNet5Classifier
@@ -183,6 +184,67 @@ def test_a_worker_that_is_killed_costs_what_it_was_doing(study, tmp_path):
     assert comparable(tmp_path) == serial
 
 
+# The workers cannot import this file.
+WHO = "(__import__('time').sleep(0.3), __import__('os').getpid())[1]"
+
+
+def test_a_worker_that_comes_late_gets_its_share(tmp_path):
+    with (
+        scheduler(tmp_path) as address,
+        workers(address, tmp_path / "early"),
+        distributed.Client(address, timeout=60) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        with parallel_config("dask"):
+            late = threading.Timer(0.5, lambda: stack.enter_context(more))
+            more = workers(address, tmp_path / "late", n=1)
+            with ExitStack() as stack:
+                late.start()
+                found = Parallel(n_jobs=-1)(delayed(eval)(WHO) for _ in range(60))
+    assert len(set(found)) == 3
+
+
+@contextmanager
+def running(command, journal):
+    """Start a study, and give the process once a few fits are done."""
+    process = start("-m", "sklenet", "study", *command, "--quiet", cwd=journal.parent)
+    deadline = time.monotonic() + 120
+    while not (journal.is_file() and journal.read_text().count('"fold"') > 1):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_or_a_client_that_dies_loses_nothing_that_is_done(study, tmp_path):
+    path, serial = study
+    folder = tmp_path / "small"
+    folder.mkdir()
+    journal = folder / "records.jsonl"
+    with scheduler(tmp_path) as address, workers(address, tmp_path):
+        command = [str(path), "--out", str(tmp_path), "--scheduler", address]
+        with running(command, journal) as client:
+            client.kill()
+    done = comparable(tmp_path)
+    assert 2 <= len(done) < len(serial)
+    with (
+        scheduler(tmp_path) as address,
+        workers(address, tmp_path),
+        running([*command[:-1], address], journal) as client,
+    ):
+        pattern = f"dask_scheduler.*{address.rpartition(':')[2]}"
+        subprocess.run(["pkill", "-9", "-f", pattern], check=True)
+        assert client.wait(timeout=90) != 0
+    with scheduler(tmp_path) as address, workers(address, tmp_path):
+        assert main(["study", *command[:-1], address, "--quiet"]) == 0
+    assert comparable(tmp_path) == serial
+    assert done.items() <= serial.items()
+
+
 def refused(command, capsys):
     """Return what a command says that is refused, within seconds."""
     began = time.monotonic()
@@ -204,6 +266,12 @@ def test_no_worker(study, tmp_path, capsys):
     with scheduler(tmp_path) as address:
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
         assert "has no workers: start some with `dask worker" in refused(command, capsys)
+
+
+def test_a_single_thread(study, tmp_path, capsys):
+    with scheduler(tmp_path) as address, workers(address, tmp_path, n=1):
+        command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
+        assert "one thread only" in refused(command, capsys)
 
 
 def test_a_worker_without_sklenet(study, tmp_path, capsys):
