@@ -222,10 +222,10 @@ def _import_optimizers() -> None:
 
 # What is compared, and how many images and repeats it takes.
 GROUPS = {
-    "fit": (fit, list(contenders.FITS), 60_000, 5),
-    "predict": (predict, list(contenders.PREDICTS), 60_000, 5),
-    "import": (imports, list(IMPORTS), 0, 15),
-    "search": (search, list(SEARCHES), 30_000, 5),
+    "fit": (fit, list(contenders.FITS), 60_000, 4),
+    "predict": (predict, list(contenders.PREDICTS), 60_000, 4),
+    "import": (imports, list(IMPORTS), 0, 10),
+    "search": (search, list(SEARCHES), 30_000, 3),
     "memory": (memory, ["sklenet"], 0, 3),
     "step": (step, ["1 thread", "2 threads"], 0, 3),
 }
