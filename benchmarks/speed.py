@@ -4,8 +4,8 @@
     python benchmarks/speed.py fit predict        # some of it, with the old rest kept
     python benchmarks/speed.py --guard            # a minute: has the fit become slower?
 
-Whatever is compared runs in processes of its own, in turn; ratios are of neighbours within
-a repeat. It needs a machine that does nothing else, and the data in ``$SKLENET_DATA``; the
+Whatever is compared runs in processes of its own, in turn; ratios are of runs of the same
+repeat. It needs a machine that does nothing else, and the data in ``$SKLENET_DATA``; the
 guard makes do without.
 """
 
@@ -243,20 +243,18 @@ def measure(groups: list[str]) -> None:
     from sklenet.study.journal import Journal
     from sklenet.study.provenance import provenance
 
-    kept = [record for record in Journal(RECORDS) if record["group"] not in groups]
-    made = []
     for group in groups:
         _, names, _, n_repeats = GROUPS[group]
-        made.append({"kind": "run", "group": group} | provenance())
+        records = [record for record in Journal(RECORDS) if record["group"] != group]
+        records.append({"kind": "run", "group": group} | provenance())
         for repeat in range(n_repeats):
             for name in names:
                 taken = run_in_process("--one", group, name)
-                made.append({"kind": "one", "group": group, "name": name} | taken)
+                records.append({"kind": "one", "group": group, "name": name} | taken)
                 print(group, repeat + 1, name, taken, flush=True)
-    RECORDS.unlink(missing_ok=True)
-    journal = Journal(RECORDS)
-    for record in kept + made:
-        journal.append(record)
+        RECORDS.unlink(missing_ok=True)
+        for record in records:
+            Journal(RECORDS).append(record)
 
 
 def guard(n_images: int = 12_800, n_repeats: int = 5) -> list[str]:

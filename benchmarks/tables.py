@@ -3,8 +3,8 @@
     python benchmarks/tables.py
 
 rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``, the
-tables of ``docs/lenet5_1998.rst`` and, in ``README.md``, what stands between the comments
-``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
+tables of ``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what
+stands between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
 
 import re
@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import lenet5_1998
+import performance
+from performance import where
 
 from sklenet.study.journal import Journal
 from sklenet.study.page import PAGE
@@ -76,8 +78,6 @@ without augmentation, epochs interleaved in one run (`python benchmarks/augmenta
 --cost`), the median of REPEATS repeats and their range.
 """
 
-_SHOWN_VERSIONS = ("torch", "skorch", "scikit-learn")
-
 _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -93,6 +93,7 @@ def render() -> dict[Path, str]:
         ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
         ROOT / "docs" / "augmentation.md": _augmentation(records("augmentations")),
         lenet5_1998.DOCUMENT: lenet5_1998.render(),
+        performance.DOCUMENT: performance.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }
@@ -123,18 +124,8 @@ def _section(folder: Path) -> str:
 {markdown(results)}
 {pictures}
 
-{_where(results.runs[0])}{page if folder.name in _PAGES else ""}
+{where(results.runs[0])}{page if folder.name in _PAGES else ""}
 """
-
-
-def _where(run: dict) -> str:
-    """Return where a record comes from, as a sentence."""
-    versions, machine = run["versions"], run["machine"]
-    packages = ", ".join(f"{name} {versions[name]}" for name in _SHOWN_VERSIONS)
-    return (
-        f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
-        f" {machine['cpu']} ({machine['cores']} cores), {packages}."
-    )
 
 
 def _augmentation(records: list[dict]) -> str:
@@ -150,7 +141,7 @@ def _augmentation(records: list[dict]) -> str:
                 f" {row['median_ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
             )
     head = _AUGMENTATION_HEAD.replace("REPEATS", str(run["repeats"]))
-    return "\n".join([head, *lines, "", _where(run)]) + "\n"
+    return "\n".join([head, *lines, "", where(run)]) + "\n"
 
 
 def _conformance(records: list[dict]) -> str:
@@ -178,7 +169,7 @@ def _conformance(records: list[dict]) -> str:
             ]
             lines.append(f"| `{item}` | {' | '.join(cells)} |")
         parts += [f"## {title}\n", *lines, ""]
-    parts.append(_where(run))
+    parts.append(where(run))
     return "\n".join(parts) + "\n"
 
 

@@ -1,6 +1,7 @@
 """LeNet5Classifier: parameters and arrays in, a trained network out."""
 
 import copy
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -694,6 +695,6 @@ def _history(net, n_epochs, offset):
     return [
         {"epoch": offset + k + 1}
         | {key: row[key] for key in keys if key in row}
-        | {"seconds": row["dur"]}
+        | {"seconds": row.get("dur", math.nan)}  # without skorch's timer
         for k, row in enumerate(net.history[:n_epochs])
     ]

@@ -20,16 +20,18 @@ def summarise(network: LeNet5, input_shape: tuple[int, int, int]) -> pd.DataFram
     input_shape : tuple of int (channels, height, width)
         Of the canvas.
     """
-    rows = []
+    rows: list[list[Any]] = []
     x = torch.zeros((1, *input_shape))
     with torch.inference_mode():
         for name, layer in network.layers().items():
             n_inputs = x[0].numel()
             x = layer(x)
             shape, units = tuple(x.shape[1:]), x[0].numel()
-            if any(name.endswith(part) for part in ("activation", "dropout", "flatten")):
-                continue
             parameters = sum(p.numel() for p in layer.parameters())
+            if any(name.endswith(part) for part in ("activation", "dropout", "flatten")):
+                if rows:  # an activation is a part of its layer, with what it may learn
+                    rows[-1][2] += parameters
+                continue
             connections, multiply_adds = _count(layer, shape, n_inputs, units)
             rows.append([name, shape, parameters, connections, multiply_adds])
     heads = ["layer", "output_shape", "parameters", "connections", "multiply_adds"]
@@ -53,4 +55,5 @@ def _count(
     # Pooling: four units each, and the paper's has a bias, and multiplies once.
     if isinstance(layer, nn.Sequential) and isinstance(layer[0], Subsample):
         return 5 * units, units
-    return 4 * units, 0
+    sides = getattr(layer, "kernel_size", 2)
+    return math.prod(sides if isinstance(sides, tuple) else (sides, sides)) * units, 0

@@ -14,10 +14,11 @@ import pytest
 import safetensors.numpy
 import torch
 from safetensors import safe_open
+from sklearn import config_context
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.presets import lecun1998
+from sklenet.presets import lecun1998, lenet1
 from sklenet.saved import checksum
 
 X, y = load_digits(return_X_y=True)
@@ -38,9 +39,15 @@ def fit(**params):
         {"optimizer": "sgd", "momentum": 0.0, "augment": ["flip", {"shift": 2}]},
         {"class_weight": {0: 2.0, 3: 0.5}, "early_stopping": True, "hidden": (30,)},
         {"random_state": np.random.RandomState(3), "lr": np.float64(0.002), "maps": (3, 5)},
-        {"image_shape": [8, 8], "feature_range": None, "padding": 8, "dropout": 0.2},
+        {"image_shape": (8, 8), "feature_range": None, "padding": 8, "dropout": 0.2},
+        {
+            "net_params": {
+                "optimizer__betas": (0.8, 0.99),
+                "optimizer__param_groups": [("head.output.*", {"lr": 0.01})],
+            }
+        },
     ],
-    ids=["defaults", "1998", "sgd", "class weights", "numpy", "padding"],
+    ids=["defaults", "1998", "sgd", "class weights", "numpy", "padding", "net_params"],
 )
 def test_what_was_saved_is_the_same(params, tmp_path):
     saved = fit(**params)
@@ -58,7 +65,7 @@ def test_what_was_saved_is_the_same(params, tmp_path):
     assert np.array_equal(loaded.predict_proba(X), saved.predict_proba(X))
 
 
-@pytest.mark.parametrize("kind", [object, str, np.int8, np.float32, bool])
+@pytest.mark.parametrize("kind", [object, str, np.int8, ">i4", ">f8", np.float32, bool])
 def test_labels_are_of_their_type(kind, tmp_path):
     labels = (
         (y % 2).astype(kind) if kind is not object else np.array(["a", "b"], object)[y % 2]
@@ -68,6 +75,46 @@ def test_labels_are_of_their_type(kind, tmp_path):
     loaded = LeNet5Classifier.load(tmp_path / "model")
     assert loaded.classes_.dtype.kind == saved.classes_.dtype.kind
     assert np.array_equal(loaded.predict(X), saved.predict(X))
+
+
+def test_a_class_may_be_called_as_the_format_calls_things(tmp_path):
+    labels = np.array(["pairs", "tuple"])[y % 2]
+    saved = fit_on(labels, class_weight={"pairs": 2.0, "tuple": 1.0})
+    saved.save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model")
+    assert loaded.class_weight == {"pairs": 2.0, "tuple": 1.0}
+
+
+def fit_on(labels, **params):
+    return LeNet5Classifier(max_epochs=1, random_state=0, **params).fit(X, labels)
+
+
+def test_a_loaded_one_goes_on_with_the_parameters_it_had(tmp_path):
+    params = lenet1() | {"padding": 10, "max_epochs": 1, "warm_start": True}
+    fit(**params).save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model").set_params(**params)
+    assert loaded.fit(X, y).n_iter_ == 2
+
+
+def test_requests_of_metadata_are_kept(tmp_path):
+    with config_context(enable_metadata_routing=True):
+        model = (
+            fit().set_fit_request(sample_weight=True).set_score_request(sample_weight="w")
+        )
+        model.save(tmp_path / "model")
+        loaded = LeNet5Classifier.load(tmp_path / "model")
+        for method in ("fit", "partial_fit", "score"):
+            asked = getattr(model.get_metadata_routing(), method).requests
+            assert getattr(loaded.get_metadata_routing(), method).requests == asked
+
+
+def test_the_mode_of_a_file_is_kept_and_names_may_be_long(fitted, tmp_path):
+    path = tmp_path / ("m" * 250)
+    fitted.save(path)
+    path.chmod(0o600)
+    fitted.save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    LeNet5Classifier.load(path)
 
 
 def test_names_of_features_are_kept(tmp_path):
@@ -96,6 +143,10 @@ def test_what_cannot_be_saved_is_told_before_a_file_is_touched(fitted, tmp_path)
         fit(activation=torch.nn.SiLU).save(path)
     with pytest.raises(ValueError, match="not fitted"):
         LeNet5Classifier().save(path)
+    with pytest.raises(ValueError, match="'net_params' parameter has 'callbacks'"):
+        fit(net_params={"callbacks": []}).save(path)
+    with pytest.raises(ValueError, match="'random_state' parameter is a PCG64"):
+        fit(random_state=np.random.RandomState(np.random.PCG64(3))).save(path)
     with pytest.raises(FileNotFoundError):
         fitted.save(tmp_path / "nowhere" / "model")
     assert path.read_bytes() == before
@@ -246,6 +297,21 @@ HOSTILE = {
     "not a number": in_params(lr=float("nan")),
     "net of its own": in_params(net_params={"module": "os.system"}),
     "callbacks": in_params(net_params={"callbacks": ["os.system"]}),
+    "compiled": in_params(
+        net_params={"compile": True, "compile__options": {"cpp.cxx": ["/bin/false"]}}
+    ),
+    "wide codes": in_params(output="rbf", hidden=[65_000]),
+    "of no device": in_params(device="meta", hidden=[11]),
+    "fewer pixels": in_fitted(n_features_in=48),
+    "more pixels": in_fitted(n_features_in=100),
+    "labels out of order": tensor("classes", np.arange(10)[::-1].copy()),
+    "label that is none": tensor("classes", np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, np.nan])),
+    "range of nothing": in_fitted(pixel_range=[float("nan"), 1.0]),
+    "range upside down": in_fitted(pixel_range=[1.0, 0.0]),
+    "half a state": tensor("optimizer/0/exp_avg_sq", None),
+    "requests": lambda document, tensors: document["requests"].update(
+        {"fit": {"os.system": True}}
+    ),
     "empty images": in_fitted(image_shape=[1, 0, 8]),
     "absurd images": in_fitted(image_shape=[1, 1 << 31, 1 << 31]),
     "two sides": in_fitted(image_shape=[8, 8]),

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -42,6 +43,14 @@ def test_layers_by_other_parameters():
     frame = summary(hidden=(7, 6, 5), kernel_size=3, pooling="avg")
     assert list(frame.index[4:7]) == ["C5", "F6", "F7"]
     assert frame.loc["F7", "output_shape"] == (5,)
+
+
+def test_what_activations_and_windows_add():
+    frame = summary(activation=nn.PReLU)
+    assert frame.loc["all", "parameters"] == 61_706 + 4
+    assert frame.loc["C5", "parameters"] == 48_120 + 1
+    frame = summary(pooling=lambda side: nn.AvgPool2d(4, side, 1))
+    assert frame.loc["S2", "connections"] == 16 * 6 * 14 * 14
 
 
 def test_it_needs_a_fit():

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from sklenet.display.images import subdivide, to_classifier
+from sklenet.training.batches import as_tensor
+from sklenet.training.build import log_probabilities
 
 # Layers as they are drawn: after their activation, which the paper counts as a part.
 _SHOWN = ("C1", "S2", "C3", "S4")
@@ -51,16 +53,17 @@ class FeatureMapDisplay:
         classifier, X = to_classifier(estimator, one_row(estimator, x))
         network = classifier.to_torch()
         with torch.inference_mode():
-            signal = network.canvas(torch.from_numpy(np.array(X).reshape(1, -1)))
+            signal = network.canvas(as_tensor(np.asarray(X).reshape(1, -1)))
             maps = {"input": signal[0]}
             for name, layer in network.network.layers().items():
                 signal = layer(signal)
                 shown, _, part = name.partition("_")
                 if part == "activation" or (name in _SHOWN and name.startswith("S")):
                     maps[shown] = signal[0]
+            probabilities = log_probabilities(network.criterion, signal).softmax(dim=1)
         return cls(
             {name: values.numpy() for name, values in maps.items()},
-            classifier.predict_proba(X)[0],
+            probabilities[0].numpy(),
             classifier.classes_,
         ).plot(ax)
 

@@ -9,8 +9,8 @@ from sklenet.network.lecun1998 import PartialConv2d
 class FilterDisplay:
     """Kernels of a convolution: per map of its output, one per map of its input.
 
-    Kernels of three colours are drawn as one, others in grey with 0 in the middle. Where
-    two maps are not connected, nothing is.
+    Kernels of C1 for three colours are drawn as one, others in grey with 0 in the middle.
+    Where two maps are not connected, nothing is.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class FilterDisplay:
     ax_ : matplotlib Axes
         What is divided.
     axes_ : ndarray of matplotlib Axes
-        For C1, in rows of maps; for C3, a row for each of S2's maps and a column for each
-        of its own.
+        For C1, in rows of maps; for C3, and for C1 with another number of channels than 1
+        or 3, a row for each input map and a column for each output map.
     figure_ : matplotlib Figure
     """
 
@@ -76,7 +76,7 @@ class FilterDisplay:
         """
         n_maps, n_inputs = self.kernels.shape[:2]
         scale = np.nanmax(np.abs(self.kernels)) or 1.0
-        one_each = n_inputs in (1, 3)
+        one_each = self.name == "C1" and n_inputs in (1, 3)
         if one_each:
             n_columns = min(n_columns, n_maps)
             n_rows = -(-n_maps // n_columns)

@@ -48,7 +48,10 @@ class TrainingHistoryDisplay:
         for label, fits in histories.items():
             rows = np.full((len(fits), max(map(len, fits))), np.nan)
             for row, history in zip(rows, fits, strict=True):
-                row[: len(history)] = [epoch[metric] for epoch in history]
+                row[: len(history)] = [epoch.get(metric, np.nan) for epoch in history]
+            if np.isnan(rows).all():
+                known = sorted({key for history in fits for row in history for key in row})
+                raise ValueError(f"The 'metric' is {metric!r}, but known are {known}.")
             curves[label] = rows
         return cls(curves).plot(ax=ax, ylabel=metric.replace("_", " "))
 

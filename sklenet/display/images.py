@@ -10,16 +10,24 @@ from sklenet.images import infer_image_shape
 
 
 def last_step(estimator):
-    """Return the classifier at the end of a pipeline, or the estimator itself."""
+    """Return the fitted classifier at the end of a pipeline, or the estimator itself."""
+    check_is_fitted(estimator)
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 def to_classifier(estimator, X):
     """Return the fitted classifier, and X as it reaches it through a pipeline's steps."""
-    check_is_fitted(estimator)
-    if isinstance(estimator, Pipeline):
-        return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
-    return estimator, X
+    classifier = last_step(estimator)
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        X = estimator[:-1].transform(X)
+    return classifier, X
+
+
+def like(X, rows):
+    """Return rows of pixels with the names of columns that X has, if it has any."""
+    if hasattr(X, "iloc"):
+        return type(X)(rows.reshape(len(rows), -1), columns=X.columns)
+    return rows
 
 
 def subdivide(ax, n_rows, n_columns, size, **spec):
@@ -32,18 +40,30 @@ def subdivide(ax, n_rows, n_columns, size, **spec):
     if ax is None:
         _, ax = plt.subplots(figsize=size, layout="constrained")
     ax.set_axis_off()
-    grid = ax.get_subplotspec().subgridspec(n_rows, n_columns, **spec)
+    place = ax.get_subplotspec()
+    if place is None:  # axes that were put somewhere by hand
+        box = ax.get_position()
+        spec |= {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        grid = ax.figure.add_gridspec(n_rows, n_columns, **spec)
+    else:
+        grid = place.subgridspec(n_rows, n_columns, **spec)
     axes = grid.subplots(squeeze=False)
     for part in axes.flat:
         part.set_axis_off()
     return ax, axes
 
 
-def as_images(X) -> np.ndarray:
-    """Return flat rows as the images (n, c, h, w) they are read as; images as they are."""
+def as_images(X, estimator=None) -> np.ndarray:
+    """Return flat rows as the images (n, c, h, w) they are read as; images as they are.
+
+    A fitted estimator may know their shape, unless its pipeline changes their size.
+    """
+    X = np.asarray(X)
     if X.ndim > 2:
         return X
-    shape = infer_image_shape(X.shape[1])
+    shape = getattr(estimator and last_step(estimator), "image_shape_", None)
+    if shape is None or math.prod(shape) != X.shape[1]:
+        shape = infer_image_shape(X.shape[1])
     missing = math.prod(shape) - X.shape[1]
     return np.pad(X, ((0, 0), (0, missing))).reshape(-1, *shape)
 

@@ -58,7 +58,7 @@ class MisclassifiedDisplay:
         y = np.asarray(y)
         wrong = np.flatnonzero(guesses != y)
         wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:n_images]
-        images = as_images(np.asarray(X)[wrong])
+        images = as_images(np.asarray(X)[wrong], estimator)
         return cls(images, y[wrong], guesses[wrong], certainty[wrong]).plot(ax)
 
     def plot(self, ax=None, *, n_columns=8):

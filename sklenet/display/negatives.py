@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklenet.display.images import as_images, show_image, subdivide
+from sklenet.display.images import as_images, like, show_image, subdivide
 from sklenet.preprocessing import Inverter
 
 
@@ -52,13 +52,12 @@ class NegativeDisplay:
         -------
         NegativeDisplay
         """
-        X = np.asarray(X)
-        negatives = Inverter(maximum=maximum).fit_transform(X)
+        negatives = Inverter(maximum=maximum).fit_transform(np.asarray(X))
         return cls(
-            as_images(X),
-            as_images(negatives),
+            as_images(X, estimator),
+            as_images(negatives, estimator),
             estimator.predict(X),
-            estimator.predict(negatives),
+            estimator.predict(like(X, negatives)),
             y,
         ).plot(ax)
 

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from sklenet.display.images import show_image, subdivide, to_classifier
+from sklenet.training.batches import as_tensor
+from sklenet.training.build import log_probabilities
 
 
 class SaliencyDisplay:
@@ -61,10 +63,11 @@ class SaliencyDisplay:
         -------
         SaliencyDisplay
         """
+        given = X
         classifier, X = to_classifier(estimator, X)
         X = np.asarray(X)
         rows = X.reshape(len(X), -1)
-        guesses = classifier.predict(X) if classes is None else np.asarray(classes)
+        guesses = estimator.predict(given) if classes is None else np.asarray(classes)
         unknown = sorted(set(guesses.tolist()) - set(classifier.classes_.tolist()))
         if unknown:
             raise ValueError(f"The 'classes' have {unknown[0]!r}, which was not learnt.")
@@ -116,29 +119,26 @@ def _images(classifier, rows):
     return padded.reshape(-1, channels, height, width)
 
 
-def _log_probability(classifier, rows, target):
-    with np.errstate(divide="ignore"):
-        return np.log(np.maximum(classifier.predict_proba(rows)[:, target], 1e-12))
-
-
 def _occlusion(classifier, row, target, window):
     (image,) = _images(classifier, row[None])
     _, height, width = image.shape
     side = window or max(2, min(height, width) // 4)
     covered = np.zeros((height, width))
     fall = np.zeros((height, width))
-    background = classifier.pixel_range_[0]
+    plain = classifier.feature_range is None  # pixels as they are, on a background of 0
+    background = 0 if plain else classifier.pixel_range_[0]
     places = [
         (slice(max(0, i), i + side), slice(max(0, j), j + side))
         for i in range(1 - side, height)
         for j in range(1 - side, width)
     ]
-    occluded = np.repeat(image[None], len(places), axis=0)
-    for changed, (rows, columns) in zip(occluded, places, strict=True):
+    occluded = np.repeat(image[None], len(places) + 1, axis=0)
+    for changed, (rows, columns) in zip(occluded[1:], places, strict=True):
         changed[:, rows, columns] = background
-    rows_of = occluded.reshape(len(places), -1)[:, : len(row)]
-    before = _log_probability(classifier, row[None], target)[0]
-    after = _log_probability(classifier, rows_of, target)
+    rows_of = occluded.reshape(len(occluded), -1)[:, : len(row)]
+    with torch.inference_mode():
+        logs = _log_probabilities(classifier.to_torch(), as_tensor(rows_of))
+    before, *after = logs[:, target].tolist()
     for value, place in zip(after, places, strict=True):
         fall[place] += before - value
         covered[place] += 1
@@ -147,7 +147,13 @@ def _occlusion(classifier, row, target, window):
 
 def _gradient(classifier, row, target, window):
     pixels = torch.tensor(row[None].astype(float), requires_grad=True)
-    classifier.to_torch()(pixels)[0, target].clamp_min(1e-12).log().backward()
+    _log_probabilities(classifier.to_torch(), pixels)[0, target].backward()
     assert pixels.grad is not None
     (slopes,) = _images(classifier, pixels.grad.abs().numpy())
     return slopes.max(axis=0)
+
+
+def _log_probabilities(network, pixels) -> torch.Tensor:
+    """Return log-probabilities that are exact where probabilities are 0 or 1."""
+    outputs = network.network(network.canvas(pixels)).double()
+    return log_probabilities(network.criterion, outputs).log_softmax(dim=1)

@@ -6,7 +6,6 @@ ASCII in its figure 3; those here are drawn after the description, not copied.
 """
 
 import numpy as np
-import scipy.linalg
 
 WIDTH, HEIGHT = 7, 12
 
@@ -59,8 +58,8 @@ def separated_codes(n_classes: int, length: int) -> np.ndarray:
     -------
     ndarray of shape (n_classes, length)
     """
-    order = 1 << (max(n_classes, length - 1)).bit_length()
-    return scipy.linalg.hadamard(order)[1 : n_classes + 1, :length].astype(np.float32)
+    rows, columns = np.arange(1, n_classes + 1)[:, None], np.arange(length)
+    return np.where(np.bitwise_count(rows & columns) % 2, -1.0, 1.0).astype(np.float32)
 
 
 def make_codes(classes: np.ndarray, length: int) -> np.ndarray:

@@ -100,7 +100,7 @@ class LeNet5(nn.Module):
         head: OrderedDict[str, nn.Module] = OrderedDict()
         n_inputs = n_second * s4_height * s4_width
         for k, n_units in enumerate(hidden):
-            name = f"F{5 + k}" if k else "C5"
+            name = layer_name(k)
             head[name] = _empty(nn.Linear, n_inputs, n_units)
             head[f"{name}_activation"] = make_activation()
             head[f"{name}_dropout"] = Dropout(dropout, seed + 1 + k)
@@ -130,6 +130,11 @@ def _pool(choice, channels: int, make_activation: Factory) -> nn.Module:
         parts = OrderedDict(sum=Subsample(channels), squash=make_activation())
         return nn.Sequential(parts)
     return _look_up(POOLINGS, choice)(2)
+
+
+def layer_name(k: int) -> str:
+    """Return the name of the k-th fully connected layer: C5, F6, F7, ..."""
+    return f"F{5 + k}" if k else "C5"
 
 
 def s4_side(side: int, kernel_size: int) -> int:

@@ -53,7 +53,7 @@ def markdown(results: Results) -> str:
         if "error" in record
     ]
     compared = difference_table(results)
-    if compared is not None:
+    if compared:
         parts += [
             f"Differences of test {study.metrics[0]}, paired over seeds:",
             compared,

@@ -5,15 +5,17 @@ cannot launch as fast as the GPU runs them. A graph launches all of them at once
 """
 
 import os
+import threading
 
 import torch
 
-from sklenet.network import Loss
+from sklenet.network import LOSSES
 from sklenet.training.epoch import hears_of_batches
 
 # A step on the side, as torch asks for before it captures, lets cuDNN and the allocator
 # make up their minds.
 _WARM_UP = 3
+_capturing = threading.Lock()
 MIN_REPLAYED = 10  # steps in an epoch, which are worth a capture
 
 
@@ -30,7 +32,7 @@ def can_be_replayed(net) -> bool:
         and isinstance(net.module__activation, str)
         and isinstance(net.module__pooling, str)
         and net.module__dropout == 0
-        and isinstance(net.criterion_, Loss)
+        and type(net.criterion_) in LOSSES.values()
         and not any(hears_of_batches(callback) for _, callback in net.callbacks_)
     )
 
@@ -45,7 +47,8 @@ class ReplayedSteps:
     ----------
     net : TrainingNet
     capture : callable, default=capture_cuda_graph
-        Takes a function of no arguments; returns what it returned, and what repeats it.
+        Takes a function of no arguments, and a device; returns what the function returned,
+        and what repeats it.
     """
 
     def __init__(self, net, capture=None) -> None:
@@ -78,18 +81,26 @@ class ReplayedSteps:
             self.net.optimizer_.zero_grad(set_to_none=True)
             return self.net.train_step_single(batch)
 
-        self.step, self.replay = self.capture(gradient)
+        self.step, self.replay = self.capture(gradient, torch.device(self.net.device))
 
 
-def capture_cuda_graph(function):
+def capture_cuda_graph(function, device: torch.device):
     """Run `function` a few times, capture it; return its result and what replays it."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            function()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = function()
-    return result, graph.replay
+    # One capture at a time is what torch allows a process, and the stream is the device's.
+    with _capturing, torch.cuda.device(device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                function()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        mode = "thread_local"  # other threads may train meanwhile
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode=mode):
+            result = function()
+
+    def replay() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return result, replay

@@ -47,15 +47,30 @@ def keep_freed_memory() -> bool:
     return _allocator_is_set
 
 
+_torch_lock = threading.Lock()
+_torch_alone = 0  # how many blocks of `one_thread` there are at the moment
+_torch_threads = 1  # and how many threads torch had before the first of them
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute in the calling thread alone."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Let torch compute in the calling thread alone.
+
+    Its number of threads is partly the calling thread's, and partly the process's, which
+    new threads begin with: blocks that overlap in several threads share what it was.
+    """
+    global _torch_alone, _torch_threads
+    with _torch_lock:
+        if _torch_alone == 0:
+            _torch_threads = torch.get_num_threads()
+        _torch_alone += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _torch_lock:
+            _torch_alone -= 1
+            torch.set_num_threads(_torch_threads)
 
 
 class _OneBlasThread:
@@ -114,6 +129,8 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
+        if resolved.type == "meta":  # has no values
+            raise NotImplementedError
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         available = ["'cpu'"]

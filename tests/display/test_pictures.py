@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.testing.compare import compare_images
 from sklearn.model_selection import GridSearchCV
@@ -124,7 +125,7 @@ def test_maps_are_the_networks():
     }
     assert np.abs(display.maps["C1"]).max() <= 1
     assert display.maps["S2"].max() == display.maps["C1"].max()
-    assert np.array_equal(display.probabilities, model.predict_proba(X[3:4])[0])
+    assert display.probabilities == pytest.approx(model.predict_proba(X[3:4])[0], abs=1e-6)
     with pytest.raises(ValueError, match=r"One image is drawn, of 64 pixels; .* \(2, 64\)"):
         FeatureMapDisplay.from_estimator(model, X[:2])
 
@@ -157,6 +158,60 @@ def test_the_gradient_is_the_derivative():
     both = model.predict_proba(np.array([X[0] + step.ravel(), X[0] - step.ravel()]))
     slope = np.diff(np.log(both[::-1, 3]))[0] / 0.1
     assert display.saliency[0].max() == pytest.approx(abs(slope), rel=0.05)
+
+
+def test_the_gradient_of_a_guess_that_is_certain():
+    model = grey(max_epochs=25)
+    certain = np.argsort(model.predict_proba(X).max(axis=1))[-3:]
+    unlikely = model.predict_proba(X[certain]).argmin(axis=1)
+    for classes in (None, model.classes_[unlikely]):
+        display = SaliencyDisplay.from_estimator(
+            model, X[certain], method="gradient", classes=classes
+        )
+        assert (display.saliency.max(axis=(1, 2)) > 0).all()
+
+
+def test_images_that_are_not_square():
+    model = LeNet5Classifier(image_shape=(4, 16), max_epochs=1).fit(X[:50], y[:50])
+    wide = (1, 4, 16)
+    assert MisclassifiedDisplay.from_estimator(model, X, y).images.shape[1:] == wide
+    assert NegativeDisplay.from_estimator(model, X[:3]).images.shape[1:] == wide
+    assert SaliencyDisplay.from_estimator(model, X[:3]).images.shape[1:] == wide
+    assert FeatureMapDisplay.from_estimator(model, X[0]).maps["input"].shape == (1, 32, 32)
+
+
+def test_kernels_of_three_maps_are_no_colours():
+    model = grey(maps=(3, 2), connections=[(0, 1), (1, 2)], max_epochs=1)
+    display = FilterDisplay.from_estimator(model, layer="C3")
+    drawn = [[len(ax.images) for ax in row] for row in display.axes_]
+    assert drawn == [[1, 0], [1, 1], [0, 1]]
+
+
+def test_axes_that_were_put_somewhere_by_hand():
+    import matplotlib.pyplot as plt
+
+    ax = plt.figure().add_axes([0.1, 0.1, 0.5, 0.8])
+    display = FilterDisplay.from_estimator(grey(max_epochs=1), ax=ax)
+    assert display.axes_[0, 0].get_position().x1 < 0.6
+
+
+def test_frames_with_names(recwarn):
+    frame = pd.DataFrame(X[:50], columns=[f"p{k}" for k in range(64)])
+    model = LeNet5Classifier(max_epochs=1).fit(frame, y[:50])
+    for display in (NegativeDisplay, SaliencyDisplay):
+        display.from_estimator(model, frame[:2])
+    FeatureMapDisplay.from_estimator(model, frame[:1])
+    assert not [w for w in recwarn if "feature names" in str(w.message)]
+
+
+def test_what_is_not_fitted_and_what_is_not_known():
+    for show in (FilterDisplay, TrainingHistoryDisplay):
+        with pytest.raises(ValueError, match="not fitted"):
+            show.from_estimator(LeNet5Classifier())
+    with pytest.raises(
+        ValueError, match=r"'metric' is 'loss', but known are .*'train_loss'"
+    ):
+        TrainingHistoryDisplay.from_estimator(grey(max_epochs=1), metric="loss")
 
 
 def test_history_of_a_search_is_the_best_fits():

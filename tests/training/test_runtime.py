@@ -1,11 +1,15 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from sklenet.training import runtime
-from sklenet.training.runtime import keep_freed_memory, resolve_device
+from sklenet.training.runtime import keep_freed_memory, one_thread, resolve_device
 
 # Minor page faults of a loop that allocates and frees 16 MiB, as training steps do.
 FAULTS = """
@@ -147,9 +151,37 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     assert not keep_freed_memory()
 
 
+def test_blocks_of_one_thread_that_overlap_give_back_what_there_was():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    second, first_is_over = threading.Event(), threading.Event()
+
+    def first():
+        with one_thread():
+            assert second.wait(30)
+        first_is_over.set()
+
+    def other():
+        with one_thread():
+            second.set()
+            assert first_is_over.wait(30)
+
+    seen = []
+    with ThreadPoolExecutor(2) as pool:
+        a = pool.submit(first)
+        time.sleep(0.05)
+        b = pool.submit(other)
+        a.result(), b.result()
+    new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    new.start()
+    new.join()
+    torch.set_num_threads(before)
+    assert seen == [3]
+
+
 def test_resolve_device():
     assert resolve_device("cpu").type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda")
-    for device in ("cuda:99", "gpu"):
+    for device in ("cuda:99", "gpu", "meta"):
         with pytest.raises(ValueError, match=f"'device' parameter is '{device}'.*'cpu'"):
             resolve_device(device)
