@@ -46,6 +46,8 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
     with ExitStack() as stack:
         if scheduler is None:
             assert workers is not None
+            # Dask leaves what it sets for its workers behind in this process.
+            stack.callback(_restore_environment, dict(os.environ))
             threads = str(max(1, (os.cpu_count() or 1) // workers))
             local = LocalCluster(
                 n_workers=workers,
@@ -73,6 +75,11 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             )
         stack.enter_context(parallel_config("dask"))
         yield -1
+
+
+def _restore_environment(before: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _check_versions(client) -> None:

@@ -149,9 +149,12 @@ def test_a_study_on_a_cluster_is_the_serial_one(study, cluster, tmp_path, monkey
 
 def test_workers_of_its_own(study, tmp_path):
     path, serial = study
+    environment = dict(os.environ)
     command = ["study", str(path), "--out", str(tmp_path), "--workers", "2", "--quiet"]
     assert main(command) == 0
     assert comparable(tmp_path) == serial
+    environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
+    assert dict(os.environ) == environment
 
 
 def test_any_search_of_scikit_learns(cluster):
