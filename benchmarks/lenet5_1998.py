@@ -102,19 +102,23 @@ def _mean_and_sd(values: list[float]) -> str:
     return f"{described['mean']:.2f} ± {described['sd']:.2f}"
 
 
+def _rejection_curves(name: str) -> dict[str, list[np.ndarray]]:
+    """Return per setting the curve of each fit, in percent, at the parts `REJECTED`."""
+    curves: dict[str, list[np.ndarray]] = {}
+    for record in Results(RESULTS / name).fit_records:
+        curve = 100 * np.array(record["tests"]["test"]["rejection"])
+        curves.setdefault(record["setting"], []).append(curve)
+    return curves
+
+
 def _rejection(name: str) -> str:
     """Return the error on what is kept, in percent, per setting."""
-    results = Results(RESULTS / name)
-    by_setting: dict[str, list] = {}
-    for record in results.fit_records:
-        curve = 100 * np.array(record["tests"]["test"]["rejection"])
-        by_setting.setdefault(record["setting"], []).append(
-            [np.interp(part, REJECTED, curve) for part in _REJECTED]
-        )
-    rows = [
-        [setting, *(_mean_and_sd(list(column)) for column in zip(*curves, strict=True))]
-        for setting, curves in by_setting.items()
-    ]
+    rows = []
+    for setting, curves in _rejection_curves(name).items():
+        shown = [
+            [np.interp(part, REJECTED, curve) for curve in curves] for part in _REJECTED
+        ]
+        rows.append([setting, *map(_mean_and_sd, shown)])
     headers = ["error (%) with rejected:", *(f"{part:.1%}" for part in _REJECTED)]
     return tabulate(rows, headers=headers, tablefmt="rst", disable_numparse=True)
 
@@ -125,11 +129,7 @@ def draw_rejection() -> None:
 
     figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
     for name in ("lecun1998", "lecun1998_modern"):
-        curves: dict[str, list] = {}
-        for record in Results(RESULTS / name).fit_records:
-            curve = 100 * np.array(record["tests"]["test"]["rejection"])
-            curves.setdefault(record["setting"], []).append(curve)
-        for setting, rows in curves.items():
+        for setting, rows in _rejection_curves(name).items():
             label = f"{setting} (n = {len(rows)})"
             (line,) = ax.plot(100 * REJECTED, np.mean(rows, axis=0), label=label)
             low, high = np.min(rows, axis=0), np.max(rows, axis=0)

@@ -33,15 +33,10 @@ class Group:
 
     Parameters
     ----------
-    name : str
+    records : list of dict
     """
 
-    def __init__(self, name: str) -> None:
-        records = [
-            record
-            for record in Journal(RESULTS / "speed" / "records.jsonl")
-            if record["group"] == name
-        ]
+    def __init__(self, records: list[dict]) -> None:
         self.run = next(record for record in records if record["kind"] == "run")
         self.ones: dict[str, list[dict]] = {}
         for record in records:
@@ -74,10 +69,10 @@ def render() -> str:
 
 def _parts() -> dict[str, str]:
     """Return the text of each part of the document that is made from records."""
-    groups = {
-        name: Group(name)
-        for name in ("fit", "predict", "import", "search", "memory", "step")
-    }
+    of_groups: dict[str, list[dict]] = {}
+    for record in Journal(RESULTS / "speed" / "records.jsonl"):
+        of_groups.setdefault(record["group"], []).append(record)
+    groups = {name: Group(records) for name, records in of_groups.items()}
     return {
         "targets": _targets(groups),
         "fit": _fit(groups["fit"]),

@@ -1,8 +1,8 @@
 """Sphinx's settings: `make docs` builds the pages, warnings being errors."""
 
 import os
+import re
 import shutil
-import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -10,7 +10,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import sklenet
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS))
 
 project = "sklenet"
 author = "the sklenet developers"
@@ -87,17 +86,14 @@ sphinx_gallery_conf = {
 
 def bring_files_along(app, docname, source):
     """Let pages link to files of the repository: they are copied into ``files/``."""
-    for folder in ("tests", "benchmarks"):
-        marker = f"<../{folder}/"
-        start = source[0].find(marker)
-        while start >= 0:
-            end = source[0].index(">", start)
-            path = source[0][start + 1 : end]
-            target = Path(app.outdir) / "files" / path.removeprefix("../")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(DOCS / path, target)
-            start = source[0].find(marker, end)
-        source[0] = source[0].replace(marker, f"<files/{folder}/")
+
+    def bring(match):
+        target = Path(app.outdir) / "files" / match[1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DOCS.parent / match[1], target)
+        return f"<files/{match[1]}>"
+
+    source[0] = re.sub(r"<\.\./((?:tests|benchmarks)/[^>]+)>", bring, source[0])
 
 
 def setup(app):

@@ -88,6 +88,14 @@ def infer_image_shape(n_features: int) -> ImageShape:
     return (1, side + 1, side + 1)
 
 
+def to_images(rows: np.ndarray, shape: ImageShape) -> np.ndarray:
+    """Return rows of pixels as images (n, c, h, w), filled up with zeros."""
+    missing = math.prod(shape) - rows.shape[1]
+    if missing:
+        rows = np.pad(rows, ((0, 0), (0, missing)))
+    return rows.reshape(-1, *shape)
+
+
 def pixel_names(shape: tuple[int, ...]) -> list[str]:
     """Return a name for each pixel of an image, such as "pixel_0_27"."""
     return [f"pixel_{'_'.join(map(str, index))}" for index in np.ndindex(*shape)]

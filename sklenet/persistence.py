@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklenet.images import infer_image_shape
 from sklenet.network.lenet5 import layer_name
-from sklenet.network.sdlm import SDLM
 from sklenet.saved import (
     FORMAT,
     SAVED_NET_PARAMS,
@@ -209,9 +208,7 @@ def _read(file, kind: type) -> tuple[dict, dict]:
         state["feature_names_in_"] = names
         if len(names) != fitted.n_features_in:
             raise _Refused("it has more, or fewer, names of features than features.")
-    state["_net_state"] = _read_net(file, kind, state)
-    names = file.keys()
-    tensors = {name: file.get_tensor(name) for name in names}
+    state["_net_state"], tensors = _read_net(file, kind, state)
     if metadata["sha256"] != checksum(metadata["document"], tensors):
         raise _Refused("damaged: its checksum is of other content.")
     return state, document.requests
@@ -247,15 +244,13 @@ def _check_optimizer(optimizer, parameters: list, found: dict[int, dict]) -> Non
         p.grad = torch.zeros_like(p)
     optimizer.step()
     kept = [{k for k, v in optimizer.state[p].items() if v is not None} for p in parameters]
-    if isinstance(optimizer, SDLM):  # which a step does not estimate
-        kept = [{"factor"}] * len(parameters)
     for k, keys in enumerate(kept):
         if set(found.get(k, {})) != keys:
             raise _Refused(f"optimizer/{k} has {sorted(found.get(k, {}))}.")
 
 
-def _read_net(file, kind: type, state: dict) -> dict:
-    """Return weights and the optimizer's state, if they are those of this network."""
+def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return weights and the optimizer's state, if they are this network's; all tensors."""
     _check_sizes(file, state)
     described = kind()
     vars(described).update(state)
@@ -267,26 +262,28 @@ def _read_net(file, kind: type, state: dict) -> dict:
     missing = {name: tuple(p.shape) for name, p in net.module_.state_dict().items()}
     weights: dict[str, np.ndarray] = {}
     optimizer: dict[int, dict[str, np.ndarray]] = {}
+    tensors: dict[str, np.ndarray] = {}
     paths = file.keys()
     for path in paths:
         shape = tuple(file.get_slice(path).get_shape())
         kind_of_tensor, _, name = path.partition("/")
         if kind_of_tensor == "weights" and missing.pop(name, None) == shape:
-            weights[name] = file.get_tensor(path)
+            weights[name] = tensors[path] = file.get_tensor(path)
             if weights[name].dtype != np.float32:
                 raise _Refused(f"{path} is of {weights[name].dtype}.")
         elif kind_of_tensor == "optimizer":
             k, _, key = name.partition("/")
             if shape not in ((), tuple(parameters[int(k)].shape)):
                 raise _Refused(f"{path} has shape {shape}.")
-            optimizer.setdefault(int(k), {})[key] = file.get_tensor(path)
-        elif path not in ("random_state", "classes"):
+            tensors[path] = file.get_tensor(path)
+            optimizer.setdefault(int(k), {})[key] = tensors[path]
+        elif path in ("random_state", "classes"):
+            tensors[path] = file.get_tensor(path)
+        else:
             raise _Refused(f"{path}, of shape {shape}, is not of this network.")
     if missing:
         raise _Refused(f"weights/{min(missing)} is not there.")
     _check_optimizer(net.optimizer_, parameters, optimizer)
     groups = net.optimizer_.state_dict()["param_groups"]
-    return {
-        "module": weights,
-        "optimizer": {"state": optimizer, "param_groups": groups},
-    }
+    own = {"state": optimizer, "param_groups": groups}
+    return {"module": weights, "optimizer": own}, tensors

@@ -7,9 +7,6 @@ from sklenet.display.images import subdivide, to_classifier
 from sklenet.training.batches import as_tensor
 from sklenet.training.build import log_probabilities
 
-# Layers as they are drawn: after their activation, which the paper counts as a part.
-_SHOWN = ("C1", "S2", "C3", "S4")
-
 
 class FeatureMapDisplay:
     """One image on its way through the network, from the canvas to the probabilities.
@@ -58,7 +55,8 @@ class FeatureMapDisplay:
             for name, layer in network.network.layers().items():
                 signal = layer(signal)
                 shown, _, part = name.partition("_")
-                if part == "activation" or (name in _SHOWN and name.startswith("S")):
+                # After their activation, which the paper counts as a part of the layer.
+                if part == "activation" or name in ("S2", "S4"):
                     maps[shown] = signal[0]
             probabilities = log_probabilities(network.criterion, signal).softmax(dim=1)
         return cls(
@@ -132,8 +130,6 @@ def one_row(estimator, x):
     """Return an image as the only row of an X."""
     x = np.asarray(x)
     n_features = getattr(estimator, "n_features_in_", None)
-    if x.ndim == 2 and x.shape[0] == 1 and x.shape[1] == n_features:
-        return x
     if n_features is not None and x.size != n_features:
         raise ValueError(
             f"One image is drawn, of {n_features} pixels; x has shape {x.shape}."

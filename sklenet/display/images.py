@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklenet.images import infer_image_shape
+from sklenet.images import infer_image_shape, to_images
 
 
 def last_step(estimator):
@@ -64,8 +64,7 @@ def as_images(X, estimator=None) -> np.ndarray:
     shape = getattr(estimator and last_step(estimator), "image_shape_", None)
     if shape is None or math.prod(shape) != X.shape[1]:
         shape = infer_image_shape(X.shape[1])
-    missing = math.prod(shape) - X.shape[1]
-    return np.pad(X, ((0, 0), (0, missing))).reshape(-1, *shape)
+    return to_images(X, shape)
 
 
 def show_image(ax, image, limits=(None, None)) -> None:

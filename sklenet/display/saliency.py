@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklenet.display.images import show_image, subdivide, to_classifier
+from sklenet.images import to_images
 from sklenet.training.batches import as_tensor
 from sklenet.training.build import log_probabilities
 
@@ -80,11 +81,15 @@ class SaliencyDisplay:
             raise ValueError(
                 f"The 'method' is {method!r}, but must be 'occlusion' or 'gradient'."
             )
+        network = classifier.to_torch()
         saliency = np.array(
-            [make(classifier, row, k, window) for row, k in zip(rows, targets, strict=True)]
+            [
+                make(classifier, network, row, k, window)
+                for row, k in zip(rows, targets, strict=True)
+            ]
         )
         low, high = classifier.pixel_range_
-        images = (_images(classifier, rows) - low) / ((high - low) or 1)
+        images = (to_images(rows, classifier.image_shape_) - low) / ((high - low) or 1)
         return cls(images.clip(0, 1), saliency, guesses, method).plot(ax)
 
     def plot(self, ax=None):
@@ -111,16 +116,8 @@ class SaliencyDisplay:
         return self
 
 
-def _images(classifier, rows):
-    """Return rows as the images (n, c, h, w) the classifier reads them as."""
-    channels, height, width = classifier.image_shape_
-    missing = channels * height * width - rows.shape[1]
-    padded = np.pad(rows, ((0, 0), (0, missing)))
-    return padded.reshape(-1, channels, height, width)
-
-
-def _occlusion(classifier, row, target, window):
-    (image,) = _images(classifier, row[None])
+def _occlusion(classifier, network, row, target, window):
+    (image,) = to_images(row[None], classifier.image_shape_)
     _, height, width = image.shape
     side = window or max(2, min(height, width) // 4)
     covered = np.zeros((height, width))
@@ -137,7 +134,7 @@ def _occlusion(classifier, row, target, window):
         changed[:, rows, columns] = background
     rows_of = occluded.reshape(len(occluded), -1)[:, : len(row)]
     with torch.inference_mode():
-        logs = _log_probabilities(classifier.to_torch(), as_tensor(rows_of))
+        logs = _log_probabilities(network, as_tensor(rows_of))
     before, *after = logs[:, target].tolist()
     for value, place in zip(after, places, strict=True):
         fall[place] += before - value
@@ -145,11 +142,11 @@ def _occlusion(classifier, row, target, window):
     return fall / covered
 
 
-def _gradient(classifier, row, target, window):
+def _gradient(classifier, network, row, target, window):
     pixels = torch.tensor(row[None].astype(float), requires_grad=True)
-    _log_probabilities(classifier.to_torch(), pixels)[0, target].backward()
+    _log_probabilities(network, pixels)[0, target].backward()
     assert pixels.grad is not None
-    (slopes,) = _images(classifier, pixels.grad.abs().numpy())
+    (slopes,) = to_images(pixels.grad.abs().numpy(), classifier.image_shape_)
     return slopes.max(axis=0)
 
 

@@ -28,13 +28,6 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             )
         return rows, shape, n_axes
 
-    def _images(self, rows, shape):
-        """Return rows as images (n, c, h, w), filled up with zeros."""
-        missing = math.prod(shape) - rows.shape[1]
-        if missing:
-            rows = np.pad(rows, ((0, 0), (0, missing)))
-        return rows.reshape(-1, *shape)
-
     @staticmethod
     def _give_back(pixels, shape, n_axes):
         """Return pixels, rows or images, in the form that X had."""

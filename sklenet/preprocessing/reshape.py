@@ -8,7 +8,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 
-from sklenet.images import CANVAS, check_image_shape, infer_image_shape, pixel_names
+from sklenet.images import (
+    CANVAS,
+    check_image_shape,
+    infer_image_shape,
+    pixel_names,
+    to_images,
+)
 from sklenet.preprocessing.base import ImageTransformer
 
 
@@ -119,7 +125,7 @@ class Padder(_Reshaper):
         height, width = self._output_size(shape)
         top, left = (height - shape[1]) // 2, (width - shape[2]) // 2
         padded = np.full((len(rows), shape[0], height, width), self.value, dtype=rows.dtype)
-        images = self._images(rows, shape)
+        images = to_images(rows, shape)
         padded[:, :, top : top + shape[1], left : left + shape[2]] = images
         return self._give_back(padded, padded.shape[1:], n_axes)
 
@@ -172,7 +178,7 @@ class Resizer(_Reshaper):
             Of as many axes as X, and of its type; integers are rounded.
         """
         rows, shape, n_axes = self._read(X, reset=False)
-        images = self._images(rows, shape)
+        images = to_images(rows, shape)
         floats = images if images.dtype in (np.float32, np.float64) else images.astype("f4")
         resized = F.interpolate(
             torch.from_numpy(np.ascontiguousarray(floats)),

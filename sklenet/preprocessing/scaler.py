@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklenet.images import to_images
 from sklenet.preprocessing.base import ImageTransformer
 
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun1998": (-0.1, 1.175)}
@@ -129,7 +130,7 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         rows, shape, n_axes = self._read(X, reset=False)
         scaled = self._floats(rows)
         if self.to == "column_l2":
-            images = self._images(scaled, shape)
+            images = to_images(scaled, shape)
             norms = np.sqrt((images**2).sum(axis=2, keepdims=True))
             scaled = images / np.where(norms > 0, norms, 1)
             scaled = scaled.reshape(len(rows), -1)[:, : rows.shape[1]]
