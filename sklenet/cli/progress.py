@@ -9,7 +9,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 
 from sklenet.study.estimate import count_fits
-from sklenet.study.journal import Journal, is_fit
+from sklenet.study.journal import Journal, n_fits
 from sklenet.study.spec import Study
 
 _SECONDS = 0.5
@@ -30,7 +30,8 @@ class Progress:
         self._journal = Journal(journal)
         self._quiet = quiet
         self._total = count_fits(study)
-        self._seen = sum(map(is_fit, self._journal)) if journal.is_file() else 0
+        records, self._position = self._journal.since(0)
+        self._done = sum(map(n_fits, records))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None
@@ -55,7 +56,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._bar:
             self._bar.start()
-            self._task = self._bar.add_task("fits", total=self._total, completed=self._seen)
+            self._task = self._bar.add_task("fits", total=self._total, completed=self._done)
         if not self._quiet:
             self._thread.start()
         return self
@@ -73,12 +74,12 @@ class Progress:
         self._show_new()
 
     def _show_new(self) -> None:
-        fits = [record for record in self._journal if is_fit(record)]
-        for number, record in enumerate(fits[self._seen :], start=self._seen + 1):
-            self.tell(f"[{number}/{self._total}] {_describe(record)}")
-        self._seen = len(fits)
+        records, self._position = self._journal.since(self._position)
+        for record in filter(n_fits, records):
+            self._done += n_fits(record)
+            self.tell(f"[{self._done}/{self._total}] {_describe(record)}")
         if self._bar:
-            self._bar.update(self._task, completed=self._seen)
+            self._bar.update(self._task, completed=self._done)
 
 
 def _describe(record: dict) -> str:
@@ -87,6 +88,11 @@ def _describe(record: dict) -> str:
         what = f"{record['data']}, {record['setting']}, seed {record['seed']}"
     if "error" in record:
         return f"{what}: {record['error']}"
+    if record["kind"] == "trial":
+        score = "no score" if record["state"] == "fail" else f"{record['history'][-1]:.4f}"
+        given_up = ", given up" if record["state"] == "pruned" else ""
+        epochs = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
+        return f"{record['data']}, a trial: {score}, {epochs}{given_up}"
     if record["kind"] == "fold":
         scores = record["scores"]
     else:

@@ -32,6 +32,7 @@ def check_search(study: Study) -> None:
     needed = {
         "grid": ({"grid"}, set()),
         "random": ({"grid", "n_iter"}, set()),
+        "optuna": ({"grid", "n_iter"}, set()),
         "halving": ({"grid", "resource"}, {"min_resources", "max_resources", "factor"}),
         "settings": (set(), set()),
     }
@@ -61,7 +62,47 @@ def check_search(study: Study) -> None:
         for name in ("min_resources", "max_resources"):
             if getattr(search, name) is None:
                 raise BadKey(key, f"search: the resource 'max_epochs' needs '{name}'.")
+    if search.kind == "optuna":
+        _check_optuna(study, search)
     _check_grid(study, search)
+
+
+def _check_optuna(study: Study, search: Search) -> None:
+    """Raise a BadKey for what a training by single epochs, or Optuna, does not know."""
+    try:
+        import optuna_integration.sklearn  # noqa: F401
+    except ImportError:
+        raise BadKey(
+            ("search", "kind"),
+            "search.kind: 'optuna' needs Optuna: pip install sklenet[optuna].",
+        ) from None
+    for name, values in search.grid.items():
+        if name == "max_epochs":
+            raise BadKey(
+                ("search", "grid", name),
+                "'search.grid.max_epochs': how long to train is what Optuna decides, up to"
+                " the estimator's max_epochs.",
+            )
+        known = (str, int, float, type(None))
+        if not isinstance(values, Mapping):
+            for value in values:
+                if not isinstance(value, known):
+                    raise BadKey(
+                        ("search", "grid", name),
+                        f"search.grid.{name}: Optuna takes text, numbers and truth values,"
+                        f" not {value!r}.",
+                    )
+    for name in ("lr_schedule", "early_stopping", "average"):
+        for where, names in (
+            (("estimator",), study.estimator),
+            (("search", "grid"), search.grid),
+        ):
+            if name in names:
+                raise BadKey(
+                    (*where, name),
+                    f"{name!r} needs to know the end of a training, which Optuna decides"
+                    " after every epoch: leave it out.",
+                )
 
 
 def _check_grid(study: Study, search: Search) -> None:
@@ -89,7 +130,7 @@ def _check_grid(study: Study, search: Search) -> None:
         if name == search.resource:
             raise BadKey(key, f"{name!r} is both in 'search.grid' and the 'resource'.")
         values[qualified(name)] = _examples(search, key, given)
-    if search.kind == "random":  # not all of them: there may be millions
+    if search.kind in ("random", "optuna"):  # not all of them: there may be millions
         candidates = [{k: v[end] for k, v in values.items()} for end in (0, -1)]
     else:
         candidates = ParameterGrid(values)
@@ -114,8 +155,11 @@ def _examples(search: Search, key: Key, given) -> list:
     if not isinstance(given, Mapping):
         return list(given)
     name = ".".join(key)
-    if search.kind != "random":
-        raise BadKey(key, f"{name}: a distribution is for kind 'random'; give a list.")
+    if search.kind not in ("random", "optuna"):
+        raise BadKey(
+            key,
+            f"{name}: a distribution is for the kinds 'random' and 'optuna'; give a list.",
+        )
     one: tuple[str, Any] = next(iter(given.items()), ("", ()))
     kind, ends = one
     if (

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from sklenet.study.fit import load_data, with_seed
-from sklenet.study.journal import Journal, is_fit
+from sklenet.study.journal import Journal, n_fits
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.plan import WINNER, settings_for
 from sklenet.study.results import RECORDS
@@ -57,6 +57,9 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
         if not any(isinstance(values, Mapping) for values in search.grid.values()):
             n = min(n, len(ParameterGrid(dict(search.grid))))
         yield Batch(f"{n} drawn x {search.cv} folds", n * search.cv, part, epochs)
+    elif search.kind == "optuna":
+        n = search.n_iter or 0
+        yield Batch(f"{n} tried x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "grid":
         n = len(ParameterGrid(dict(search.grid)))
         yield Batch(f"{n} candidates x {search.cv} folds", n * search.cv, part, epochs)
@@ -120,7 +123,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    done = sum(map(is_fit, Journal(Path(out) / study.name / RECORDS)))
+    done = sum(map(n_fits, Journal(Path(out) / study.name / RECORDS)))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"

@@ -8,9 +8,11 @@ from pathlib import Path
 from filelock import FileLock
 
 
-def is_fit(record: dict) -> bool:
-    """Return whether a record is of a fit, of a search's or a tested one."""
-    return record["kind"] in ("fold", "fit")
+def n_fits(record: dict) -> int:
+    """Return how many fits a record is of: a search's or a tested one, or a trial's."""
+    if record["kind"] == "trial":
+        return len(record["scores"])
+    return int(record["kind"] in ("fold", "fit"))
 
 
 class JournalError(ValueError):
@@ -90,21 +92,30 @@ class Journal:
 
     def __iter__(self) -> Iterator[dict]:
         """Give the records; one that is being written, or was cut, is not among them."""
-        lines = list(self._lines())
+        return iter(self.since(0)[0])
+
+    def since(self, position: int) -> tuple[list[dict], int]:
+        """Return the records from a byte of the file on, and the byte behind them."""
+        records = []
+        lines = list(self._lines(position))
         for number, line in enumerate(lines, start=1):
             if number == len(lines) and not _is_record(line):
-                return
+                break
             try:
-                yield json.loads(line)
+                records.append(json.loads(line))
             except ValueError as error:
+                number = 1 + self.path.read_bytes()[:position].count(b"\n")
                 raise JournalError(
                     f"{self.path}:{number}: not a record. Restore the file from a copy, or"
                     " remove this line to have its fit done again."
                 ) from error
+            position += len(line)
+        return records, position
 
-    def _lines(self) -> Iterator[bytes]:
+    def _lines(self, position: int = 0) -> Iterator[bytes]:
         if self.path.is_file():
             with self.path.open("rb") as file:
+                file.seek(position)
                 yield from (line for line in file if line.endswith(b"\n"))
 
     def _lock(self) -> FileLock:

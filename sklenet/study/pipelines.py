@@ -12,6 +12,9 @@ from sklenet.study.spec import Setting, Study
 
 CLASSIFIER = "classifier"
 
+# Of the pipeline's parameters, as a search names them.
+PREFIX = "pipeline__"
+
 
 def make_steps(steps) -> list[tuple[str, BaseEstimator]]:
     """Return named transformers, as a Pipeline takes them.
@@ -80,6 +83,11 @@ def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
 def qualified(name: str) -> str:
     """Return a grid's key as the pipeline's parameter: the classifier's, or a step's."""
     return name if "__" in name and not _is_classifiers(name) else f"{CLASSIFIER}__{name}"
+
+
+def short(name: str) -> str:
+    """Return a search's name of a parameter, or of its column, in a study file's words."""
+    return name.replace(PREFIX, "").replace(f"{CLASSIFIER}__", "")
 
 
 def _is_classifiers(name: str) -> bool:

@@ -66,12 +66,21 @@ def markdown(results: Results) -> str:
 def _search_intro(results: Results, data: str) -> str:
     search = results.study.search
     assert search is not None
-    folds = results.folds[results.folds["data"] == data]
-    n = len(results.candidates(data))
+    n_train = max(
+        record["n_train"]
+        for record in results.records
+        if record["kind"] in ("fold", "trial") and record["data"] == data
+    )
+    candidates = results.candidates(data)
+    n = len(candidates)
     shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
+    given_up = ""
+    if "state" in candidates:
+        n_given_up = (candidates["state"] == "pruned").sum()
+        given_up = f", {n_given_up} of them given up before their last epoch"
     return (
-        f"{data}: {n} candidates in a search of kind {search.kind!r}, {search.cv}-fold"
-        f" cross-validation with up to {folds['n_train'].max():,} images to train"
+        f"{data}: {n} candidates in a search of kind {search.kind!r}{given_up},"
+        f" {search.cv}-fold cross-validation with up to {n_train:,} images to train"
         f" on{shown}:"
     )
 

@@ -227,15 +227,15 @@ class Results:
         for k, params in enumerate(results["params"]):
             row = {"rank": int(results["rank_test_score"][k])} | dict(params)
             if "iter" in results:
-                row |= {"round": int(rounds[k]) + 1}
-                row["n_resources"] = int(results["n_resources"][k])
+                row |= {"round": rounds[k] + 1, "n_resources": results["n_resources"][k]}
+            if "state" in results:
+                row |= {name: results[name][k] for name in ("state", "epochs")}
             row |= {"mean": folds[k].mean(), "sd": folds[k].std(ddof=1)}
             if best is not None:
                 # Rounds of a halving search have folds of their own.
-                same = rounds[k] == rounds[best]
-                pairs = describe(folds[k] - folds[best] if same else [])
-                row |= {"difference": pairs["mean"], "low": pairs["low"]}
-                row["high"] = pairs["high"]
+                same = rounds[k] == rounds[best] and row.get("state") != "pruned"
+                gap = describe(folds[k] - folds[best] if same else [])
+                row |= {"difference": gap["mean"], "low": gap["low"], "high": gap["high"]}
             rows.append(row)
         frame = pd.DataFrame(rows, dtype=object).infer_objects()
         # pandas makes NaN of None: a parameter's value is kept as it is.
@@ -246,7 +246,8 @@ class Results:
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of all candidates that share a parameter's value.
 
-        Of a halving search only the first round counts, in which all candidates are.
+        Of a halving search only the first round counts, in which all candidates are; of
+        Optuna's, what was not given up.
         """
         results = self.cv_results(data)
         rows = []
@@ -258,6 +259,7 @@ class Results:
                     if results["params"][k][name] == value
                     and not np.isnan(mean)
                     and results.get("iter", np.zeros(k + 1))[k] == 0
+                    and ("state" not in results or results["state"][k] == "complete")
                 ]
                 if means:
                     row = {"parameter": name, "value": str(value)}
@@ -292,6 +294,7 @@ def _array(values: list, dtype) -> np.ndarray:
 
 
 def _type(key: str):
-    if key.startswith("param_"):
+    if key.startswith("param_") or key == "state":
         return object
-    return np.int32 if key.startswith("rank") or key in ("iter", "n_resources") else float
+    whole = key.startswith("rank") or key in ("iter", "n_resources", "epochs")
+    return np.int32 if whole else float

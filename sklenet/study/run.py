@@ -7,7 +7,7 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from sklenet.study.fit import fit_and_test, load_data
-from sklenet.study.journal import Journal, is_fit
+from sklenet.study.journal import Journal, n_fits
 from sklenet.study.plan import Job, evaluation, jobs
 from sklenet.study.provenance import provenance
 from sklenet.study.results import RECORDS
@@ -106,7 +106,7 @@ def _open(study, journal, keep, command, echo) -> int:
             )
     if not studies or studies[-1] != plain:
         journal.append({"kind": "study", "study": plain})
-    done = sum(map(is_fit, records))
+    done = sum(map(n_fits, records))
     if done:
         echo(f"{journal.path} has {done} finished fits")
     run = 1 + sum(record["kind"] == "run" for record in records)

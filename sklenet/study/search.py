@@ -20,12 +20,11 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
 from sklenet.study.journal import Journal
-from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified
-from sklenet.study.plan import identity, settings_for
+from sklenet.study.pipelines import PREFIX, make_pipeline, qualified, short
+from sklenet.study.plan import identity, settings_for, winner_of
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
-
-PREFIX = "pipeline__"
+from sklenet.study.trials import FitByEpochs, search_by_trials
 
 
 def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline | None:
@@ -41,7 +40,8 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     _, y = load_data(data, "train")
     rows = np.arange(len(y)).reshape(-1, 1)
     folds = StratifiedKFold(spec.cv, shuffle=True, random_state=study.seeds[0])
-    candidate = JournalledFit(
+    kind = FitByEpochs if spec.kind == "optuna" else JournalledFit
+    candidate = kind(
         with_seed(make_pipeline(study), study.seeds[0]),
         data,
         Evaluation(study.metrics),
@@ -59,6 +59,12 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
             results = _compare(study, data, candidate, pipelines, rows, y, folds, n_jobs)
             best = int(results["rank_test_score"].argmin())
             winner = pipelines[best]
+        elif spec.kind == "optuna":
+            seed, of = study.seeds[0], identity(study)
+            results = search_by_trials(spec, candidate, folds, rows, y, seed, of, n_jobs)
+            best = int(results["rank_test_score"].argmin())
+            winner = winner_of(study, data, results["params"][best])
+            winner = with_seed(winner, seed)
         else:
             found = make_search(spec, candidate, folds, n_jobs, study.seeds[0]).fit(rows, y)
             results, best = found.cv_results_, int(found.best_index_)
@@ -151,10 +157,6 @@ def _without_times_and_prefixes(results) -> dict:
     The times are left out: of fits that the journal had they say nothing. The journal's
     records of the folds have them.
     """
-
-    def short(name):
-        return name.replace(PREFIX, "").replace(f"{CLASSIFIER}__", "")
-
     plain_results = {
         short(name): np.ma.asarray(values, dtype=object).tolist()
         for name, values in results.items()

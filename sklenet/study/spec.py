@@ -36,18 +36,19 @@ class Search:
 
     Parameters
     ----------
-    kind : {"grid", "random", "halving", "settings"}
-        GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, or the study's named
-        settings, compared by cross-validation.
+    kind : {"grid", "random", "halving", "optuna", "settings"}
+        GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, OptunaSearchCV, which gives
+        up bad candidates after any epoch, or the study's named settings, compared by
+        cross-validation.
     grid : dict of str to list or dict
         The values to try of each parameter of the estimator, or of a step as
-        ``step__parameter``. A random search also takes a distribution:
+        ``step__parameter``. A random search and Optuna also take a distribution:
         ``{loguniform = [1e-4, 1e-1]}``, ``{uniform = [0, 0.5]}`` or
         ``{randint = [4, 12]}``, the last without its upper end.
     cv : int
         The number of stratified, shuffled folds.
     n_iter : int
-        How many settings a random search draws.
+        How many settings a random search draws, or Optuna tries.
     resource : str
         What a halving search gives to few candidates: "max_epochs" or "n_samples".
     min_resources, max_resources : int
@@ -56,7 +57,7 @@ class Search:
         By how much the candidates get fewer, and the resource more, per round.
     """
 
-    kind: Literal["grid", "random", "halving", "settings"] = "grid"
+    kind: Literal["grid", "random", "halving", "optuna", "settings"] = "grid"
     grid: dict[StrictStr, _Values | dict[StrictStr, _Values]] = Field(default_factory=dict)
     cv: Annotated[StrictInt, Field(ge=2)] = 3
     n_iter: Annotated[StrictInt, Field(ge=1)] | None = None

@@ -110,7 +110,7 @@ def test_the_studies_of_this_project(path):
             "kind = 'halving'\nresource = 'max_epochs'",
             "the resource 'max_epochs' needs 'min_resources'",
         ),
-        ('["max", "avg"]', "{loguniform = [1, 2]}", "a distribution is for kind 'random'"),
+        ('["max", "avg"]', "{loguniform = [1, 2]}", "a distribution is for the kinds"),
         (
             'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
             "kind = 'random'\nn_iter = 2\ngrid = {lr = {loguniform = [0.1, 0.01]}}",
