@@ -3,12 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from importlib.util import find_spec
 
-from joblib import parallel_config
+from joblib import cpu_count, parallel_config
 
 from sklenet.study.spec import StudyError
+
+# Packages whose versions decide whether a worker understands what it is sent, and gives
+# the same figures.
+_SAME = (
+    *("sklenet", "torch", "skorch", "scikit-learn", "numpy", "scipy"),
+    *("joblib", "dask", "distributed", "cloudpickle"),
+)
 
 # Seconds in which a scheduler must answer, and workers must have come.
 _PATIENCE = 10
@@ -37,7 +43,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
     ------
     StudyError
         If Dask is not installed, nobody answers, no worker comes, or only one of one
-        thread, or a worker has no sklenet or another version of it, of Dask or of Python.
+        thread, or a worker has another version of Python or of a package that matters.
     """
     if find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
@@ -48,7 +54,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             assert workers is not None
             # Dask leaves what it sets for its workers behind in this process.
             stack.callback(_restore_environment, dict(os.environ))
-            threads = str(max(1, (os.cpu_count() or 1) // workers))
+            threads = str(max(1, cpu_count() // workers))
             local = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -84,16 +90,25 @@ def _restore_environment(before: dict[str, str]) -> None:
 
 def _check_versions(client) -> None:
     """Raise a StudyError if a worker cannot do what this process would."""
-    try:
-        client.get_versions(check=True)
-    except ValueError as error:
-        raise StudyError(f"The cluster has other versions:\n{error}") from None
-    own = version("sklenet")
-    found = client.run(version, "sklenet", on_error="return")
-    for worker, theirs in found.items():
-        if isinstance(theirs, Exception):
+    found = client.get_versions(packages=list(_SAME))
+    own = found["client"]["packages"]
+    for worker, about in found["workers"].items():
+        wrong = [
+            f"{name} {theirs or 'missing'} instead of {ours}"
+            for name in ("python", *_SAME)
+            if (theirs := _comparable(name, about["packages"][name]))
+            != (ours := _comparable(name, own[name]))
+        ]
+        if wrong:
             raise StudyError(
-                f"The worker {worker} has no sklenet: install version {own} there."
+                f"The worker {worker} differs from this process: {', '.join(wrong)}."
+                " Install the same versions there."
             )
-        if theirs != own:
-            raise StudyError(f"The worker {worker} has sklenet {theirs}, this is {own}.")
+
+
+def _comparable(name: str, version: str | None) -> str | None:
+    if version is None:
+        return None
+    if name == "python":
+        return ".".join(version.split(".")[:2])
+    return version.partition("+")[0]  # builds for the CPU and for GPUs go together

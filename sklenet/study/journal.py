@@ -1,7 +1,9 @@
 """Records on disk: one JSON line each, whole or absent, written when it is made."""
 
+import functools
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,12 +47,11 @@ class Journal:
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(), self.path.open("ab", buffering=0) as file:
-            if "key" in record and self.find(record["key"]) is not None:
+            places = _places(self.path)
+            end = places.catch_up(self)
+            if record.get("key") in places.of:
                 return
-            end = file.seek(0, os.SEEK_END)
-            if end > (whole := self._end_of_records()):
-                file.truncate(whole)  # of a process that died while it wrote
-                end = whole
+            file.truncate(end)  # of a process that died while it wrote
             try:
                 if file.write(line) < len(line):
                     raise OSError(f"{self.path}: the disk took only a part of a record.")
@@ -71,24 +72,19 @@ class Journal:
             return 0
         with self._lock(), self.path.open("r+b") as file:
             length = file.seek(0, os.SEEK_END)
-            whole = self._end_of_records()
+            _, whole = self.since(0)
             file.truncate(whole)
         return length - whole
 
-    def _end_of_records(self) -> int:
-        """Return where the last whole record ends."""
-        text = self.path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        last = text[:whole].rstrip(b"\n").rfind(b"\n") + 1
-        return whole if _is_record(text[last:whole]) else last
-
     def find(self, key: str) -> dict | None:
-        """Return the record whose first item is ``"key": key``."""
-        start = json.dumps({"key": key})[:-1].encode()
-        for line in self._lines():
-            if line.startswith(start):
-                return json.loads(line)
-        return None
+        """Return the record with this ``key``."""
+        places = _places(self.path)
+        places.catch_up(self)
+        if key not in places.of:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(places.of[key])
+            return json.loads(file.readline())
 
     def __iter__(self) -> Iterator[dict]:
         """Give the records; one that is being written, or was cut, is not among them."""
@@ -96,34 +92,78 @@ class Journal:
 
     def since(self, position: int) -> tuple[list[dict], int]:
         """Return the records from a byte of the file on, and the byte behind them."""
-        records = []
-        lines = list(self._lines(position))
-        for number, line in enumerate(lines, start=1):
-            if number == len(lines) and not _is_record(line):
+        placed, end = self.placed_since(position)
+        return [record for _, record in placed], end
+
+    def placed_since(self, position: int) -> tuple[list[tuple[int, dict]], int]:
+        """Return the same with the byte at which each record begins."""
+        placed: list[tuple[int, dict]] = []
+        if not self.path.is_file():
+            return placed, 0
+        with self.path.open("rb") as file:
+            file.seek(position)
+            lines = [line for line in file if line.endswith(b"\n")]
+        for line in lines:
+            record = _parse(line)
+            if record is not None:
+                placed.append((position, record))
+                position += len(line)
+            elif len(placed) == len(lines) - 1:
                 break
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
+            else:
                 number = 1 + self.path.read_bytes()[:position].count(b"\n")
                 raise JournalError(
                     f"{self.path}:{number}: not a record. Restore the file from a copy, or"
                     " remove this line to have its fit done again."
-                ) from error
-            position += len(line)
-        return records, position
-
-    def _lines(self, position: int = 0) -> Iterator[bytes]:
-        if self.path.is_file():
-            with self.path.open("rb") as file:
-                file.seek(position)
-                yield from (line for line in file if line.endswith(b"\n"))
+                )
+        return placed, position
 
     def _lock(self) -> FileLock:
         return FileLock(self.path.with_suffix(".lock"))
 
 
-def _is_record(line: bytes) -> bool:
+class _Places:
+    """Where in a journal the record of each key begins, as far as it has been read.
+
+    Every process reads every record once: a journal of ten thousand is tens of megabytes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end, self._file = 0, 0
+        self.of: dict[str, int] = {}
+
+    def catch_up(self, journal: Journal) -> int:
+        """Read what is new; return where the last whole record ends."""
+        with self._lock:
+            if not self._is_still(journal.path):
+                self._end = 0
+                self.of.clear()
+            placed, self._end = journal.placed_since(self._end)
+            for place, record in placed:
+                if "key" in record:
+                    self.of.setdefault(record["key"], place)
+            return self._end
+
+    def _is_still(self, path: Path) -> bool:
+        """Return whether the file is the one that was read, as far as one can tell."""
+        if not path.is_file():
+            return False
+        before, self._file = self._file, path.stat().st_ino
+        with path.open("rb") as file:
+            file.seek(max(0, self._end - 1))
+            return self._file == before and (not self._end or file.read(1) == b"\n")
+
+
+@functools.cache
+def _places(path: Path) -> _Places:
+    return _Places()
+
+
+def _parse(line: bytes) -> dict | None:
+    """Return the record that a line is, if it is one."""
     try:
-        return isinstance(json.loads(line), dict)
+        record = json.loads(line)
     except ValueError:
-        return False
+        return None
+    return record if isinstance(record, dict) else None

@@ -2,8 +2,8 @@
 
 import json
 import os
+import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,8 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dask_cluster import (
+    end,
+    free_port,
+    machines,
+    scheduler,
+    start,
+    start_scheduler,
+    start_worker,
+    workers,
+)
 from joblib import Parallel, delayed, parallel_config
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
@@ -56,52 +66,10 @@ from distributed.cli.dask_worker import main
 main(sys.argv[1:])
 """
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(*command, cwd):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-@contextmanager
-def scheduler(folder):
-    """Start `dask scheduler`; give its address."""
-    port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    process = start("-m", "distributed.cli.dask_scheduler", *options, cwd=folder)
-    try:
-        yield f"tcp://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def workers(address, folder, n=2, script=("-m", "distributed.cli.dask_worker")):
-    """Start `dask worker`s in folders of their own."""
-    processes = []
-    for k in range(n):
-        own = folder / f"worker{k}"
-        own.mkdir(parents=True, exist_ok=True)
-        options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
-        processes.append(start(*script, address, *options, cwd=own))
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+WITH_ANOTHER_TORCH = WITHOUT_SKLENET.replace(
+    'if name == "sklenet":\n        raise metadata.PackageNotFoundError(name)',
+    'if name == "torch":\n        return "1.13.1"',
+)
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +123,14 @@ def test_workers_of_its_own(study, tmp_path):
     assert comparable(tmp_path) == serial
     environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
     assert dict(os.environ) == environment
+
+
+def test_each_worker_has_its_share_of_the_cores(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("sklenet.study.cluster.cpu_count", lambda: 4)
+    command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2", "--quiet"]
+    assert main(command) == 0
+    records = list(Journal(tmp_path / "small" / "records.jsonl"))
+    assert {record["threads"] for record in records if "threads" in record} == {2}
 
 
 def test_any_search_of_scikit_learns(cluster):
@@ -281,10 +257,179 @@ def test_a_worker_without_sklenet(study, tmp_path, capsys):
     script = ("-c", WITHOUT_SKLENET)
     with scheduler(tmp_path) as address, workers(address, tmp_path, 1, script):
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-        assert "has no sklenet: install version" in refused(command, capsys)
+        assert "sklenet missing instead of" in refused(command, capsys)
+
+
+def test_a_worker_with_another_version(study, tmp_path, capsys):
+    script = ("-c", WITH_ANOTHER_TORCH)
+    with scheduler(tmp_path) as address, workers(address, tmp_path, 2, script):
+        command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
+        assert "torch 1.13.1 instead of 2" in refused(command, capsys)
 
 
 def test_without_dask(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.study.cluster.find_spec", lambda name: None)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2"]
     assert r"needs Dask: pip install sklenet[dask]" in refused(command, capsys)
+
+
+def killed(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_twenty_random_kills(study, tmp_path):
+    """Whoever dies, when the study ends it is the serial one.
+
+    A task during which too many workers died is an error to Dask; then, and after a
+    scheduler's end, the study is started again as a user would.
+    """
+    path, serial = study
+    draw = random.Random(20)
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    deadline = time.monotonic() + 400
+    n_kills, n_studies = 0, 0
+    with ExitStack() as stack:
+        running = {"scheduler": start_scheduler(tmp_path, port)}
+        stack.callback(lambda: [end(process) for process in running.values()])
+        while n_kills < 20:
+            n_studies += 1
+            out = tmp_path / str(n_studies)
+            command = ["-m", "sklenet", "study", str(path), "--out", str(out), "--quiet"]
+            next_kill = time.monotonic() + draw.uniform(0, 6)
+            finished = False
+            while not finished:
+                assert time.monotonic() < deadline, f"{n_kills} kills, {n_studies} studies"
+                for name in ("scheduler", "worker 1", "worker 2", "worker 3", "client"):
+                    process = running.get(name)
+                    if process is not None and process.poll() is None:
+                        continue
+                    if process is not None and name == "client" and process.poll() == 0:
+                        finished = True
+                        del running[name]
+                    elif name == "scheduler":
+                        running[name] = start_scheduler(tmp_path, port)
+                    elif name == "client":
+                        running[name] = start(
+                            *command, "--scheduler", address, cwd=tmp_path
+                        )
+                    else:
+                        running[name] = start_worker(tmp_path / name, address)
+                if time.monotonic() > next_kill and n_kills < 20 and not finished:
+                    killed(running[draw.choice([*running, "worker 1", "worker 2"])])
+                    n_kills += 1
+                    next_kill = time.monotonic() + draw.uniform(0, 6)
+                time.sleep(0.05)
+            assert comparable(out) == serial
+
+
+@pytest.fixture(scope="module")
+def two_machines(tmp_path_factory):
+    """Give a scheduler's address, and two machines with a worker each."""
+    folder = tmp_path_factory.mktemp("machines")
+    with ExitStack() as stack:
+        try:
+            own, found = stack.enter_context(machines(2))
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("network namespaces need Linux and its administrator")
+        address = stack.enter_context(scheduler(folder, own))
+        for machine in found:
+            before = ["ip", "netns", "exec", machine.name]
+            worker = start_worker(folder / machine.name, address, before=before)
+            stack.callback(end, worker)
+        client = stack.enter_context(distributed.Client(address, timeout=60))
+        client.wait_for_workers(2, timeout=60)
+        yield client, found
+
+
+def test_a_search_sends_its_data_once_to_each_machine(two_machines):
+    _, found = two_machines
+    images = np.random.default_rng(0).integers(256, size=(4000, 784), dtype=np.uint8)
+    labels = np.arange(4000) % 10
+    search = GridSearchCV(
+        LeNet5Classifier(max_epochs=1, random_state=0),
+        {"lr": [0.001, 0.002, 0.003, 0.004, 0.005, 0.006]},
+        cv=ShuffleSplit(2, train_size=200, test_size=100, random_state=0),
+        refit=False,
+        n_jobs=-1,
+    )
+    before = [machine.bytes_received for machine in found]
+    with parallel_config("dask"):
+        search.fit(images, labels)
+    for machine, earlier in zip(found, before, strict=True):
+        received = machine.bytes_received - earlier
+        assert images.nbytes < received < 1.5 * images.nbytes  # and there were 12 tasks
+
+
+@pytest.mark.real_data
+def test_a_study_sends_no_data(two_machines, tmp_path):
+    client, found = two_machines
+    path = tmp_path / "small.toml"
+    text = STUDY.replace("digits", "mnist").replace("max_epochs = 2", "max_epochs = 1")
+    path.write_text(text.replace("seeds = [0, 1, 2]", "seeds = [0]"))
+    before = [machine.bytes_received for machine in found]
+    address = client.scheduler.address
+    command = ["study", str(path), "--out", str(tmp_path), "--scheduler", address]
+    assert main([*command, "--quiet"]) == 0
+    for machine, earlier in zip(found, before, strict=True):
+        assert machine.bytes_received - earlier < 2e6  # the images are 47 MB
+
+
+OPTUNA = STUDY.replace("[search]\n", '[search]\nkind = "optuna"\nn_iter = 6\n').replace(
+    '["max", "avg"]', '["max", "avg"]\nlr = {loguniform = [1e-4, 1e-2]}'
+)
+
+
+def test_optunas_trials_are_shared_by_a_cluster(cluster, tmp_path):
+    pytest.importorskip("optuna_integration")
+    path = tmp_path / "small.toml"
+    path.write_text(OPTUNA)
+    command = ["study", str(path), "--out", str(tmp_path), "--scheduler", cluster]
+    assert main([*command, "--quiet"]) == 0
+    records = list(Journal(tmp_path / "small" / "records.jsonl"))
+    trials = [record for record in records if record["kind"] == "trial"]
+    assert 6 <= len(trials) <= 7
+    assert len({trial["params"]["lr"] for trial in trials}) == len(trials)
+    assert sum(record["kind"] == "fit" for record in records) == 3
+
+
+RAY = """
+import numpy as np, ray
+from joblib import parallel_config
+from ray.util.joblib import register_ray
+from sklearn.model_selection import GridSearchCV
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:300], y[:300]
+grid = {"lr": [0.001, 0.003], "pooling": ["max", "avg"]}
+estimator = LeNet5Classifier(max_epochs=2, random_state=0)
+search = GridSearchCV(estimator, grid, cv=2, refit=False)
+serial = search.fit(X, y).cv_results_
+ray.init(num_cpus=2, include_dashboard=False)
+register_ray()
+with parallel_config("ray"):
+    spread = search.set_params(n_jobs=2).fit(X, y).cv_results_
+for name in serial:
+    if not name.endswith("_time") and name != "params":
+        assert np.array_equal(serial[name], spread[name]), name
+print("the same")
+"""
+
+
+def test_ray(tmp_path):
+    """joblib's backend of Ray, in a process of its own: Ray changes much in its own."""
+    pytest.importorskip("ray")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
+    done = subprocess.run(
+        [sys.executable, "-c", RAY],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.stdout.strip().endswith("the same"), done.stderr

@@ -40,6 +40,21 @@ def test_find(journal):
     assert len(list(journal)) == 3
 
 
+def test_what_another_process_or_another_file_has_is_found(journal):
+    journal.append({"key": "a"})
+    assert journal.find("b") is None
+    with journal.path.open("ab") as file:
+        file.write(b'{"key": "b", "n": 1}\n{"key": "c"')
+    assert journal.find("b") == {"key": "b", "n": 1}
+    assert journal.find("c") is None
+    assert journal.since(len('{"key": "a"}\n'))[0] == [{"key": "b", "n": 1}]
+    journal.path.unlink()
+    assert journal.find("a") is None
+    journal.append({"key": "c"})
+    assert journal.find("b") is None
+    assert journal.find("c") == {"key": "c"}
+
+
 @pytest.mark.parametrize(
     "rest",
     [b'{"key": "half', b'{"a": 1}', b"\0" * 50, b"\0\0\n", b'{"a":\n', b"[1]\n", b"\xff\n"],
@@ -85,9 +100,9 @@ def test_damage_in_the_middle_is_an_error_with_its_line(journal):
         journal.append({"n": n})
     lines = journal.path.read_bytes().splitlines(keepends=True)
     journal.path.write_bytes(lines[0] + b"{?}\n" + lines[2])
-    assert journal.repair() == 0
-    with pytest.raises(JournalError, match=r"records\.jsonl:2: not a record"):
-        list(journal)
+    for read in (list, Journal.repair, lambda journal: journal.append({"n": 3})):
+        with pytest.raises(JournalError, match=r"records\.jsonl:2: not a record"):
+            read(journal)
 
 
 def _write_many(path, writer):

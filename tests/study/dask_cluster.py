@@ -1,0 +1,125 @@
+"""Schedulers and workers of Dask for tests: real processes, and machines of their own."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(*command, cwd, before=()):
+    """Start Python in a folder, behind another command, and give the process."""
+    return subprocess.Popen(
+        [*before, sys.executable, *command],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def start_scheduler(folder, port, host="127.0.0.1"):
+    options = ["--host", host, "--port", str(port), "--no-dashboard"]
+    return start("-m", "distributed.cli.dask_scheduler", *options, cwd=folder)
+
+
+WORKER = ("-m", "distributed.cli.dask_worker")
+
+
+def start_worker(folder, address, script=WORKER, before=()):
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    return start(*script, address, *options, cwd=folder, before=before)
+
+
+def end(process):
+    process.kill()
+    process.wait()
+
+
+@contextmanager
+def scheduler(folder, host="127.0.0.1"):
+    """Start `dask scheduler`; give its address."""
+    port = free_port()
+    process = start_scheduler(folder, port, host)
+    try:
+        yield f"tcp://{host}:{port}"
+    finally:
+        end(process)
+
+
+@contextmanager
+def workers(address, folder, n=2, script=WORKER):
+    """Start `dask worker`s in folders of their own."""
+    with ExitStack() as stack:
+        processes = []
+        for k in range(n):
+            processes.append(start_worker(folder / f"worker{k}", address, script))
+            stack.callback(end, processes[-1])
+        yield processes
+
+
+class Machine:
+    """A network namespace: another machine, as far as the network can tell.
+
+    Parameters
+    ----------
+    name : str
+    wire : str
+        This machine's end of the cable to it.
+    """
+
+    def __init__(self, name: str, wire: str) -> None:
+        self.name = name
+        self.wire = wire
+
+    @property
+    def bytes_received(self) -> int:
+        return int(Path(f"/sys/class/net/{self.wire}/statistics/tx_bytes").read_text())
+
+
+@contextmanager
+def machines(n=2):
+    """Make `n` machines, joined by a switch that this one is at too.
+
+    Yields
+    ------
+    (str, list of Machine)
+        This machine's address there, and the others.
+
+    Raises
+    ------
+    OSError, CalledProcessError
+        Where that is not allowed, or not Linux.
+    """
+    tag = f"s{os.getpid() % 10**6}"
+    own = "10.213.77.254"
+
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    with ExitStack() as stack:
+        ip("link", "add", f"{tag}b", "type", "bridge")
+        stack.callback(ip, "link", "del", f"{tag}b")
+        ip("addr", "add", f"{own}/24", "dev", f"{tag}b")
+        ip("link", "set", f"{tag}b", "up")
+        found = []
+        for k in range(n):
+            name, wire = f"{tag}n{k}", f"{tag}w{k}"
+            ip("netns", "add", name)
+            stack.callback(ip, "netns", "del", name)
+            peer = ["peer", "name", "eth0", "netns", name]
+            ip("link", "add", wire, "type", "veth", *peer)
+            ip("link", "set", wire, "master", f"{tag}b", "up")
+            ip("-n", name, "addr", "add", f"10.213.77.{k + 1}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+            found.append(Machine(name, wire))
+        yield own, found
