@@ -2,7 +2,8 @@
 
     python benchmarks/tables.py
 
-rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``, the
+rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``,
+``docs/cost.md``, the
 tables of ``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what
 stands between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
@@ -11,6 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import cost
 import lenet5_1998
 import performance
 from performance import where
@@ -94,6 +96,7 @@ def render() -> dict[Path, str]:
         ROOT / "docs" / "augmentation.md": _augmentation(records("augmentations")),
         lenet5_1998.DOCUMENT: lenet5_1998.render(),
         performance.DOCUMENT: performance.render(),
+        cost.DOCUMENT: cost.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }

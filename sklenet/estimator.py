@@ -27,7 +27,7 @@ from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SC
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE
 from sklenet.training.augment import read_augment
-from sklenet.training.batches import Batches, ImageDataset, as_tensor
+from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
@@ -638,8 +638,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     def _outputs(self, X):
         """Return the network's outputs, a float64 tensor of (n, n_classes).
 
-        All batches are filled up to the same size: then the last bits of a row's outputs
-        do not depend on the other rows of X.
+        All batches are of the same size: then the last bits of a row's outputs do not
+        depend on the other rows of X.
         """
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
@@ -647,10 +647,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         self.module_.eval()
         outputs = []
         with torch.inference_mode():
-            for images, _ in Batches(data, _EVALUATION_BATCH):
-                missing = _EVALUATION_BATCH - len(images)
-                full = pad(images, (0, 0) * 3 + (0, missing)) if missing else images
-                outputs.append(self.module_(full)[: len(images)])
+            for images, n in equal_batches(data, _EVALUATION_BATCH):
+                outputs.append(self.module_(images)[:n])
         return torch.cat(outputs).double().cpu()
 
     def _canvas(self):

@@ -123,3 +123,18 @@ class Batches:
     def _batch(self, index):
         images, y = self.dataset[index]
         return (self.augment(images) if self.augment else images), y
+
+
+def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:
+    """Give all images in batches of exactly `size`, and how many in each of them count.
+
+    All are the same tensor, in which what is not overwritten stays; on a CPU its channels
+    are last, which convolution and pooling are faster on.
+    """
+    canvas, device = dataset.canvas, dataset.pixels.device
+    last = device.type == "cpu"
+    order = torch.channels_last if last else torch.contiguous_format
+    batch = torch.empty((size, *canvas.shape), device=device, memory_format=order).zero_()
+    for images, _ in Batches(dataset, size):
+        batch[: len(images)] = images
+        yield batch, len(images)

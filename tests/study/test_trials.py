@@ -98,6 +98,12 @@ def test_the_winner_is_the_best_that_was_not_given_up(serial):
     assert f"kind 'optuna', {given_up} of them given up before their last epoch" in table
 
 
+def test_one_process_tries_the_same_again(serial, tmp_path):
+    assert run(tmp_path) == 0
+    for again, before in zip(trials(tmp_path), trials(serial), strict=True):
+        assert again | {"seconds": 0} == before | {"seconds": 0}
+
+
 def test_an_epoch_is_a_pass_of_the_estimators(serial):
     trial = next(t for t in trials(serial) if t["state"] == "complete")
     X, y = load_digits(subset="train", return_X_y=True)
@@ -197,9 +203,15 @@ def test_without_optuna(tmp_path, monkeypatch):
         read_study(write(tmp_path))
 
 
-def test_optunas_own_search_takes_the_estimator():
+def test_optunas_own_search_takes_the_estimator(tmp_path):
+    from optuna import create_study
     from optuna.distributions import CategoricalDistribution
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
     from optuna_integration.sklearn import OptunaSearchCV
+
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "trials.log")))
+    study = create_study(storage=storage, direction="maximize")
 
     X, y = load_digits(return_X_y=True)
     with pytest.warns(Warning, match="experimental"):
@@ -210,7 +222,7 @@ def test_optunas_own_search_takes_the_estimator():
             enable_pruning=True,
             max_iter=2,
             n_trials=2,
-            random_state=0,
+            study=study,
         )
     search.fit(X[:300], y[:300])
     assert search.best_estimator_.pooling == search.best_params_["pooling"]
