@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cost
 import lenet5_1998
+import pandas as pd
 import performance
 from performance import where
 
@@ -22,6 +23,7 @@ from sklenet.study.page import PAGE
 from sklenet.study.pictures import CURVES
 from sklenet.study.report import markdown
 from sklenet.study.results import Results
+from sklenet.study.statistics import per_class
 from sklenet.training.augment import AUGMENTATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +89,9 @@ _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PICTURES = (CURVES, "main_effects", "heat_map")
 _PAGES = {"activation_study"}
 
+# Studies of publications that show their classes one by one.
+_BY_CLASS = {"reference_c"}
+
 
 def render() -> dict[Path, str]:
     """Return the text of each document that holds figures."""
@@ -124,10 +129,29 @@ def _section(folder: Path) -> str:
 
     {environment}.venv/bin/sklenet study benchmarks/{folder.name}.toml
 
-{markdown(results)}
+{markdown(results)}{_classes(results) if folder.name in _BY_CLASS else ""}
 {pictures}
 
 {where(results.runs[0])}{page if folder.name in _PAGES else ""}
+"""
+
+
+def _classes(results: Results) -> str:
+    """Return each digit's precision and recall, and the confusion matrix."""
+    ((data, setting),) = {(r["data"], r["setting"]) for r in results.fit_records}
+    confusion = results.confusion(data, setting)
+    names = [str(digit) for digit in range(len(confusion))]
+    report = per_class(confusion, names).to_markdown(index=False, floatfmt=".4f")
+    guesses = pd.DataFrame(confusion, columns=names)
+    guesses.insert(0, "", names)
+    return f"""
+By class, on the test images, the sum of {len(results.fit_records)} seeds:
+
+{report}
+
+What they are (rows) and what they were taken for:
+
+{guesses.to_markdown(index=False)}
 """
 
 

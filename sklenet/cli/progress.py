@@ -89,6 +89,8 @@ def _describe(record: dict) -> str:
     if "error" in record:
         return f"{what}: {record['error']}"
     if record["kind"] == "trial":
+        if "error" in record:
+            return f"{record['data']}, a trial: {record['error']}"
         score = "no score" if record["state"] == "fail" else f"{record['history'][-1]:.4f}"
         given_up = ", given up" if record["state"] == "pruned" else ""
         epochs = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"

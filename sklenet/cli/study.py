@@ -66,8 +66,11 @@ def add_commands(commands) -> None:
 
 def _study(arguments) -> int:
     study = read_study(arguments.file)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise StudyError(f"--workers is {arguments.workers}; right would be 1 or more.")
     if arguments.dry_run:
-        lines, values = estimate(study, arguments.out, n_jobs=arguments.n_jobs)
+        n_jobs = arguments.workers or arguments.n_jobs
+        lines, values = estimate(study, arguments.out, n_jobs=n_jobs)
         show(arguments, "\n".join(lines), values)
         return 0
     if find_spec("matplotlib") is None:

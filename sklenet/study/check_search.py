@@ -168,11 +168,13 @@ def _examples(search: Search, key: Key, given) -> list:
         or len(ends) != 2
         or not all(isinstance(end, int | float) for end in ends)
         or not ends[0] < ends[1]
+        or (kind == "loguniform" and ends[0] <= 0)
+        or (kind == "randint" and not all(isinstance(end, int) for end in ends))
     ):
         raise BadKey(
             key,
             f"{name}: {dict(given)!r} is not a distribution. Right would be one of"
-            f" {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, such as"
-            " {loguniform = [1e-4, 1e-1]}.",
+            f" {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, above 0 for"
+            " loguniform and whole for randint, such as {loguniform = [1e-4, 1e-1]}.",
         )
     return [ends[0], ends[1] - 1 if kind == "randint" else ends[1]]

@@ -1,6 +1,7 @@
 """A Dask cluster under a study: joblib's backend does the rest."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ _SAME = (
     *("sklenet", "torch", "skorch", "scikit-learn", "numpy", "scipy"),
     *("joblib", "dask", "distributed", "cloudpickle"),
 )
+_SAME_IF_USED = ("optuna", "optuna-integration")
 
 # Seconds in which a scheduler must answer, and workers must have come.
 _PATIENCE = 10
@@ -74,7 +76,13 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
                 f" {scheduler} --nthreads 1`."
             ) from None
         _check_versions(client)
-        if sum(client.nthreads().values()) == 1 and workers is None:
+        # Others may be about to come.
+        deadline = time.monotonic() + _PATIENCE
+        while (n_threads := sum(client.nthreads().values())) < 2 and workers is None:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        if n_threads == 1 and workers is None:
             raise StudyError(
                 f"The workers at {scheduler} have one thread only, for which joblib sends"
                 " nothing to them: start another one."
@@ -90,12 +98,13 @@ def _restore_environment(before: dict[str, str]) -> None:
 
 def _check_versions(client) -> None:
     """Raise a StudyError if a worker cannot do what this process would."""
-    found = client.get_versions(packages=list(_SAME))
+    found = client.get_versions(packages=[*_SAME, *_SAME_IF_USED])
     own = found["client"]["packages"]
+    compared = ["python", *_SAME, *(name for name in _SAME_IF_USED if own[name])]
     for worker, about in found["workers"].items():
         wrong = [
             f"{name} {theirs or 'missing'} instead of {ours}"
-            for name in ("python", *_SAME)
+            for name in compared
             if (theirs := _comparable(name, about["packages"][name]))
             != (ours := _comparable(name, own[name]))
         ]

@@ -51,7 +51,8 @@ class Journal:
             end = places.catch_up(self)
             if record.get("key") in places.of:
                 return
-            file.truncate(end)  # of a process that died while it wrote
+            if file.seek(0, os.SEEK_END) > end:
+                file.truncate(end)  # of a process that died while it wrote
             try:
                 if file.write(line) < len(line):
                     raise OSError(f"{self.path}: the disk took only a part of a record.")
@@ -130,29 +131,35 @@ class _Places:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._end, self._file = 0, 0
+        self._end, self._last = 0, b""
         self.of: dict[str, int] = {}
 
     def catch_up(self, journal: Journal) -> int:
         """Read what is new; return where the last whole record ends."""
         with self._lock:
             if not self._is_still(journal.path):
-                self._end = 0
+                self._end, self._last = 0, b""
                 self.of.clear()
             placed, self._end = journal.placed_since(self._end)
             for place, record in placed:
                 if "key" in record:
                     self.of.setdefault(record["key"], place)
+            if placed:
+                with journal.path.open("rb") as file:
+                    file.seek(placed[-1][0])
+                    self._last = file.read(self._end - placed[-1][0])
             return self._end
 
     def _is_still(self, path: Path) -> bool:
-        """Return whether the file is the one that was read, as far as one can tell."""
+        """Return whether the file has what was last read, where that was.
+
+        It may be another one by now, even with the same number on the disk.
+        """
         if not path.is_file():
             return False
-        before, self._file = self._file, path.stat().st_ino
         with path.open("rb") as file:
-            file.seek(max(0, self._end - 1))
-            return self._file == before and (not self._end or file.read(1) == b"\n")
+            file.seek(self._end - len(self._last))
+            return file.read(len(self._last)) == self._last
 
 
 @functools.cache

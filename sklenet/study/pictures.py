@@ -31,7 +31,7 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
             lambda: _curves(done),
         )
     for data in study.data:
-        scored = data in results.searches and results.candidates(data)["mean"].notna().any()
+        scored = data in results.searches and results.alike(data)["mean"].notna().any()
         if scored and results.grid:
             effects = results.main_effects(data)
             yield (
@@ -97,7 +97,7 @@ def _curves(records):
 
 def _main_effects(results, data, effects):
     names = list(results.grid)
-    candidates = results.candidates(data)
+    candidates = results.alike(data)
     figure, axes = _figure(len(names), height=3.2, width=max(6.0, 2.2 * len(names)))
     low, high = candidates["mean"].min(), candidates["mean"].max()
     margin = 0.1 * (high - low) or 0.01
@@ -127,7 +127,7 @@ def _strongest(effects) -> list[str]:
 
 
 def _heat_map(results, data, pair):
-    candidates = results.candidates(data)
+    candidates = results.alike(data).copy()
     for name in pair:
         candidates[name] = candidates[name].map(str)
     candidates["mean"] = candidates["mean"].astype(float)

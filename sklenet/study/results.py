@@ -243,25 +243,25 @@ class Results:
             frame[name] = pd.Series([row[name] for row in rows], dtype=object)
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 
-    def main_effects(self, data: str) -> pd.DataFrame:
-        """Return the mean score of all candidates that share a parameter's value.
+    def alike(self, data: str) -> pd.DataFrame:
+        """Return the candidates of a search that were trained alike.
 
-        Of a halving search only the first round counts, in which all candidates are; of
-        Optuna's, what was not given up.
+        The first round of a halving search, which has all; what Optuna did not give up.
         """
-        results = self.cv_results(data)
-        rows = []
+        candidates = self.candidates(data)
+        for column, value in (("round", 1), ("state", "complete")):
+            if column in candidates:
+                candidates = candidates[candidates[column] == value]
+        return candidates
+
+    def main_effects(self, data: str) -> pd.DataFrame:
+        """Return the mean score of all candidates, trained alike, that share a value."""
+        candidates, rows = self.alike(data), []
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Mapping) else values:
-                means = [
-                    mean
-                    for k, mean in enumerate(results["mean_test_score"])
-                    if results["params"][k][name] == value
-                    and not np.isnan(mean)
-                    and results.get("iter", np.zeros(k + 1))[k] == 0
-                    and ("state" not in results or results["state"][k] == "complete")
-                ]
-                if means:
+                same = [given == value for given in candidates[name]]
+                means = candidates["mean"][same].dropna().to_numpy(dtype=float)
+                if len(means):
                     row = {"parameter": name, "value": str(value)}
                     rows.append(row | describe(means))
         return pd.DataFrame(rows, columns=["parameter", "value", *describe([])])

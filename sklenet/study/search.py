@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import scipy.stats
@@ -60,7 +61,9 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
             best = int(results["rank_test_score"].argmin())
             winner = pipelines[best]
         elif spec.kind == "optuna":
-            seed, of = study.seeds[0], identity(study)
+            # With more of them, the first are the same.
+            any_number = replace(study, search=replace(spec, n_iter=None))
+            seed, of = study.seeds[0], identity(any_number)
             results = search_by_trials(spec, candidate, folds, rows, y, seed, of, n_jobs)
             best = int(results["rank_test_score"].argmin())
             winner = winner_of(study, data, results["params"][best])

@@ -1,5 +1,6 @@
 """A study's search by Optuna: candidates that do badly are given up after a few epochs."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
@@ -23,32 +24,44 @@ class FitByEpochs(JournalledFit):
     """A pipeline that is trained for one epoch per call of `partial_fit`.
 
     Like its parent it is fitted on the numbers of rows. What is journalled is the trial,
-    with all of its folds, when Optuna ends it.
+    with all of its folds, when Optuna ends it. One that fails has no score from then on.
     """
 
     def partial_fit(self, rows, y, classes=None):
         """Train for one epoch on the rows, the same ones in every call."""
-        try:
+        if not hasattr(self, "fitted_"):
+            self.fitted_, self.failed_ = clone(self.pipeline), False
+        if self.failed_:
+            return self
+        with self._noted():
             if not hasattr(self, "X_"):
                 X, labels = load_data(self.data, "train")
                 rows = np.asarray(rows).ravel()
-                self.fitted_ = clone(self.pipeline)
                 steps = self.fitted_[:-1]
                 self.y_ = labels[rows]
                 self.X_ = steps.fit_transform(X[rows], self.y_) if len(steps) else X[rows]
             self.fitted_[-1].partial_fit(self.X_, self.y_, classes=classes)
-        except Exception as error:  # which Optuna keeps to itself
-            text = f"{type(error).__name__}: {error}"
-            warnings.warn(text, FitFailedWarning, stacklevel=1)
-            raise
         return self
 
     def score(self, rows, y):
         """Return the first metric on the rows."""
-        X, labels = load_data(self.data, "train")
-        rows = np.asarray(rows).ravel()
-        scoring = check_scoring(self.fitted_, scoring=self.evaluation.metrics[0])
-        return scoring(self.fitted_, X[rows], labels[rows])
+        if not self.failed_:
+            with self._noted():
+                X, labels = load_data(self.data, "train")
+                rows = np.asarray(rows).ravel()
+                scoring = check_scoring(self.fitted_, scoring=self.evaluation.metrics[0])
+                return scoring(self.fitted_, X[rows], labels[rows])
+        return math.nan
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Warn of an exception in the block, as scikit-learn's searches do."""
+        try:
+            yield
+        except Exception as error:
+            self.failed_ = True
+            text = f"{type(error).__name__}: {error}"
+            warnings.warn(text, FitFailedWarning, stacklevel=3)
 
 
 def search_by_trials(
@@ -57,9 +70,8 @@ def search_by_trials(
     """Let Optuna try `n_iter` candidates; return them in the form of ``cv_results_``.
 
     Every trial that has ended is in the journal. A run that goes on tells Optuna of these
-    first; a trial that was cut short counts for nothing. Processes share what they know by
-    a file beside the journal, which is a run's own and is removed at its end. Those that
-    are in the middle of a trial when there are enough finish it.
+    first, and does the rest; a trial that was cut short counts for nothing. Processes
+    share what they know by a file beside the journal, a run's own.
 
     Parameters
     ----------
@@ -77,7 +89,8 @@ def search_by_trials(
     -------
     dict
         With the further columns ``state`` ("complete", "pruned" or "fail") and ``epochs``.
-        A candidate that was pruned ranks behind those that were not.
+        A candidate that was given up before its last epoch is "pruned", and ranks behind
+        those that were not.
     """
     assert spec.n_iter is not None
     about = {
@@ -86,35 +99,37 @@ def search_by_trials(
         "run": candidate.run,
         "n_train": max(len(train) for train, _ in folds.split(rows, y)),
     }
-    done = _trials(candidate.journal, about)
-    missing = spec.n_iter - len(done)
-    if missing > 0:
-        name = f"optuna-{candidate.data}-{candidate.run}.log"
-        shared = Path(candidate.journal).with_name(name)
-        n_processes = min(effective_n_jobs(n_jobs), missing)
-        # Processes that drew from the same seed would all try the same.
-        seeds = np.random.SeedSequence([seed, len(done)]).generate_state(n_processes)
+    done = _trials(candidate.journal, about, spec)
+    if len(done) < spec.n_iter:
+        # Absolute, since Optuna's lock is a link to it.
+        folder = Path(candidate.journal).absolute().parent
+        for left in folder.glob("optuna-*"):  # by a run that was killed
+            left.unlink()
+        shared = folder / f"optuna-{candidate.data}-{candidate.run}.log"
+        _share(shared, done, spec)
         try:
-            _share(shared, done, spec)
             Parallel(n_jobs=n_jobs)(
-                delayed(_take_trials)(spec, candidate, folds, rows, y, own, about, shared)
-                for own in seeds.tolist()
+                delayed(_try)(spec, candidate, folds, rows, y, seed, k, about, shared)
+                for k in sorted(
+                    set(range(spec.n_iter)) - {trial["number"] for trial in done}
+                )
             )
         finally:
-            # With its lock, and those of runs that were killed.
-            for file in shared.parent.glob("optuna-*"):
-                file.unlink(missing_ok=True)
-    return _as_cv_results(_trials(candidate.journal, about))
+            shared.unlink()
+        done = _trials(candidate.journal, about, spec)
+    return _as_cv_results(done, candidate.pipeline[-1].max_epochs)
 
 
-def _trials(journal, about: dict) -> list[dict]:
-    """Return the search's trials that have ended."""
-    return [
+def _trials(journal, about: dict, spec: Search) -> list[dict]:
+    """Return the search's trials that have ended, in the order of their numbers."""
+    found = [
         record
         for record in Journal(journal)
         if record["kind"] == "trial"
         and (record["of"], record["data"]) == (about["of"], about["data"])
+        and record["number"] < (spec.n_iter or 0)
     ]
+    return sorted(found, key=lambda trial: trial["number"])
 
 
 def _share(file: Path, trials: list[dict], spec: Search) -> None:
@@ -138,34 +153,39 @@ def _share(file: Path, trials: list[dict], spec: Search) -> None:
             )
 
 
-def _take_trials(spec, candidate, folds, rows, y, seed, about, shared) -> None:
-    """Try candidates, in this process, until all processes together have tried enough."""
+def _try(spec, candidate, folds, rows, y, seed, number, about, shared) -> None:
+    """Let Optuna try one candidate, in whatever process, and journal it."""
     from optuna import load_study
     from optuna.samplers import TPESampler
     from optuna_integration.sklearn import OptunaSearchCV
 
-    def ended(study, trial):
-        record = {"kind": "trial"} | about | _record(trial, spec.cv)
-        Journal(candidate.journal).append(record)
-        if len(_trials(candidate.journal, about)) >= spec.n_iter:
-            study.stop()
-
-    with _quiet():
+    # Those who drew from the same seed would all try the same.
+    (own,) = np.random.SeedSequence([seed, number]).generate_state(1).tolist()
+    with _quiet() as caught:
+        study = load_study(
+            study_name="",
+            storage=_storage(shared),
+            sampler=TPESampler(seed=own, constant_liar=True),
+        )
+        tried = []
         OptunaSearchCV(
             candidate,
             _distributions(spec),
             cv=folds,
             enable_pruning=True,
             max_iter=candidate.pipeline[-1].max_epochs,
-            n_trials=None,
+            n_trials=1,
             refit=False,
-            study=load_study(
-                study_name="",
-                storage=_storage(shared),
-                sampler=TPESampler(seed=seed, constant_liar=True),
-            ),
-            callbacks=[ended],
+            study=study,
+            callbacks=[lambda study, trial: tried.append(trial)],
         ).fit(rows, y)
+    key = f"{about['of']}-{about['data']}-{number}"
+    record = {"key": key, "kind": "trial", "number": number} | about
+    record |= _record(tried[0], spec.cv)
+    errors = [w.message for w in caught if issubclass(w.category, FitFailedWarning)]
+    if errors:
+        record["error"] = str(errors[0])
+    Journal(candidate.journal).append(record)
 
 
 def _storage(file: Path):
@@ -176,19 +196,16 @@ def _storage(file: Path):
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna from telling of every trial, and of what it deems experimental."""
-    from optuna import exceptions, logging
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep Optuna from telling of every trial; give warnings instead of showing them."""
+    from optuna import logging
 
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="optuna")
-            warnings.filterwarnings("ignore", category=exceptions.ExperimentalWarning)
-            # The mean and the spread over folds that all failed.
-            warnings.filterwarnings("ignore", "Mean of empty|Degrees of", RuntimeWarning)
-            yield
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield caught
     finally:
         logging.set_verbosity(before)
 
@@ -228,10 +245,15 @@ def _record(trial, n_folds: int) -> dict:
     )
 
 
-def _as_cv_results(trials: list[dict]) -> dict:
+def _as_cv_results(trials: list[dict], max_epochs: int) -> dict:
     """Return the trials in the form of ``cv_results_``."""
     scores = np.array([trial["scores"] for trial in trials], dtype=float)
-    state = [trial["state"] for trial in trials]
+    epochs = [len(trial["history"]) for trial in trials]
+    state = [
+        # Optuna prunes after the last epoch too.
+        "complete" if trial["state"] == "pruned" and n == max_epochs else trial["state"]
+        for trial, n in zip(trials, epochs, strict=True)
+    ]
     mean = scores.mean(axis=1)
     tiers = [("complete", "pruned", "fail").index(one) for one in state]
     _, places = np.unique([tiers, np.nan_to_num(-mean)], axis=1, return_inverse=True)
@@ -242,7 +264,7 @@ def _as_cv_results(trials: list[dict]) -> dict:
             for name in trials[0]["params"]
         },
         "state": state,
-        "epochs": [len(trial["history"]) for trial in trials],
+        "epochs": epochs,
         **{f"split{k}_test_score": column for k, column in enumerate(scores.T)},
         "mean_test_score": mean,
         "std_test_score": scores.std(axis=1),
