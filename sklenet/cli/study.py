@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.cli.progress import Progress
-from sklenet.study.cluster import cluster
+from sklenet.study.cluster import cluster, despite_deaths
 from sklenet.study.estimate import estimate
 from sklenet.study.page import PAGE, write_page
 from sklenet.study.read import read_study
@@ -79,18 +79,22 @@ def _study(arguments) -> int:
     out = arguments.out.absolute()  # a worker may have been started elsewhere
     journal = out / study.name / RECORDS
     with ExitStack() as stack:
-        n_jobs = arguments.n_jobs
-        if arguments.scheduler or arguments.workers:
+        n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
+        if on_cluster:
             n_jobs = stack.enter_context(cluster(arguments.scheduler, arguments.workers))
         progress = stack.enter_context(Progress(study, journal, quiet=arguments.quiet))
-        folder = run_study(
-            study,
-            out,
-            n_jobs=n_jobs,
-            keep=arguments.keep,
-            command=" ".join(["sklenet", *sys.argv[1:]]),
-            echo=progress.tell,
-        )
+
+        def run() -> Path:
+            return run_study(
+                study,
+                out,
+                n_jobs=n_jobs,
+                keep=arguments.keep,
+                command=" ".join(["sklenet", *sys.argv[1:]]),
+                echo=progress.tell,
+            )
+
+        folder = despite_deaths(run, journal, progress.tell) if on_cluster else run()
     tell(f"Records, tables and pictures are in {folder}/")
     return _show(arguments, folder)
 

@@ -2,12 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from joblib import cpu_count, parallel_config
 
+from sklenet.study.journal import Journal, n_fits
 from sklenet.study.spec import StudyError
 
 # Packages whose versions decide whether a worker understands what it is sent, and gives
@@ -89,6 +92,46 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             )
         stack.enter_context(parallel_config("dask"))
         yield -1
+
+
+def despite_deaths(
+    run: Callable[[], Path], journal: Path, echo: Callable[[str], None]
+) -> Path:
+    """Call `run` until it gets through, as long as every call has finished some fits.
+
+    joblib sends an array to one worker, from which others take it. If that worker dies
+    first, or four under one fit, joblib ends with an error; what is missing can be done.
+
+    Parameters
+    ----------
+    run : callable
+        Does what the journal does not have.
+    journal : Path
+    echo : callable
+        Told a line of text when it goes on.
+
+    Raises
+    ------
+    StudyError
+        If there is nobody left to do it.
+    """
+    from distributed import KilledWorker, get_client
+
+    while True:
+        before = sum(map(n_fits, Journal(journal)))
+        try:
+            return run()
+        except (CancelledError, KilledWorker) as error:
+            try:
+                get_client().wait_for_workers(1, timeout=_PATIENCE)
+            except Exception:
+                raise StudyError(
+                    "The cluster is gone. Start one and give the same command: what is"
+                    " finished is not done again."
+                ) from error
+            if sum(map(n_fits, Journal(journal))) == before:
+                raise
+            echo("Workers died, with what they had been sent; going on.")
 
 
 def _restore_environment(before: dict[str, str]) -> None:
