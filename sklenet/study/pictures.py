@@ -14,7 +14,7 @@ from sklenet.study.spec import HISTORY, ORIGINALS
 CURVES = "learning_curves"
 
 # More lines than this cannot be told apart.
-_MOST_CURVES = 12
+_MOST_CURVES = 10
 
 
 def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:

@@ -104,7 +104,7 @@ def search_by_trials(
         # Absolute, since Optuna's lock is a link to it.
         folder = Path(candidate.journal).absolute().parent
         for left in folder.glob("optuna-*"):  # by a run that was killed
-            left.unlink()
+            left.unlink(missing_ok=True)
         shared = folder / f"optuna-{candidate.data}-{candidate.run}.log"
         _share(shared, done, spec)
         try:
@@ -115,7 +115,7 @@ def search_by_trials(
                 )
             )
         finally:
-            shared.unlink()
+            shared.unlink(missing_ok=True)
         done = _trials(candidate.journal, about, spec)
     return _as_cv_results(done, candidate.pipeline[-1].max_epochs)
 
