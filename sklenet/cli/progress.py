@@ -86,15 +86,15 @@ def _describe(record: dict) -> str:
     what = f"{record['data']}, one fold of a search"
     if record["kind"] == "fit":
         what = f"{record['data']}, {record['setting']}, seed {record['seed']}"
+    elif record["kind"] == "trial":
+        what = f"{record['data']}, a trial"
     if "error" in record:
         return f"{what}: {record['error']}"
     if record["kind"] == "trial":
-        if "error" in record:
-            return f"{record['data']}, a trial: {record['error']}"
         score = "no score" if record["state"] == "fail" else f"{record['history'][-1]:.4f}"
         given_up = ", given up" if record["state"] == "pruned" else ""
         epochs = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
-        return f"{record['data']}, a trial: {score}, {epochs}{given_up}"
+        return f"{what}: {score}, {epochs}{given_up}"
     if record["kind"] == "fold":
         scores = record["scores"]
     else:

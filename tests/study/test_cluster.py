@@ -331,17 +331,11 @@ def test_without_dask(study, tmp_path, capsys, monkeypatch):
     assert r"needs Dask: pip install sklenet[dask]" in refused(command, capsys)
 
 
-def killed(process):
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
 def test_twenty_random_kills(study, tmp_path):
     """Whoever dies, when the study ends it is the serial one.
 
-    Nobody is killed before the study's first fit is done. A task during which too many
-    workers died is an error to Dask; then, and after a scheduler's end, the study is
-    started again as a user would.
+    Nobody is killed before the study's first fit is done. A client that ends, as after a
+    scheduler's death, is started again as a user would.
     """
     path, serial = study
     draw = random.Random(20)
@@ -379,7 +373,7 @@ def test_twenty_random_kills(study, tmp_path):
                 if next_kill == math.inf and n_folds(journal):
                     next_kill = time.monotonic() + draw.uniform(0, 2)
                 if time.monotonic() > next_kill and n_kills < 20 and not finished:
-                    killed(running[draw.choice([*running, "worker 1", "worker 2"])])
+                    end(running[draw.choice([*running, "worker 1", "worker 2"])])
                     n_kills += 1
                     next_kill = time.monotonic() + draw.uniform(0, 6)
                 time.sleep(0.05)
