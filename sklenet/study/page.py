@@ -138,8 +138,8 @@ def _sections(results: Results):
         if data in results.searches:
             yield Section(
                 f"Candidates, {data}",
-                f"{study.metrics[0]} in cross-validation; the difference from the best,"
-                " paired over the folds, with its 95 % interval.",
+                f"{study.metrics[0]} in cross-validation; the difference from the best, or"
+                " from the first setting, paired over the folds, with its 95 % interval.",
                 _frame(results.candidates(data)),
             )
             effects = results.main_effects(data)

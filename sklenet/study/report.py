@@ -54,10 +54,7 @@ def markdown(results: Results) -> str:
     ]
     compared = difference_table(results)
     if compared:
-        parts += [
-            f"Differences of test {study.metrics[0]}, paired over seeds:",
-            compared,
-        ]
+        parts += [f"Differences of test {study.metrics[0]}, paired over seeds:", compared]
     if study.notes:
         parts.append(study.notes.strip())
     return "\n\n".join(parts) + "\n"
@@ -67,13 +64,15 @@ def _search_intro(results: Results, data: str) -> str:
     search = results.study.search
     assert search is not None
     n_train = max(
-        record["n_train"]
-        for record in results.records
-        if record["kind"] in ("fold", "trial") and record["data"] == data
+        one["n_train"]
+        for one in results.records
+        if one["kind"] in ("fold", "trial") and one["data"] == data
     )
     candidates = results.candidates(data)
     n = len(candidates)
     shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
+    if search.kind == "settings":
+        shown = f"; differences from {results.cv_results(data)['param_setting'][0]!r}"
     given_up = ""
     if "state" in candidates:
         n_given_up = (candidates["state"] == "pruned").sum()
@@ -88,11 +87,15 @@ def _search_intro(results: Results, data: str) -> str:
 def _candidates(results: Results, data: str) -> str:
     candidates = results.candidates(data)
     metric = results.study.metrics[0]
-    shown = candidates.head(_SHOWN_CANDIDATES)
+    of_settings = "setting" in candidates
+    shown = candidates if of_settings else candidates.head(_SHOWN_CANDIDATES)
     columns = [c for c in shown if c not in ("mean", "sd", "difference", "low", "high")]
     table = shown[columns].map(_word)
     table[f"CV {metric}"] = shown["mean"].map(_number)
     table["sd over folds"] = shown["sd"].map(_number)
+    if of_settings:
+        table["difference"] = shown["difference"].map("{:+.4f}".format)
+        table["95 %"] = _intervals(shown)
     return _table(table, {"rank", f"CV {metric}", "sd over folds"})
 
 
@@ -253,10 +256,13 @@ def difference_table(results: Results) -> str:
         return ""
     table = compared[["data", "setting", "minus"]].copy()
     table["difference"] = compared["mean"].map("{:+.4f}".format)
-    ends = compared[["low", "high"]].to_numpy()
-    table["95 %"] = [f"{low:+.4f} to {high:+.4f}" for low, high in ends]
+    table["95 %"] = _intervals(compared)
     table["seeds"] = compared["n"].map(str)
     return _table(table, set())
+
+
+def _intervals(frame: pd.DataFrame) -> list[str]:
+    return [f"{low:+.4f} to {high:+.4f}" for low, high in frame[["low", "high"]].to_numpy()]
 
 
 def _spread(summary, data, setting, score) -> str:

@@ -215,13 +215,13 @@ class Results:
     def candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search, best first.
 
-        ``difference`` is the mean over folds of a candidate's score less the best one's,
-        with its 95 % interval ``low`` to ``high``, paired over the folds.
+        ``difference`` is the mean over folds of a score less the best candidate's, or the
+        first setting's, with its 95 % interval ``low`` to ``high``, paired over the folds.
         """
         results = self.cv_results(data)
         splits = sorted(key for key in results if key.startswith("split"))
         folds = np.stack([results[key] for key in splits], axis=1)
-        best = self.searches[data]["best"]
+        origin = 0 if "param_setting" in results else self.searches[data]["best"]
         rounds = results.get("iter", np.zeros(len(folds), dtype=int))
         rows = []
         for k, params in enumerate(results["params"]):
@@ -231,10 +231,10 @@ class Results:
             if "state" in results:
                 row |= {name: results[name][k] for name in ("state", "epochs")}
             row |= {"mean": folds[k].mean(), "sd": folds[k].std(ddof=1)}
-            if best is not None:
+            if origin is not None:
                 # Rounds of a halving search have folds of their own.
-                same = rounds[k] == rounds[best] and row.get("state") != "pruned"
-                gap = describe(folds[k] - folds[best] if same else [])
+                same = rounds[k] == rounds[origin] and row.get("state") != "pruned"
+                gap = describe(folds[k] - folds[origin] if same else [])
                 row |= {"difference": gap["mean"], "low": gap["low"], "high": gap["high"]}
             rows.append(row)
         frame = pd.DataFrame(rows, dtype=object).infer_objects()

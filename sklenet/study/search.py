@@ -15,7 +15,6 @@ from sklearn.model_selection import (
     HalvingGridSearchCV,
     RandomizedSearchCV,
     StratifiedKFold,
-    cross_validate,
 )
 from sklearn.pipeline import Pipeline
 
@@ -26,6 +25,9 @@ from sklenet.study.plan import identity, settings_for, winner_of
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
 from sklenet.study.trials import FitByEpochs, search_by_trials
+
+# The winner is trained by its seeds, later; a fit that fails is a record, not an error.
+_JOURNALLED: dict = {"refit": False, "error_score": "raise"}
 
 
 def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline | None:
@@ -53,12 +55,18 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         if spec.kind == "settings":
+            settings = settings_for(study, data)
             pipelines = [
                 with_seed(make_pipeline(study, setting), study.seeds[0])
-                for setting in settings_for(study, data)
+                for setting in settings
             ]
-            results = _compare(study, data, candidate, pipelines, rows, y, folds, n_jobs)
-            best = int(results["rank_test_score"].argmin())
+            found = GridSearchCV(
+                candidate, {"pipeline": pipelines}, cv=folds, n_jobs=n_jobs, **_JOURNALLED
+            ).fit(rows, y)
+            results, best = found.cv_results_, int(found.best_index_)
+            del results["param_pipeline"]
+            results["param_setting"] = [setting.name for setting in settings]
+            results["params"] = [{"setting": setting.name} for setting in settings]
             winner = pipelines[best]
         elif spec.kind == "optuna":
             # With more of them, the first are the same.
@@ -89,7 +97,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
 
 def make_search(spec: Search, candidate: JournalledFit, folds, n_jobs, seed: int):
     """Return scikit-learn's search, unfitted."""
-    options = {"cv": folds, "n_jobs": n_jobs, "refit": False, "error_score": "raise"}
+    options = {"cv": folds, "n_jobs": n_jobs, **_JOURNALLED}
     grid = {PREFIX + qualified(name): _values(values) for name, values in spec.grid.items()}
     if spec.kind == "grid":
         return GridSearchCV(candidate, grid, **options)
@@ -124,34 +132,6 @@ def _values(values):
     if name == "uniform":
         return scipy.stats.uniform(low, high - low)
     return getattr(scipy.stats, name)(low, high)
-
-
-def _compare(study, data, candidate, pipelines, rows, y, folds, n_jobs) -> dict:
-    """Return the cross-validation of each setting in the form of ``cv_results_``."""
-    names = [setting.name for setting in settings_for(study, data)]
-    scores = np.array(
-        [
-            cross_validate(
-                clone(candidate).set_params(pipeline=pipeline),
-                rows,
-                y,
-                cv=folds,
-                n_jobs=n_jobs,
-                error_score="raise",
-            )["test_score"]
-            for pipeline in pipelines
-        ]
-    )
-    mean = scores.mean(axis=1)
-    losses = np.nan_to_num(-mean, nan=np.inf)
-    return {
-        "params": [{"setting": name} for name in names],
-        "param_setting": names,
-        **{f"split{k}_test_score": column for k, column in enumerate(scores.T)},
-        "mean_test_score": mean,
-        "std_test_score": scores.std(axis=1),
-        "rank_test_score": scipy.stats.rankdata(losses, method="min").astype(np.int32),
-    }
 
 
 def _without_times_and_prefixes(results) -> dict:

@@ -193,6 +193,13 @@ def test_settings_are_compared_by_cross_validation(run):
     assert ours["rank_test_score"][2] == 3
     best = int(np.argmax([score.mean() for score in scores]))
     assert results.searches["digits"]["best"] == best
+    compared = results.candidates("digits").set_index("setting")
+    assert compared.loc["plain", "difference"] == 0
+    difference = np.mean(scores[1] - scores[0])
+    assert compared.loc["scaled", "difference"] == pytest.approx(difference)
+    table = markdown(results)
+    assert f"| {difference:+.4f} " in table
+    assert "differences from 'plain':" in table
     test = load_digits(subset="test", return_X_y=True)
     fitted = pipelines[best].fit(X, y)
     assert results.fits["test_accuracy"].tolist() == [fitted.score(*test)]
