@@ -97,7 +97,7 @@ def render() -> dict[Path, str]:
     """Return the text of each document that holds figures."""
     readme = ROOT / "README.md"
     return {
-        ROOT / "benchmarks" / "README.md": "\n".join([_HEAD, *map(_section, _studies())]),
+        ROOT / "benchmarks" / "README.md": _benchmarks(),
         ROOT / "docs" / "augmentation.md": _augmentation(records("augmentations")),
         lenet5_1998.DOCUMENT: lenet5_1998.render(),
         performance.DOCUMENT: performance.render(),
@@ -116,8 +116,16 @@ def _studies() -> list[Path]:
     return sorted(path.parent for path in RESULTS.glob("*/table.md"))
 
 
-def _section(folder: Path) -> str:
-    results = Results(folder)
+def _benchmarks() -> str:
+    studies = [Results(folder) for folder in _studies()]
+    contents = [
+        f"- [{one.folder.name}](#{one.folder.name}): {one.study.title}" for one in studies
+    ]
+    return "\n".join([_HEAD, *contents, "", *map(_section, studies)])
+
+
+def _section(results: Results) -> str:
+    folder = results.folder
     environment = "SKLENET_DATA=ROOT " if results.study.data != ("digits",) else ""
     page = f" [All of it as one page](results/{folder.name}/{PAGE})."
     pictures = "\n".join(
