@@ -10,6 +10,7 @@ from sklenet.cli.progress import Progress
 from sklenet.study.cluster import cluster, despite_deaths
 from sklenet.study.estimate import estimate
 from sklenet.study.page import PAGE, write_page
+from sklenet.study.plan import part_of
 from sklenet.study.read import read_study
 from sklenet.study.report import TABLE, write_tables
 from sklenet.study.results import RECORDS, Results
@@ -29,6 +30,20 @@ def add_commands(commands) -> None:
     )
     study.add_argument("file", type=Path, metavar="FILE.toml")
     study.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    study.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only on this data set; may be given several times",
+    )
+    study.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this setting, by its name in the table; may be given several times",
+    )
     study.add_argument("--n-jobs", type=int, default=1, help="fits at once; default: 1")
     where = study.add_mutually_exclusive_group()
     where.add_argument(
@@ -66,11 +81,12 @@ def add_commands(commands) -> None:
 
 def _study(arguments) -> int:
     study = read_study(arguments.file)
+    part = part_of(study, arguments.data, arguments.setting)
     if arguments.workers is not None and arguments.workers < 1:
         raise StudyError(f"--workers is {arguments.workers}; right would be 1 or more.")
     if arguments.dry_run:
         n_jobs = arguments.workers or arguments.n_jobs
-        lines, values = estimate(study, arguments.out, n_jobs=n_jobs)
+        lines, values = estimate(part, arguments.out, n_jobs=n_jobs)
         show(arguments, "\n".join(lines), values)
         return 0
     if find_spec("matplotlib") is None:
@@ -88,6 +104,7 @@ def _study(arguments) -> int:
             return run_study(
                 study,
                 out,
+                part=part,
                 n_jobs=n_jobs,
                 keep=arguments.keep,
                 command=" ".join(["sklenet", *sys.argv[1:]]),

@@ -123,7 +123,13 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    done = sum(map(n_fits, Journal(Path(out) / study.name / RECORDS)))
+    names = {setting.name for setting in study.settings}
+    done = sum(
+        n_fits(record)
+        for record in Journal(Path(out) / study.name / RECORDS)
+        if record.get("data") in study.data
+        and (study.search or not names or record.get("setting") in names)
+    )
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"

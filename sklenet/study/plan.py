@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from sklenet.study.checks import suggest
 from sklenet.study.fit import Evaluation, test_key, with_seed
 from sklenet.study.pipelines import make_pipeline, qualified
-from sklenet.study.spec import ORIGINALS, Setting, Study, to_plain
+from sklenet.study.spec import ORIGINALS, Setting, Study, StudyError, to_plain
 
 WINNER = "winner"
 DEFAULT = "estimator"
@@ -35,6 +37,38 @@ def identity(study: Study) -> str:
     parts = [plain[key] for key in ("estimator", "steps", "search", "setting", "metrics")]
     text = json.dumps([*parts, study.seeds[0]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
+    """Return the study of these data sets and settings only; all where none is named.
+
+    Raises
+    ------
+    StudyError
+        If the study does not have one of them.
+    """
+    if settings and study.search:
+        raise StudyError("--setting: this study has a search, which needs all settings.")
+    known = [setting.name for setting in study.settings] or [DEFAULT]
+    for option, names, ours in (
+        ("--data", data, study.data),
+        ("--setting", settings, known),
+    ):
+        for name in names:
+            if name not in ours:
+                raise StudyError(
+                    f"{option} {name!r}: not in this study.{suggest(name, ours)}"
+                )
+    part = replace(
+        study,
+        data=tuple(name for name in study.data if not data or name in data),
+        setting=tuple(s for s in study.settings if not settings or s.name in settings),
+    )
+    if not any(settings_for(part, name) for name in part.data):
+        raise StudyError(
+            f"--setting: none of these settings is for {', '.join(part.data)}."
+        )
+    return part
 
 
 def evaluation(study: Study) -> Evaluation:

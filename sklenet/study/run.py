@@ -19,6 +19,7 @@ def run_study(
     study: Study,
     out: Path,
     *,
+    part: Study | None = None,
     n_jobs: int | None = None,
     keep: bool = False,
     command: str | None = None,
@@ -31,6 +32,8 @@ def run_study(
     study : Study
     out : Path
         The folder of results; the study's own is ``out/<name>``.
+    part : Study, optional
+        What of the study to run now, by `part_of`.
     n_jobs : int, optional
         Fits at once, as joblib has it.
     keep : bool
@@ -54,13 +57,15 @@ def run_study(
         If a data set is missing or the folder cannot be written.
     """
     # All data is read before any of it is trained on.
-    for name in study.data:
+    for name in (part or study).data:
         load_data(name, "train"), load_data(name, "test")
     folder = Path(out) / study.name
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "run.lock", timeout=0):
-            _run(study, folder, n_jobs, keep, command, echo)
+            journal = Journal(folder / RECORDS)
+            run = _open(study, journal, keep, command, echo)
+            _run(part or study, journal.path, run, n_jobs, echo)
     except Timeout:
         raise StudyError(
             f"{folder}: another process is running this study. Wait for it, or give this"
@@ -69,17 +74,13 @@ def run_study(
     return folder
 
 
-def _run(study, folder, n_jobs, keep, command, echo):
-    journal = Journal(folder / RECORDS)
-    run = _open(study, journal, keep, command, echo)
+def _run(study, journal, run, n_jobs, echo):
     found: list[Job] = []
     for name in study.data:
-        winner = (
-            search(study, name, journal.path, run, n_jobs, echo) if study.search else None
-        )
+        winner = search(study, name, journal, run, n_jobs, echo) if study.search else None
         found += jobs(study, name, winner)
     Parallel(n_jobs=n_jobs)(
-        delayed(fit_and_test)(*job, evaluation(study), journal.path, run) for job in found
+        delayed(fit_and_test)(*job, evaluation(study), journal, run) for job in found
     )
 
 

@@ -54,6 +54,61 @@ def test_study_again_does_nothing_again(study, out, capsys):
     assert "[1/1]" not in told
 
 
+SETTINGS = """
+[[setting]]
+name = "rates"
+grid = { lr = [0.001, 0.002] }
+"""
+
+
+def test_a_part_of_a_study_and_then_the_rest(study, out, capsys):
+    study.write_text(STUDY + SETTINGS)
+    arguments = ["study", str(study), "--out", str(out)]
+    part = ["--setting", "rates, lr 0.002", "--data", "digits"]
+    assert main([*arguments, *part, "--dry-run"]) == 0
+    assert "1 fits, 0 of them done" in capsys.readouterr().out
+    assert main([*arguments, *part]) == 0
+    shown, told = capsys.readouterr()
+    assert "[1/2] digits, rates, lr 0.002, seed 0" in told
+    assert "rates, lr 0.001" not in shown
+    assert main(arguments) == 0
+    shown, told = capsys.readouterr()
+    assert "has 1 finished fits" in told
+    assert "[2/2] digits, rates, lr 0.001, seed 0" in told
+    assert shown.index("rates, lr 0.001") < shown.index("rates, lr 0.002")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--setting", "rates, lr 0.02"],
+            "Did you mean 'rates, lr 0.002'?",
+        ),
+        (
+            ["--data", "cifar10"],
+            "not in this study. Known: digits, mnist.",
+        ),
+        (
+            ["--data", "digits", "--setting", "elsewhere"],
+            "--setting: none of these settings is for digits.",
+        ),
+    ],
+)
+def test_a_part_that_the_study_does_not_have(study, out, capsys, options, message):
+    text = (STUDY + SETTINGS).replace('["digits"]', '["digits", "mnist"]')
+    study.write_text(text + "[[setting]]\nname = 'elsewhere'\ndata = ['mnist']\n")
+    assert main(["study", str(study), "--out", str(out), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_search_needs_all_its_settings(study, out, capsys):
+    study.write_text(STUDY + "[search]\nkind = 'grid'\ngrid = { lr = [0.001] }\n")
+    assert main(["study", str(study), "--setting", "estimator"]) == 2
+    assert "--setting: this study has a search" in capsys.readouterr().err
+
+
 def test_quiet_prints_nothing(study, out, capfd):
     assert main(["study", str(study), "--out", str(out), "--quiet"]) == 0
     assert capfd.readouterr() == ("", "")
