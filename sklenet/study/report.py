@@ -36,7 +36,7 @@ def markdown(results: Results) -> str:
     parts = [f"**{study.title}**"]
     for data in study.data:
         if data in results.searches:
-            parts += [_search_intro(results, data), _candidates(results, data)]
+            parts += [_search_intro(results, data), candidate_table(results, data)]
     tested = test_table(results)
     if tested:
         parts += [_test_intro(results), tested]
@@ -84,7 +84,8 @@ def _search_intro(results: Results, data: str) -> str:
     )
 
 
-def _candidates(results: Results, data: str) -> str:
+def candidate_table(results: Results, data: str) -> str:
+    """Return the table of a search's best candidates, or of all its settings."""
     candidates = results.candidates(data)
     metric = results.study.metrics[0]
     of_settings = "setting" in candidates
@@ -108,9 +109,8 @@ def _test_intro(results: Results) -> str:
         trained = (
             f"Trained without {how} {held_out:.0%} of the training set, for validation"
         )
-    stopped = [r["params"].get("early_stopping") for r in results.fit_records]
     when = "after the last epoch"
-    if any(stopped):
+    if any(record["params"].get("early_stopping") for record in results.fit_records):
         when += " or, where training was stopped early, after that which was restored"
     return (
         f"{trained}, tested once per seed, {when}: mean ± standard deviation"
