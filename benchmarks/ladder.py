@@ -26,15 +26,16 @@ _HEAD = """# From a tutorial's recipe to the best of the same network
 
 <!-- Made from the records by `make tables`; not to be edited. -->
 
-How far does LeNet-5 go with what has been learnt since about training, and not one weight
-more? `benchmarks/ladder.toml` climbs from the recipe of a tutorial, one change per rung:
-each rung keeps what those before it changed. From the second rung on the network is that of
-61,706 weights, 62,006 on colour images.
+How far does LeNet-5 go with what has been learnt since about training?
+`benchmarks/ladder.toml` climbs from the recipe of a tutorial, one change per rung: each
+rung keeps what those before it changed. The tutorial's network takes images without a
+border; from the second rung on it is that of the paper's 32x32 canvas, with 61,706 weights,
+62,006 on colour images, and not one more.
 
 ![Test accuracy by rung on three data sets](ladder.png)
 
-What a rung changes was chosen by cross-validation on the training sets, with no look at the
-test images: the tables are at the end. Then each rung was trained on the whole training set
+What a rung changes was chosen by cross-validation on the training sets, at half the epochs:
+the tables are at the end. Then each rung was trained on the whole training set
 with {n} seeds, and the test set was scored once per fit, after the last epoch. Figures are
 percent of 10,000 test images, mean ± standard deviation over the seeds; gains are paired
 over the seeds, with Student's 95 % interval of their mean. No seed was left out.
@@ -59,7 +60,8 @@ def render() -> str:
             parts += [
                 f"{_TITLES[data]}, `benchmarks/{name}.toml`: accuracy in {search.cv}-fold"
                 " cross-validation, mean and standard deviation over the folds, and the"
-                f" difference from {first!r}, paired over the folds:\n",
+                f" difference from {first!r}, paired over the folds, whose training images"
+                " overlap, so that the intervals are rough:\n",
                 candidate_table(choices, data),
                 "",
             ]
@@ -74,9 +76,9 @@ def rungs(results: Results, data: str) -> pd.DataFrame:
     names = list(dict.fromkeys(of_data["setting"]))
     rows = []
     for below, name in zip([None, *names], names, strict=False):
-        row = {"rung": name} | describe(table[name])
+        row = {"rung": name} | describe(table[name].dropna())
         if below is not None:
-            gain = describe(table[name] - table[below])
+            gain = describe((table[name] - table[below]).dropna())
             row |= {f"gain_{key}": gain[key] for key in ("mean", "low", "high")}
         epochs = of_data.loc[of_data["setting"] == name, "epochs"]
         rows.append(row | {"epochs": int(epochs.max())})

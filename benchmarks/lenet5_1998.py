@@ -13,7 +13,8 @@ import numpy as np
 from tabulate import tabulate
 
 from sklenet.network.codes import digit_bitmaps
-from sklenet.study.report import difference_table, published_table, test_table
+from sklenet.study.published import published_table
+from sklenet.study.report import difference_table, test_table
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
 from sklenet.study.train import REJECTED

@@ -34,8 +34,11 @@ _HEAD = """# Benchmarks
 <!-- Made from the records by `make tables`; not to be edited. -->
 
 Each study is one TOML file in this folder, its records, table and learning curves are in
-`results/<study>/`. A published figure is a claim to test: ours stands beside it. Settings
-are chosen on validation data; the test set is scored once per seed, after the last epoch.
+`results/<study>/`. A published figure is a claim to test: ours stands beside it. A fit is
+scored on the test images after its last epoch, and where a part of the training images is
+held out, also at the epoch with the lowest loss on these, "the best epoch", never at the
+epoch that is best on the test images. What is chosen is chosen on what was held out. No
+seed is left out.
 """
 
 _CONFORMANCE_HEAD = """# Conformance

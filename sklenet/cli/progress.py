@@ -8,7 +8,7 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
-from sklenet.study.estimate import count_fits
+from sklenet.study.estimate import count_done, count_fits
 from sklenet.study.journal import Journal, n_fits
 from sklenet.study.spec import Study
 
@@ -21,6 +21,7 @@ class Progress:
     Parameters
     ----------
     study : Study
+        Or the part of it that is run.
     journal : Path
     quiet : bool
         Show nothing.
@@ -31,7 +32,7 @@ class Progress:
         self._quiet = quiet
         self._total = count_fits(study)
         records, self._position = self._journal.since(0)
-        self._done = sum(map(n_fits, records))
+        self._done = count_done(study, records)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None

@@ -42,7 +42,7 @@ def add_commands(commands) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this setting, by its name in the table; may be given several times",
+        help="only this [[setting]], by its name in the table; may be given several times",
     )
     study.add_argument("--n-jobs", type=int, default=1, help="fits at once; default: 1")
     where = study.add_mutually_exclusive_group()
@@ -98,7 +98,7 @@ def _study(arguments) -> int:
         n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
         if on_cluster:
             n_jobs = stack.enter_context(cluster(arguments.scheduler, arguments.workers))
-        progress = stack.enter_context(Progress(study, journal, quiet=arguments.quiet))
+        progress = stack.enter_context(Progress(part, journal, quiet=arguments.quiet))
 
         def run() -> Path:
             return run_study(

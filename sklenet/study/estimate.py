@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from sklenet.study.fit import load_data, with_seed
 from sklenet.study.journal import Journal, n_fits
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
-from sklenet.study.plan import WINNER, settings_for
+from sklenet.study.plan import WINNER, jobs, settings_for
 from sklenet.study.results import RECORDS
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import train
@@ -97,15 +97,23 @@ def count_fits(study: Study) -> int:
     return sum(batch.n_fits for data in study.data for batch in batches(study, data))
 
 
+def count_done(study: Study, records: Iterable[dict]) -> int:
+    """Return how many of the study's fits the records have."""
+    if study.search:
+        return sum(n_fits(one) for one in records if one.get("data") in study.data)
+    asked = {job.key(study) for data in study.data for job in jobs(study, data)}
+    return len(asked & {one.get("key") for one in records})
+
+
 def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
     """Return what a study would do, as lines of text and as values.
 
     The time is that of one epoch of the study's own parameters on each data set, trained
     here and now with the threads that one of `n_jobs` has.
     """
-    jobs = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
+    at_once = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // jobs))
+    torch.set_num_threads(max(1, threads // at_once))
     lines, seconds, values = [f"{study.name}: {study.title}"], 0.0, []
     try:
         for data in study.data:
@@ -115,7 +123,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
             for batch in batches(study, data):
                 images = round(batch.part * len(y))
                 took = batch.n_fits * batch.part * batch.epochs * of_epoch
-                seconds += took / min(jobs, batch.n_fits)
+                seconds += took / min(at_once, batch.n_fits)
                 lines.append(
                     f"  {batch.what}: {batch.n_fits} fits of {images:,} images,"
                     f" {batch.epochs} epochs"
@@ -123,13 +131,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    names = {setting.name for setting in study.settings}
-    done = sum(
-        n_fits(record)
-        for record in Journal(Path(out) / study.name / RECORDS)
-        if record.get("data") in study.data
-        and (study.search or not names or record.get("setting") in names)
-    )
+    done = count_done(study, Journal(Path(out) / study.name / RECORDS))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"

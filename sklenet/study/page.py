@@ -13,7 +13,8 @@ import pandas as pd
 
 from sklenet.study.fit import class_names
 from sklenet.study.pictures import draw
-from sklenet.study.report import published_rows, setting_text
+from sklenet.study.published import published_rows
+from sklenet.study.report import setting_text
 from sklenet.study.results import Results
 from sklenet.study.spec import to_plain
 from sklenet.study.statistics import per_class
@@ -139,7 +140,8 @@ def _sections(results: Results):
             yield Section(
                 f"Candidates, {data}",
                 f"{study.metrics[0]} in cross-validation; the difference from the best, or"
-                " from the first setting, paired over the folds, with its 95 % interval.",
+                " from the first setting, paired over the folds, with its 95 % interval,"
+                " rough since the folds' training images overlap.",
                 _frame(results.candidates(data)),
             )
             effects = results.main_effects(data)

@@ -47,9 +47,10 @@ def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> S
     StudyError
         If the study does not have one of them.
     """
-    if settings and study.search:
-        raise StudyError("--setting: this study has a search, which needs all settings.")
-    known = [setting.name for setting in study.settings] or [DEFAULT]
+    if settings and (study.search or not study.setting):
+        what = "has a search" if study.search else "has no [[setting]]"
+        raise StudyError(f"--setting: this study {what}, and is run as a whole.")
+    known = [setting.name for setting in study.settings]
     for option, names, ours in (
         ("--data", data, study.data),
         ("--setting", settings, known),
@@ -59,15 +60,14 @@ def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> S
                 raise StudyError(
                     f"{option} {name!r}: not in this study.{suggest(name, ours)}"
                 )
-    part = replace(
-        study,
-        data=tuple(name for name in study.data if not data or name in data),
-        setting=tuple(s for s in study.settings if not settings or s.name in settings),
-    )
+    part = study
+    if data:
+        part = replace(part, data=tuple(name for name in study.data if name in data))
+    if settings:
+        kept = tuple(one for one in study.settings if one.name in settings)
+        part = replace(part, setting=kept)
     if not any(settings_for(part, name) for name in part.data):
-        raise StudyError(
-            f"--setting: none of these settings is for {', '.join(part.data)}."
-        )
+        raise StudyError(f"No setting that is left is for {', '.join(part.data)}.")
     return part
 
 

@@ -1,11 +1,12 @@
 """Tables of a study's records: Markdown to read, CSV to compute with."""
 
-import numpy as np
 import pandas as pd
 
 from sklenet.study.plan import DEFAULT, WINNER
+from sklenet.study.published import published_curves, published_table
 from sklenet.study.results import Results
-from sklenet.study.spec import ORIGINALS
+from sklenet.study.spec import ENDS, ORIGINALS
+from sklenet.study.text import as_table, difference, intervals, number, word
 
 TABLE = "table.md"
 FITS = "fits.csv"
@@ -43,9 +44,7 @@ def markdown(results: Results) -> str:
     beside = published_table(results)
     if beside:
         parts += ["Published figures beside ours:", beside]
-    for figure in study.published:
-        for name, published in figure.curves.items():
-            parts += _curve(results, figure, name, published)
+    parts += published_curves(results)
     parts += [
         f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
         f" {record['error']}"
@@ -72,7 +71,9 @@ def _search_intro(results: Results, data: str) -> str:
     n = len(candidates)
     shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
     if search.kind == "settings":
-        shown = f"; differences from {results.cv_results(data)['param_setting'][0]!r}"
+        first = results.cv_results(data)["param_setting"][0]
+        shown = f"; differences from {first!r}, paired over the folds, whose training"
+        shown += " images overlap, so that the intervals are rough"
     given_up = ""
     if "state" in candidates:
         n_given_up = (candidates["state"] == "pruned").sum()
@@ -91,13 +92,13 @@ def candidate_table(results: Results, data: str) -> str:
     of_settings = "setting" in candidates
     shown = candidates if of_settings else candidates.head(_SHOWN_CANDIDATES)
     columns = [c for c in shown if c not in ("mean", "sd", "difference", "low", "high")]
-    table = shown[columns].map(_word)
-    table[f"CV {metric}"] = shown["mean"].map(_number)
-    table["sd over folds"] = shown["sd"].map(_number)
+    table = shown[columns].map(word)
+    table[f"CV {metric}"] = shown["mean"].map(number)
+    table["sd over folds"] = shown["sd"].map(number)
     if of_settings:
-        table["difference"] = shown["difference"].map("{:+.4f}".format)
-        table["95 %"] = _intervals(shown)
-    return _table(table, {"rank", f"CV {metric}", "sd over folds"})
+        table["difference"] = shown["difference"].map(difference)
+        table["95 %"] = intervals(shown)
+    return as_table(table, {"rank", f"CV {metric}", "sd over folds"})
 
 
 def _test_intro(results: Results) -> str:
@@ -109,12 +110,17 @@ def _test_intro(results: Results) -> str:
         trained = (
             f"Trained without {how} {held_out:.0%} of the training set, for validation"
         )
-    when = "after the last epoch"
+    when, at_best = "after the last epoch", ""
     if any(record["params"].get("early_stopping") for record in results.fit_records):
-        when += " or, where training was stopped early, after that which was restored"
+        when += " or, with early stopping, after the epoch that was restored"
+    if any(str(name).endswith(ENDS[1]) for name in results.fits):
+        at_best = " The best epoch is that with the lowest validation loss."
+    elif held_out == "test":
+        when += " (and after each, for the curves)"
     return (
         f"{trained}, tested once per seed, {when}: mean ± standard deviation"
         " over seeds, and Student's 95 % interval of the mean of the first figure."
+        f"{at_best}"
     )
 
 
@@ -130,6 +136,7 @@ def test_table(results: Results) -> str:
         data, setting = map(str, name)
         done = group[group["error"].isna()]
         row = {"data": data, "setting": setting_text(results, data, setting)}
+        row["parameters"] = _range(done["n_parameters"].dropna())
         for test in study.tests:
             for metric in study.metrics:
                 row[f"{test} {metric}"] = _spread(
@@ -140,98 +147,13 @@ def test_table(results: Results) -> str:
                     at_best = f"{test}_{metric}_at_best_epoch"
                     if (data, setting, at_best) in summary.index:
                         row["at the best epoch"] = _spread(summary, data, setting, at_best)
-        if "valid_accuracy" in fits:
+        if "valid_accuracy" in fits and study.validation != "test":
             row["validation accuracy"] = _spread(summary, data, setting, "valid_accuracy")
         row["seeds"] = str(len(done))
         row["epochs"] = _range(done["epochs"])
         row["test images"] = f"{int(done['n_test'].max()):,}" if len(done) else ""
         rows.append(row)
-    return _table(pd.DataFrame(rows).fillna(""), set())
-
-
-def _curve(results: Results, figure, name: str, published) -> list[str]:
-    """Return a published curve's heading and table, with the mean of ours below it."""
-    histories = [
-        record["history"]
-        for record in results.fit_records
-        if record["data"] == figure.data
-        and figure.setting in (None, record["setting"])
-        and "history" in record
-    ]
-    ours = [
-        [history[k][name] for history in histories if k < len(history)]
-        for k in range(len(published))
-    ]
-    what = name.replace("_", " ")
-    if name.startswith("valid") and results.study.validation == "test":
-        what += " (on the test images)"
-    rows = {
-        figure.source: [_number(value) for value in published],
-        "ours, mean": [_number(np.mean(values)) if values else "" for values in ours],
-        "sd": [
-            _number(np.std(values, ddof=1)) if len(values) > 1 else "" for values in ours
-        ],
-    }
-    table = pd.DataFrame(
-        [[label, *cells] for label, cells in rows.items()],
-        columns=["epoch", *map(str, range(1, 1 + len(published)))],
-    )
-    of = figure.data + (f", {figure.setting}" if figure.setting else "")
-    return [f"{of}: {what} per epoch, n = {len(histories)}:", _table(table, set())]
-
-
-def published_rows(results: Results) -> pd.DataFrame:
-    """Return the published figures, each with ours beside it."""
-    rows: list[dict] = []
-    summary = results.summary
-    for published in results.study.published:
-        for name, value in published.figures.items():
-            row = {"source": published.source, "data": published.data}
-            row |= {"setting": published.setting or "", "figure": name, "published": value}
-            if len(summary):
-                ours = summary[
-                    (summary["data"] == published.data) & (summary["score"] == name)
-                ]
-                if published.setting is not None:
-                    names = ours["setting"].map(
-                        lambda name, data=published.data: _trained(results, data, name)
-                    )
-                    ours = ours[names == published.setting]
-                for one in ours.to_dict("records"):
-                    row |= {"ours": one["mean"], "sd": one["sd"], "n": one["n"]}
-                    row["difference"] = one["mean"] - value
-            rows.append(row | {"why": published.why})
-    return pd.DataFrame(rows)
-
-
-def published_table(results: Results) -> str:
-    """Return the table of published figures beside ours; "" where there are none."""
-    rows = published_rows(results)
-    if not len(rows):
-        return ""
-    if "ours" in rows:
-        rows["ours"] = [
-            ""
-            if pd.isna(mean)
-            else _number(mean) + ("" if pd.isna(sd) else f" ± {_number(sd)}")
-            for mean, sd in rows[["ours", "sd"]].to_numpy()
-        ]
-        rows["n"] = rows["n"].map(lambda n: "" if pd.isna(n) else str(int(n)))
-        rows["difference"] = rows["difference"].map(
-            lambda d: "" if pd.isna(d) else f"{d:+.4f}"
-        )
-        rows = rows.drop(columns="sd")
-    rows["published"] = rows["published"].map(_number)
-    kept = [name for name in rows if rows[name].map(str).str.len().any()]
-    return _table(rows[kept], set())
-
-
-def _trained(results: Results, data: str, name: str) -> str:
-    """Return a setting's name; for the winner of a search over settings, that one's."""
-    if name != WINNER or results.grid:
-        return name
-    search = results.searches[data]
-    return search["cv_results"]["params"][search["best"]]["setting"]
+    return as_table(pd.DataFrame(rows).fillna(""))
 
 
 def setting_text(results: Results, data: str, name: str) -> str:
@@ -243,7 +165,7 @@ def setting_text(results: Results, data: str, name: str) -> str:
         chosen = results.study.estimator
     else:
         return name
-    return ", ".join(f"{key} {_word(value)}" for key, value in chosen.items()) or "defaults"
+    return ", ".join(f"{key} {word(value)}" for key, value in chosen.items()) or "defaults"
 
 
 def difference_table(results: Results) -> str:
@@ -255,46 +177,28 @@ def difference_table(results: Results) -> str:
     if not len(compared):
         return ""
     table = compared[["data", "setting", "minus"]].copy()
-    table["difference"] = compared["mean"].map("{:+.4f}".format)
-    table["95 %"] = _intervals(compared)
+    table["difference"] = compared["mean"].map(difference)
+    table["95 %"] = intervals(compared)
     table["seeds"] = compared["n"].map(str)
-    return _table(table, set())
-
-
-def _intervals(frame: pd.DataFrame) -> list[str]:
-    return [f"{low:+.4f} to {high:+.4f}" for low, high in frame[["low", "high"]].to_numpy()]
+    return as_table(table)
 
 
 def _spread(summary, data, setting, score) -> str:
     if (data, setting, score) not in summary.index:
         return "failed"
     row = summary.loc[(data, setting, score)]
-    return _number(row["mean"]) + (f" ± {_number(row['sd'])}" if row["n"] > 1 else "")
+    return number(row["mean"]) + (f" ± {number(row['sd'])}" if row["n"] > 1 else "")
 
 
 def _interval(summary, data, setting, score) -> str:
     if (data, setting, score) not in summary.index:
         return ""
     row = summary.loc[(data, setting, score)]
-    return f"{_number(row['low'])} to {_number(row['high'])}" if row["n"] > 1 else ""
+    return f"{number(row['low'])} to {number(row['high'])}" if row["n"] > 1 else ""
 
 
 def _range(values) -> str:
     if not len(values):
         return ""
     low, high = int(values.min()), int(values.max())
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _number(value) -> str:
-    return "failed" if pd.isna(value) else f"{value:.4f}"
-
-
-def _word(value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _table(frame: pd.DataFrame, right: set[str]) -> str:
-    frame = frame.map(lambda cell: str(cell).replace("|", "\\|"))
-    align = ["right" if column in right else "left" for column in frame]
-    return frame.to_markdown(index=False, colalign=align, disable_numparse=True)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

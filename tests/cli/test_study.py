@@ -69,7 +69,7 @@ def test_a_part_of_a_study_and_then_the_rest(study, out, capsys):
     assert "1 fits, 0 of them done" in capsys.readouterr().out
     assert main([*arguments, *part]) == 0
     shown, told = capsys.readouterr()
-    assert "[1/2] digits, rates, lr 0.002, seed 0" in told
+    assert "[1/1] digits, rates, lr 0.002, seed 0" in told
     assert "rates, lr 0.001" not in shown
     assert main(arguments) == 0
     shown, told = capsys.readouterr()
@@ -91,7 +91,7 @@ def test_a_part_of_a_study_and_then_the_rest(study, out, capsys):
         ),
         (
             ["--data", "digits", "--setting", "elsewhere"],
-            "--setting: none of these settings is for digits.",
+            "No setting that is left is for digits.",
         ),
     ],
 )
@@ -103,10 +103,28 @@ def test_a_part_that_the_study_does_not_have(study, out, capsys, options, messag
     assert not out.exists()
 
 
-def test_a_search_needs_all_its_settings(study, out, capsys):
-    study.write_text(STUDY + "[search]\nkind = 'grid'\ngrid = { lr = [0.001] }\n")
-    assert main(["study", str(study), "--setting", "estimator"]) == 2
-    assert "--setting: this study has a search" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("", "--setting: this study has no [[setting]]"),
+        ("[search]\nkind = 'settings'\ncv = 2\n" + SETTINGS, "this study has a search"),
+    ],
+)
+def test_what_is_run_as_a_whole(study, capsys, more, message):
+    study.write_text(STUDY + more)
+    assert main(["study", str(study), "--setting", "rates, lr 0.001"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_one_data_set_of_a_search_over_settings(study, out, capsys):
+    study.write_text(STUDY + "[search]\nkind = 'settings'\ncv = 2\n" + SETTINGS)
+    arguments = ["study", str(study), "--out", str(out)]
+    assert main([*arguments, "--data", "digits"]) == 0
+    shown, told = capsys.readouterr()
+    assert "2 candidates in a search of kind 'settings'" in shown
+    assert "[5/5] digits, winner, seed 0" in told
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_quiet_prints_nothing(study, out, capfd):

@@ -30,7 +30,7 @@ estimator = { lr = 0.002 }
 data = "digits"
 source = "somebody"
 setting = "b"
-figures = { test_accuracy = 0.75 }
+figures = { test_accuracy = 0.75, train_loss = 6.03e-5, epochs = 72 }
 why = "They say so."
 """
 ACCURACY = {"a": [0.90, 0.91, 0.92, 0.93], "b": [0.92, 0.93, 0.94, None]}
@@ -50,8 +50,8 @@ def folder(tmp_path):
         if accuracy is None:
             record["error"] = "MemoryError: too large"
         else:
-            history = [{"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5}]
-            record |= {"seconds": 1.5, "history": history}
+            history = [{"epoch": 1, "train_loss": 6.1e-5, "train_accuracy": 0.5}]
+            record |= {"seconds": 1.5, "history": history, "n_parameters": 61706}
             record["tests"] = {"test": {"accuracy": accuracy}}
         records.append(record)
     records = [records[k] for k in np.random.default_rng(0).permutation(len(records))]
@@ -106,9 +106,16 @@ def test_tables(folder):
     assert "0.9150 ± 0.0129" in row
     assert "0.8945 to 0.9355" in row
     assert "0.7500" not in row
-    row = next(line for line in text.splitlines() if line.startswith("| somebody"))
-    for cell in ("0.7500", "0.9300 ± 0.0100", "+0.1800", "They say so."):
-        assert f"| {cell}" in row
+    assert "| 61,706 " in row
+    published = [line for line in text.splitlines() if line.startswith("| somebody")]
+    wanted = [
+        ("0.7500", "0.9300 ± 0.0100", "+0.1800", "They say so."),
+        ("6.03e-05", "6.1e-05 ± 0", "+7e-07", "They say so."),
+        ("72.0", "1.0 ± 0.0", "-71.0", "They say so."),
+    ]
+    for row, cells in zip(published, wanted, strict=True):
+        for cell in cells:
+            assert f"| {cell} " in row
     assert "Failed: digits, b, seed 3: MemoryError: too large" in text
     assert "+0.0200" in text
     assert text.rstrip().endswith("Why they differ.")

@@ -199,10 +199,19 @@ def test_settings_are_compared_by_cross_validation(run):
     assert compared.loc["scaled", "difference"] == pytest.approx(difference)
     table = markdown(results)
     assert f"| {difference:+.4f} " in table
-    assert "differences from 'plain':" in table
+    assert "differences from 'plain', paired over the folds" in table
     test = load_digits(subset="test", return_X_y=True)
     fitted = pipelines[best].fit(X, y)
     assert results.fits["test_accuracy"].tolist() == [fitted.score(*test)]
+
+
+def test_differences_from_a_first_setting_that_failed_are_left_out(run):
+    head, plain, _, diverges = SETTINGS.split("[[setting]]")
+    text = f"{head}[[setting]]{diverges}[[setting]]{plain}"
+    table = markdown(run("[search]\nkind = 'settings'\ncv = 2\n" + text))
+    (row,) = [line for line in table.splitlines() if "| plain " in line]
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["", ""]
+    assert "nan" not in table
 
 
 def test_every_setting_is_trained_with_its_seeds(run):
