@@ -9,6 +9,7 @@ from performance import RESULTS, ROOT, where
 from sklenet.study.report import candidate_table
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
+from sklenet.study.text import as_table
 
 DOCUMENT = ROOT / "docs" / "ladder.md"
 PICTURE = ROOT / "docs" / "ladder.png"
@@ -102,8 +103,7 @@ def _rungs_as_text(results: Results, data: str) -> str:
                 "aimed at": "" if target is None else f"{target:.1f}",
             }
         )
-    frame = pd.DataFrame(rows)
-    return frame.to_markdown(index=False, disable_numparse=True)
+    return as_table(pd.DataFrame(rows))
 
 
 def draw() -> None:
