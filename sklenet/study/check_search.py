@@ -17,7 +17,6 @@ from sklenet.study.checks import (
     suggest,
 )
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified
-from sklenet.study.plan import settings_for
 from sklenet.study.spec import Search, Study
 
 DISTRIBUTIONS = ("uniform", "loguniform", "randint")
@@ -56,7 +55,7 @@ def check_search(study: Study) -> None:
             f"search: min_resources is {smallest}, above max_resources, {largest}.",
         )
     for data in study.data:
-        if search.kind == "settings" and not settings_for(study, data):
+        if search.kind == "settings" and not study.settings_for(data):
             raise BadKey(key, f"search: there is no setting for {data!r}.")
     if search.resource == "max_epochs":
         for name in ("min_resources", "max_resources"):

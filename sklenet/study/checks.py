@@ -77,7 +77,7 @@ def _check_names(study: Study) -> None:
         ("seeds", study.seeds),
         ("data", study.data),
         ("metrics", study.metrics),
-        ("setting", [setting.name for setting in study.settings]),
+        *(("setting", [s.name for s in study.settings_for(data)]) for data in study.data),
         ("test", study.tests),
     ):
         twice = [value for value in values if list(values).count(value) > 1]
@@ -114,7 +114,6 @@ def _check_names(study: Study) -> None:
 
 
 def _check_figures(study: Study) -> None:
-    names: list[str | None] = [setting.name for setting in study.settings]
     known = figure_names(study)
     for k, published in enumerate(study.published):
         key = ("published", str(k))
@@ -125,7 +124,8 @@ def _check_figures(study: Study) -> None:
                 f" {', '.join(study.data)}.",
             )
         # A search trains its winner only, whichever that is.
-        allowed = [*names, None] if study.search or not names else names
+        names: list[str | None] = [s.name for s in study.settings_for(published.data)]
+        allowed = names if study.setting and not study.search else [*names, None]
         if published.setting not in allowed:
             known_names = suggest(str(published.setting), map(str, names))
             raise BadKey(

@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from sklenet.study.fit import load_data, with_seed
 from sklenet.study.journal import Journal, n_fits
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
-from sklenet.study.plan import WINNER, jobs, settings_for
+from sklenet.study.plan import WINNER, jobs
 from sklenet.study.results import RECORDS
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import train
@@ -43,14 +43,14 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
     search = study.search
     whole = 1 - study.validation if isinstance(study.validation, float) else 1.0
     if search is None:
-        for setting in settings_for(study, data):
+        for setting in study.settings_for(data):
             own = make_pipeline(study, setting)[-1].max_epochs
             seeds = setting.seeds or study.seeds
             yield Batch(f"setting {setting.name!r}", len(seeds), whole, own)
         return
     part = 1 - 1 / search.cv
     if search.kind == "settings":
-        n = len(settings_for(study, data))
+        n = len(study.settings_for(data))
         yield Batch(f"{n} settings x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "random":
         n = search.n_iter or 0

@@ -12,10 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklenet.study.checks import suggest
 from sklenet.study.fit import Evaluation, test_key, with_seed
 from sklenet.study.pipelines import make_pipeline, qualified
-from sklenet.study.spec import ORIGINALS, Setting, Study, StudyError, to_plain
+from sklenet.study.spec import ORIGINALS, Study, StudyError, to_plain
 
 WINNER = "winner"
-DEFAULT = "estimator"
 
 
 class Job(NamedTuple):
@@ -66,7 +65,7 @@ def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> S
     if settings:
         kept = tuple(one for one in study.settings if one.name in settings)
         part = replace(part, setting=kept)
-    if not any(settings_for(part, name) for name in part.data):
+    if not any(part.settings_for(name) for name in part.data):
         raise StudyError(f"No setting that is left is for {', '.join(part.data)}.")
     return part
 
@@ -79,12 +78,6 @@ def evaluation(study: Study) -> Evaluation:
         study.validation,
         study.validation_rows,
     )
-
-
-def settings_for(study: Study, data: str) -> list[Setting]:
-    """Return the settings for the data set; without any, the study's own parameters."""
-    settings = study.settings or [Setting(name=DEFAULT)]
-    return [s for s in settings if s.data is None or data in s.data]
 
 
 def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
@@ -102,7 +95,7 @@ def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Jo
     else:
         found = [
             (setting.name, make_pipeline(study, setting), setting.seeds or study.seeds)
-            for setting in settings_for(study, data)
+            for setting in study.settings_for(data)
         ]
     for name, pipeline, seeds in found:
         for seed in seeds:
@@ -120,7 +113,7 @@ def winner_of(study: Study, data: str, params: dict) -> Pipeline:
         The candidate's, in the study file's words.
     """
     if study.search and study.search.kind == "settings":
-        (setting,) = (s for s in settings_for(study, data) if s.name == params["setting"])
+        (setting,) = (s for s in study.settings_for(data) if s.name == params["setting"])
         return make_pipeline(study, setting)
     parameters = {qualified(name): value for name, value in params.items()}
     return clone(make_pipeline(study)).set_params(**parameters)

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from sklenet.study.plan import DEFAULT, WINNER
+from sklenet.study.plan import WINNER
 from sklenet.study.published import published_curves, published_table
 from sklenet.study.results import Results
-from sklenet.study.spec import ENDS, ORIGINALS
+from sklenet.study.spec import DEFAULT, ENDS, ORIGINALS
 from sklenet.study.text import as_table, difference, intervals, number, word
 
 TABLE = "table.md"

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
 from sklenet.study.journal import Journal
 from sklenet.study.pipelines import PREFIX, make_pipeline, qualified, short
-from sklenet.study.plan import identity, settings_for, winner_of
+from sklenet.study.plan import identity, winner_of
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
 from sklenet.study.trials import FitByEpochs, search_by_trials
@@ -55,7 +55,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         if spec.kind == "settings":
-            settings = settings_for(study, data)
+            settings = study.settings_for(data)
             pipelines = [
                 with_seed(make_pipeline(study, setting), study.seeds[0])
                 for setting in settings

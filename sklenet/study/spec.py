@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
+DEFAULT = "estimator"  # the only setting of a study that names none
 
 _STRICT = ConfigDict(extra="forbid")
 _Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
@@ -74,7 +75,8 @@ class Setting:
     Parameters
     ----------
     name : str
-        Of the row in tables. A grid's settings add their values to it.
+        Of the row in tables, one such on each data set. A grid's settings add their values
+        to it.
     estimator : dict
         Parameters that differ from the study's ``[estimator]``.
     steps : tuple of dict, optional
@@ -220,6 +222,11 @@ class Study:
     def settings(self) -> list[Setting]:
         """The named settings, with their grids as settings of their own."""
         return [one for setting in self.setting for one in setting.expand()]
+
+    def settings_for(self, data: str) -> list[Setting]:
+        """Return those for a data set; in a study without any, the estimator's own."""
+        settings = self.settings or [Setting(name=DEFAULT)]
+        return [s for s in settings if s.data is None or data in s.data]
 
     @property
     def tests(self) -> list[str]:

@@ -238,6 +238,20 @@ figures = { test_accuracy = 0.5 }
 """
 
 
+def test_a_setting_s_name_is_of_one_data_set(read):
+    two = MANY.replace('["digits"]', '["digits", "mnist"]')
+    both = two.replace('"first"\n\n', '"first"\ndata = ["digits"]\n\n').replace(
+        '"second"', '"first"\ndata = ["mnist"]'
+    )
+    names = [s.name for s in read(both).settings_for("mnist")]
+    assert names[0] == "first, lr 0.1, activation relu"
+    assert [s.name for s in read(both).settings_for("digits")] == ["first"]
+    with pytest.raises(StudyError, match=r"setting 'first'\..*Known: first, lr"):
+        read(both.replace('data = "digits"\nsource', 'data = "mnist"\nsource'))
+    with pytest.raises(StudyError, match="names one of them twice: 'first'"):
+        read(MANY.replace('"second"\ngrid', '"first"\n# grid'))
+
+
 def test_settings_and_their_grids(read):
     study = read(MANY)
     assert [setting.name for setting in study.settings] == [
