@@ -161,6 +161,8 @@ def setting_text(results: Results, data: str, name: str) -> str:
     if name == WINNER:
         search = results.searches[data]
         chosen = search["cv_results"]["params"][search["best"]]
+        if "setting" in chosen:
+            return chosen["setting"]
     elif name == DEFAULT:
         chosen = results.study.estimator
     else:

@@ -1,5 +1,7 @@
 """What a study does is what scikit-learn does with the same pipelines."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -200,6 +202,7 @@ def test_settings_are_compared_by_cross_validation(run):
     table = markdown(results)
     assert f"| {difference:+.4f} " in table
     assert "differences from 'plain', paired over the folds" in table
+    assert f"| digits | {('plain', 'scaled')[best]} " in re.sub(" +", " ", table)
     test = load_digits(subset="test", return_X_y=True)
     fitted = pipelines[best].fit(X, y)
     assert results.fits["test_accuracy"].tolist() == [fitted.score(*test)]
@@ -209,7 +212,8 @@ def test_differences_from_a_first_setting_that_failed_are_left_out(run):
     head, plain, _, diverges = SETTINGS.split("[[setting]]")
     text = f"{head}[[setting]]{diverges}[[setting]]{plain}"
     table = markdown(run("[search]\nkind = 'settings'\ncv = 2\n" + text))
-    (row,) = [line for line in table.splitlines() if "| plain " in line]
+    row, winner = [line for line in table.splitlines() if "| plain " in line]
+    assert winner.startswith("| digits ")
     assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["", ""]
     assert "nan" not in table
 
