@@ -14,14 +14,21 @@ from sklenet.study.text import as_table
 DOCUMENT = ROOT / "docs" / "ladder.md"
 PICTURE = ROOT / "docs" / "ladder.png"
 
+_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+
+# The studies that chose the rungs.
+_CHOICES = {
+    "mnist": "ladder_choices",
+    "fashion_mnist": "ladder_choices",
+    "cifar10": "ladder_choices_colour",
+}
+
 # The means over five seeds that were aimed at, in percent, by the data set and the rung.
 TARGETS: dict[str, dict[str, float]] = {
-    "mnist": {},
-    "fashion_mnist": {},
+    "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5},
+    "fashion_mnist": {"60 epochs": 91.8},
     "cifar10": {},
 }
-_CHOICES = ("ladder_choices", "ladder_choices_colour")
-_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 _HEAD = """# From a tutorial's recipe to the best of the same network
 
@@ -33,13 +40,15 @@ rung keeps what those before it changed. The tutorial's network takes images wit
 border; from the second rung on it is that of the paper's 32x32 canvas, with 61,706 weights,
 62,006 on colour images, and not one more.
 
-![Test accuracy by rung on three data sets](ladder.png)
+![Test accuracy by rung on each data set](ladder.png)
 
-What a rung changes was chosen by cross-validation on the training sets, at half the epochs:
-the tables are at the end. Then each rung was trained on the whole training set
-with {n} seeds, and the test set was scored once per fit, after the last epoch. Figures are
-percent of 10,000 test images, mean ± standard deviation over the seeds; gains are paired
-over the seeds, with Student's 95 % interval of their mean. No seed was left out.
+What a rung changes was chosen by cross-validation on the training sets, with thirty epochs:
+the tables are at the end. That more epochs help then was assumed. Each rung was trained on
+the whole training set with {n} seeds, and the test set was scored once per fit, after the
+last epoch. Figures are percent of 10,000 test images, mean ± standard deviation over the
+seeds; gains are paired over the seeds, with Student's 95 % interval of their mean: where it
+contains 0, the rung does not help by more than the noise. Dots in the picture are seeds,
+dotted lines what was aimed at. No seed was left out.
 """
 
 
@@ -52,22 +61,23 @@ def render() -> str:
     if results.study.notes:
         parts += [results.study.notes.strip(), ""]
     parts.append("## How the rungs were chosen\n")
-    for name in _CHOICES:
-        choices = Results(RESULTS / name)
-        search = choices.study.search
-        assert search is not None
-        for data in choices.study.data:
-            first = choices.cv_results(data)["param_setting"][0]
-            parts += [
-                f"{_TITLES[data]}, `benchmarks/{name}.toml`: accuracy in {search.cv}-fold"
-                " cross-validation, mean and standard deviation over the folds, and the"
-                f" difference from {first!r}, paired over the folds, whose training images"
-                " overlap, so that the intervals are rough:\n",
-                candidate_table(choices, data),
-                "",
-            ]
+    for data in results.study.data:
+        parts += [_choices_as_text(data), ""]
     parts.append(where(results.runs[0]))
     return "\n".join(parts) + "\n"
+
+
+def _choices_as_text(data: str) -> str:
+    choices = Results(RESULTS / _CHOICES[data])
+    search = choices.study.search
+    assert search is not None
+    first = choices.cv_results(data)["param_setting"][0]
+    return (
+        f"{_TITLES[data]}, `benchmarks/{_CHOICES[data]}.toml`: accuracy in"
+        f" {search.cv}-fold cross-validation, mean and standard deviation over the folds,"
+        f" and the difference from {first!r}, paired over the folds, whose training images"
+        f" overlap, so that the intervals are rough:\n\n{candidate_table(choices, data)}"
+    )
 
 
 def rungs(results: Results, data: str) -> pd.DataFrame:

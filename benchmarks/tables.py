@@ -3,9 +3,9 @@
     python benchmarks/tables.py
 
 rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``,
-``docs/cost.md``, the
-tables of ``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what
-stands between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
+``docs/cost.md``, ``docs/ladder.md``, the tables of ``docs/lenet5_1998.rst`` and
+``docs/performance.md``, and, in ``README.md``, what stands between ``<!-- records: NAME
+-->`` and ``<!-- end -->``: the table of the study NAME.
 """
 
 import re
@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import cost
+import ladder
 import lenet5_1998
 import pandas as pd
 import performance
@@ -105,6 +106,7 @@ def render() -> dict[Path, str]:
         lenet5_1998.DOCUMENT: lenet5_1998.render(),
         performance.DOCUMENT: performance.render(),
         cost.DOCUMENT: cost.render(),
+        ladder.DOCUMENT: ladder.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }
