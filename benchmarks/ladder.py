@@ -37,8 +37,8 @@ _HEAD = """# From a tutorial's recipe to the best of the same network
 How far does LeNet-5 go with what has been learnt since about training?
 `benchmarks/ladder.toml` climbs from the recipe of a tutorial, one change per rung: each
 rung keeps what those before it changed. The tutorial's network takes images without a
-border; from the second rung on it is that of the paper's 32x32 canvas, with 61,706 weights,
-62,006 on colour images, and not one more.
+border; from the second rung on it is that of the paper's 32x32 canvas, with 61,706 weights
+and not one more.
 
 ![Test accuracy by rung on each data set](ladder.png)
 
