@@ -124,7 +124,8 @@ def _check_figures(study: Study) -> None:
                 f" {', '.join(study.data)}.",
             )
         # A search trains its winner only, whichever that is.
-        names: list[str | None] = [s.name for s in study.settings_for(published.data)]
+        own = study.settings_for(published.data) if study.setting else []
+        names: list[str | None] = [setting.name for setting in own]
         allowed = names if study.setting and not study.search else [*names, None]
         if published.setting not in allowed:
             known_names = suggest(str(published.setting), map(str, names))

@@ -252,6 +252,17 @@ def test_a_setting_s_name_is_of_one_data_set(read):
         read(MANY.replace('"second"\ngrid', '"first"\n# grid'))
 
 
+def test_a_study_without_settings_has_no_figures_of_one(read):
+    figure = (
+        "[[published]]\ndata = 'digits'\nsource = 's'\nfigures = {test_accuracy = 0.5}\n"
+    )
+    plain = 'name = "a"\ntitle = "t"\ndata = ["digits"]\n'
+    for study in (GOOD, plain):
+        assert read(study + figure).published[0].setting is None
+        with pytest.raises(StudyError, match="are for the setting 'estimator'"):
+            read(study + figure + "setting = 'estimator'\n")
+
+
 def test_settings_and_their_grids(read):
     study = read(MANY)
     assert [setting.name for setting in study.settings] == [
