@@ -6,7 +6,7 @@ python benchmarks/ladder.py            # docs/ladder.png
 import pandas as pd
 from performance import RESULTS, ROOT, where
 
-from sklenet.study.report import candidate_table
+from sklenet.study.report import search_text
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
 from sklenet.study.text import as_table
@@ -17,17 +17,12 @@ PICTURE = ROOT / "docs" / "ladder.png"
 _TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 # The studies that chose the rungs.
-_CHOICES = {
-    "mnist": "ladder_choices",
-    "fashion_mnist": "ladder_choices",
-    "cifar10": "ladder_choices_colour",
-}
+_CHOICES = ("ladder_choices",)
 
 # The means over five seeds that were aimed at, in percent, by the data set and the rung.
 TARGETS: dict[str, dict[str, float]] = {
     "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5},
     "fashion_mnist": {"60 epochs": 91.8},
-    "cifar10": {},
 }
 
 _HEAD = """# From a tutorial's recipe to the best of the same network
@@ -61,23 +56,12 @@ def render() -> str:
     if results.study.notes:
         parts += [results.study.notes.strip(), ""]
     parts.append("## How the rungs were chosen\n")
-    for data in results.study.data:
-        parts += [_choices_as_text(data), ""]
+    for name in _CHOICES:
+        choices = Results(RESULTS / name)
+        for data in choices.study.data:
+            parts += [f"`benchmarks/{name}.toml`, " + search_text(choices, data), ""]
     parts.append(where(results.runs[0]))
     return "\n".join(parts) + "\n"
-
-
-def _choices_as_text(data: str) -> str:
-    choices = Results(RESULTS / _CHOICES[data])
-    search = choices.study.search
-    assert search is not None
-    first = choices.cv_results(data)["param_setting"][0]
-    return (
-        f"{_TITLES[data]}, `benchmarks/{_CHOICES[data]}.toml`: accuracy in"
-        f" {search.cv}-fold cross-validation, mean and standard deviation over the folds,"
-        f" and the difference from {first!r}, paired over the folds, whose training images"
-        f" overlap, so that the intervals are rough:\n\n{candidate_table(choices, data)}"
-    )
 
 
 def rungs(results: Results, data: str) -> pd.DataFrame:

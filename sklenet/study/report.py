@@ -37,7 +37,7 @@ def markdown(results: Results) -> str:
     parts = [f"**{study.title}**"]
     for data in study.data:
         if data in results.searches:
-            parts += [_search_intro(results, data), candidate_table(results, data)]
+            parts.append(search_text(results, data))
     tested = test_table(results)
     if tested:
         parts += [_test_intro(results), tested]
@@ -57,6 +57,11 @@ def markdown(results: Results) -> str:
     if study.notes:
         parts.append(study.notes.strip())
     return "\n\n".join(parts) + "\n"
+
+
+def search_text(results: Results, data: str) -> str:
+    """Return what a search on a data set did, and the table of its candidates."""
+    return f"{_search_intro(results, data)}\n\n{_candidate_table(results, data)}"
 
 
 def _search_intro(results: Results, data: str) -> str:
@@ -85,7 +90,7 @@ def _search_intro(results: Results, data: str) -> str:
     )
 
 
-def candidate_table(results: Results, data: str) -> str:
+def _candidate_table(results: Results, data: str) -> str:
     """Return the table of a search's best candidates, or of all its settings."""
     candidates = results.candidates(data)
     metric = results.study.metrics[0]
