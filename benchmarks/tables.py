@@ -17,6 +17,7 @@ import ladder
 import lenet5_1998
 import pandas as pd
 import performance
+import references
 from performance import where
 
 from sklenet.study.journal import Journal
@@ -39,8 +40,10 @@ Each study is one TOML file in this folder, its records, table and learning curv
 scored on the test images after its last epoch, and where a part of the training images is
 held out, also at the epoch with the lowest loss on these, "the best epoch", never at the
 epoch that is best on the test images. What is chosen is chosen on what was held out. No
-seed is left out.
+seed is left out. First what others publish, one table each, then all studies.
 """
+
+_STUDIES = "## All studies\n"
 
 _CONFORMANCE_HEAD = """# Conformance
 
@@ -122,11 +125,11 @@ def _studies() -> list[Path]:
 
 
 def _benchmarks() -> str:
-    studies = [Results(folder) for folder in _studies()]
-    contents = [
-        f"- [{one.folder.name}](#{one.folder.name}): {one.study.title}" for one in studies
-    ]
-    return "\n".join([_HEAD, *contents, "", *map(_section, studies)])
+    studies = {folder.name: Results(folder) for folder in _studies()}
+    contents = [f"- [{name}](#{name}): {one.study.title}" for name, one in studies.items()]
+    sections = map(_section, studies.values())
+    parts = [_HEAD, references.render(studies), _STUDIES, *contents, "", *sections]
+    return "\n".join(parts)
 
 
 def _section(results: Results) -> str:

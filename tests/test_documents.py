@@ -40,6 +40,15 @@ def test_records_are_of_the_study_as_it_is_and_complete(folder):
     assert [record["key"] for record in results.fit_records] == planned
 
 
+def test_each_study_of_a_reference_is_in_its_table():
+    references = TABLES["references"].REFERENCES
+    files = {path.stem for path in (ROOT / "benchmarks").glob("reference_*.toml")}
+    named = [name for reference in references for name in reference.studies]
+    assert files <= set(named)
+    assert len(named) == len(set(named))
+    assert all((ROOT / "benchmarks" / f"{name}.toml").is_file() for name in named)
+
+
 def test_what_is_said_to_be_faithful_to_1998_names_its_test():
     document = ROOT / "docs" / "lenet5_1998.rst"
     links = re.findall(r"`(test_\w+) <(\S+)>`__", document.read_text())

@@ -33,11 +33,11 @@ def published_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def published_table(results: Results) -> str:
-    """Return the table of published figures beside ours; "" where there are none."""
+def published_frame(results: Results) -> pd.DataFrame:
+    """Return the published figures beside ours in words, without empty columns."""
     rows = published_rows(results)
     if not len(rows):
-        return ""
+        return rows
     names = rows["figure"]
     if "ours" in rows:
         columns = (names, rows["ours"], rows["sd"])
@@ -48,8 +48,13 @@ def published_table(results: Results) -> str:
         rows = rows.drop(columns="sd")
     figures = zip(names, rows["published"], strict=True)
     rows["published"] = [_shown(name, value) for name, value in figures]
-    kept = [name for name in rows if rows[name].map(str).str.len().any()]
-    return as_table(rows[kept])
+    return rows[[name for name in rows if rows[name].map(str).str.len().any()]]
+
+
+def published_table(results: Results) -> str:
+    """Return the table of published figures beside ours; "" where there are none."""
+    frame = published_frame(results)
+    return as_table(frame) if len(frame) else ""
 
 
 def _shown(name: str, value, sign: str = "") -> str:
