@@ -105,7 +105,9 @@ class Stage:
         gradient = gradient.reshape(len(self.bias), -1)
         of_sums = self.pool.backward(gradient, self.of_bias, self.activation)
         of_sums = of_sums.reshape(len(self.matrix), -1)
-        np.dot(of_sums, self.columns.T, out=self.of_cornered.reshape(self.matrix.shape))
+        # Transposed, since the long products of the taller matrix by the other are faster.
+        of_matrix = self.of_cornered.reshape(self.matrix.shape)
+        of_matrix[:] = (self.columns @ of_sums.T).T
         a, b, c, d = self.of_corners
         of_kernels = a + b
         of_kernels += c
