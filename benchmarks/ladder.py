@@ -9,7 +9,7 @@ from performance import RESULTS, ROOT, where
 from sklenet.study.report import search_text
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
-from sklenet.study.text import as_table
+from sklenet.study.text import as_table, spread
 
 DOCUMENT = ROOT / "docs" / "ladder.md"
 PICTURE = ROOT / "docs" / "ladder.png"
@@ -87,7 +87,7 @@ def _rungs_as_text(results: Results, data: str) -> str:
         rows.append(
             {
                 "rung": row["rung"],
-                "test accuracy (%)": f"{row['mean']:.2f} ± {row['sd']:.2f}",
+                "test accuracy (%)": spread(row["mean"], row["sd"], "{:.2f}".format),
                 "gain over the rung before, 95 %": ""
                 if pd.isna(row["gain_mean"])
                 else f"{row['gain_mean']:+.2f}, {row['gain_low']:+.2f}"

@@ -17,6 +17,7 @@ from sklenet.study.published import published_table
 from sklenet.study.report import difference_table, test_table
 from sklenet.study.results import Results
 from sklenet.study.statistics import describe
+from sklenet.study.text import spread
 from sklenet.study.train import REJECTED
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,7 @@ def _mean_and_sd(values: list[float]) -> str:
     if not values:
         return ""
     described = describe(values)
-    return f"{described['mean']:.2f} ± {described['sd']:.2f}"
+    return spread(described["mean"], described["sd"], "{:.2f}".format)
 
 
 def _rejection_curves(name: str) -> dict[str, list[np.ndarray]]:

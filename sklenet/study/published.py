@@ -1,12 +1,14 @@
 """Figures that others report, with ours beside them."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from sklenet.study.plan import WINNER
 from sklenet.study.results import Results
 from sklenet.study.spec import ENDS
-from sklenet.study.text import as_table, number
+from sklenet.study.text import as_table, number, spread
 
 
 def published_rows(results: Results) -> pd.DataFrame:
@@ -41,7 +43,10 @@ def published_frame(results: Results) -> pd.DataFrame:
     names = rows["figure"]
     if "ours" in rows:
         columns = (names, rows["ours"], rows["sd"])
-        rows["ours"] = [_spread(*cells) for cells in zip(*columns, strict=True)]
+        rows["ours"] = [
+            spread(mean, sd, partial(_shown, name))
+            for name, mean, sd in zip(*columns, strict=True)
+        ]
         rows["n"] = rows["n"].map(lambda n: "" if pd.isna(n) else str(int(n)))
         gaps = zip(names, rows["difference"], strict=True)
         rows["difference"] = [_shown(name, gap, "+") for name, gap in gaps]
@@ -64,10 +69,6 @@ def _shown(name: str, value, sign: str = "") -> str:
     if name.removesuffix(ENDS[1]).endswith("loss"):
         return f"{value:{sign}.3g}"
     return f"{value:{sign}.{1 if name == 'epochs' else 4}f}"
-
-
-def _spread(name: str, mean, sd) -> str:
-    return _shown(name, mean) + ("" if pd.isna(sd) else f" ± {_shown(name, sd)}")
 
 
 def published_curves(results: Results) -> list[str]:

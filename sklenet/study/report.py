@@ -6,7 +6,7 @@ from sklenet.study.plan import WINNER
 from sklenet.study.published import published_curves, published_table
 from sklenet.study.results import Results
 from sklenet.study.spec import DEFAULT, ENDS, ORIGINALS
-from sklenet.study.text import as_table, difference, intervals, number, word
+from sklenet.study.text import as_table, difference, intervals, number, spread, word
 
 TABLE = "table.md"
 FITS = "fits.csv"
@@ -194,7 +194,7 @@ def _spread(summary, data, setting, score) -> str:
     if (data, setting, score) not in summary.index:
         return "failed"
     row = summary.loc[(data, setting, score)]
-    return number(row["mean"]) + (f" ± {number(row['sd'])}" if row["n"] > 1 else "")
+    return spread(row["mean"], row["sd"])
 
 
 def _interval(summary, data, setting, score) -> str:

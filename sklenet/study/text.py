@@ -8,6 +8,11 @@ def number(value) -> str:
     return "failed" if pd.isna(value) else f"{value:.4f}"
 
 
+def spread(mean, sd, shown=number) -> str:
+    """Return a mean, as `shown` has it, and its standard deviation where it has one."""
+    return shown(mean) + ("" if pd.isna(sd) else f" ± {shown(sd)}")
+
+
 def word(value) -> str:
     """Return a parameter's value."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
