@@ -41,7 +41,7 @@ def read_study(path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not a TOML file: {error}") from error
     try:
-        study = TypeAdapter(Study).validate_python(_with_none(table))
+        study = TypeAdapter(Study).validate_python(_with_none(_inherited(table)))
         check_study(study)
         check_search(study)
     except ValidationError as error:
@@ -59,6 +59,41 @@ def read_study(path) -> Study:
         line = find_line(text, key)
         lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
     raise StudyError("\n".join(lines))
+
+
+def _inherited(table: dict) -> dict:
+    """Return the table with each setting given what the one it is ``like`` has.
+
+    What is not a table of settings is left to be refused for its type.
+    """
+    settings = table.get("setting")
+    if not isinstance(settings, list):
+        return table
+    # Of two with one name, on different data sets, the nearer one is meant.
+    before: dict[str, dict] = {}
+    whole = []
+    for k, setting in enumerate(settings):
+        if isinstance(setting, dict):
+            own = dict(setting)
+            if "like" in own:
+                setting = _like(own.pop("like"), own, before, ("setting", str(k), "like"))
+            before[str(own.get("name"))] = setting
+        whole.append(setting)
+    return table | {"setting": whole}
+
+
+def _like(name, own: dict, before: dict[str, dict], key: tuple[str, ...]) -> dict:
+    if name not in list(before):  # a list: it may be anything
+        raise BadKey(
+            key,
+            f"{'.'.join(key)} is {name!r}, but must be the name of a setting above."
+            f"{suggest(str(name), before)}",
+        )
+    base = before[name]
+    theirs, ours = base.get("estimator"), own.get("estimator")
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        own["estimator"] = theirs | ours
+    return base | own
 
 
 def _with_none(value, parameters: bool = False):
@@ -90,6 +125,7 @@ def _explain(path: tuple[str, ...], errors: list) -> str:
             _CLASSES.get(str(error["loc"][0]), Study) if len(error["loc"]) > 1 else Study
         )
         names = [field.name for field in fields(known)]
+        names += ["like"] if known is Setting else []
         return f"unknown key {key!r}.{suggest(str(error['loc'][-1]), names)}"
     wanted = ", or: ".join(dict.fromkeys(one["msg"] for one in errors))
     return f"{key}: {wanted}. Got {error['input']!r}."

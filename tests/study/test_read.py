@@ -238,6 +238,48 @@ figures = { test_accuracy = 0.5 }
 """
 
 
+LIKE = """
+[[setting]]
+name = "a"
+data = ["digits"]
+estimator = { lr = 0.01, pooling = "avg" }
+steps = [{ transformer = "Inverter" }]
+
+[[setting]]
+name = "b"
+like = "a"
+estimator = { lr = 0.1 }
+
+[[setting]]
+name = "c"
+like = "b"
+steps = []
+seeds = [7]
+"""
+PLAIN = GOOD[: GOOD.index("[search]")]
+
+
+def test_a_setting_may_be_like_one_above(read):
+    a, b, c = read(PLAIN + LIKE).setting
+    assert b.estimator == {"lr": 0.1, "pooling": "avg"} == c.estimator
+    assert (b.data, b.steps, b.seeds) == (a.data, a.steps, None)
+    assert (c.steps, c.seeds) == ((), (7,))
+
+
+def test_of_two_settings_with_one_name_the_nearer_is_meant(read):
+    text = PLAIN.replace('"digits"', '"digits", "mnist"') + LIKE
+    text += '[[setting]]\nname = "a"\ndata = ["mnist"]\nestimator = { lr = 0.5 }\n'
+    text += '[[setting]]\nname = "d"\nlike = "a"\n'
+    *_, d = read(text).setting
+    assert (d.data, d.estimator) == (("mnist",), {"lr": 0.5})
+
+
+@pytest.mark.parametrize("name", ['"d"', '"b"', '["a"]', "1"])
+def test_a_setting_is_like_no_other_than_one_above(read, name):
+    with pytest.raises(StudyError, match=r"toml:19: setting\.1\.like .*above.* Known: a\."):
+        read(PLAIN + LIKE.replace('like = "a"', f"like = {name}"))
+
+
 def test_a_setting_s_name_is_of_one_data_set(read):
     two = MANY.replace('["digits"]', '["digits", "mnist"]')
     both = two.replace('"first"\n\n', '"first"\ndata = ["digits"]\n\n').replace(
