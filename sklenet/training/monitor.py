@@ -27,8 +27,6 @@ class Monitor:
     ----------
     finished : bool
         Whether training ended by itself, rather than by an interrupt.
-    n_epochs : int
-        The number of epochs finished.
     best_epoch : int or None
         The epoch, counted from 1 in this training, with the lowest validation loss.
     """
@@ -45,17 +43,22 @@ class Monitor:
         self.on_epoch_begin = on_epoch_begin
         self.on_epoch_end = on_epoch_end
         self.finished = False
-        self.n_epochs = 0
         self.best_epoch: int | None = None
         self._best_loss = self._level = math.inf
         self._misses = 0
-        self._last: dict = {}
+        # One attribute, so that an interrupt finds both of the same epoch.
+        self._last: tuple[int, dict] = (0, {})
         self._best: dict = {}
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of epochs finished."""
+        return self._last[0]
 
     def end_epoch(self, net) -> bool:
         """Take note of the epoch that ended; return whether to stop."""
-        self.n_epochs += 1
         state = _state(net)
+        self._last = (self.n_epochs + 1, state)
         loss = net.history[-1].get("valid_loss")
         if loss is not None:
             if loss < self._best_loss:
@@ -65,7 +68,6 @@ class Monitor:
                 self._level, self._misses = loss, 0
             else:
                 self._misses += 1
-        self._last = state
         stop = bool(self.on_epoch_end(net))
         return stop or (self.patience is not None and self._misses >= self.patience)
 
@@ -78,7 +80,7 @@ class Monitor:
         if self.patience is not None and self._best:
             _set_state(net, self._best)
         elif not self.finished:
-            _set_state(net, self._last)
+            _set_state(net, self._last[1])
 
 
 def _state(net) -> dict:

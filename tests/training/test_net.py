@@ -96,3 +96,19 @@ def test_monitor_without_patience_keeps_the_last():
 def test_monitor_stops_at_a_loss_that_is_not_a_number():
     monitor = Monitor(patience=2)
     assert run(monitor, [1.0, float("nan"), float("nan"), 0.1]) == 1
+
+
+def test_an_interrupt_while_an_epoch_is_kept_leaves_the_epoch_before(monkeypatch):
+    monitor, fake = Monitor(), FakeNet()
+    fake.epoch(None)
+    monitor.end_epoch(fake)
+    fake.epoch(None)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake.optimizer_, "state_dict", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        monitor.end_epoch(fake)
+    monitor.restore(fake)
+    assert monitor.n_epochs == fake.module_.weight.item() == 1
