@@ -95,8 +95,7 @@ def _images_last(batches: Batches):
         weights = None if weights is None else weights.double().numpy()
         for start in range(0, len(images), size):
             here = slice(start, start + size)
-            # As a matrix: torch transposes those in blocks, and other tensors five times
-            # as slowly.
+            # As a matrix: torch transposes those in blocks, other tensors more slowly.
             batch = images[here].flatten(1).t().contiguous()
             batch = batch.view(*images.shape[1:], -1).numpy()
             yield batch, labels[here], None if weights is None else weights[here]
