@@ -60,7 +60,8 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             # Dask leaves what it sets for its workers behind in this process.
             stack.callback(_restore_environment, dict(os.environ))
             threads = str(max(1, cpu_count() // workers))
-            local = LocalCluster(
+            local = _started(
+                LocalCluster,
                 n_workers=workers,
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:0",
@@ -68,7 +69,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             )
             scheduler = stack.enter_context(local).scheduler_address
         try:
-            client = stack.enter_context(Client(scheduler, timeout=_PATIENCE))
+            client = stack.enter_context(_started(Client, scheduler, timeout=_PATIENCE))
         except (OSError, ValueError) as error:
             raise StudyError(f"No Dask scheduler answers at {scheduler}: {error}") from None
         try:
@@ -132,6 +133,18 @@ def despite_deaths(
             if sum(map(n_fits, Journal(journal))) == before:
                 raise
             echo("Workers died, with what they had been sent; going on.")
+
+
+def _started(kind, *args, **kwargs):
+    """Return what has an event loop of Dask's, if need be at the second attempt.
+
+    Dask asserts that the loop's thread has started within ten seconds, which fails where
+    the whole machine has stood still for so long.
+    """
+    try:
+        return kind(*args, **kwargs)
+    except AssertionError:
+        return kind(*args, **kwargs)
 
 
 def _restore_environment(before: dict[str, str]) -> None:

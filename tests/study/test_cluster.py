@@ -30,6 +30,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
 from sklenet.datasets import load_digits
+from sklenet.study.cluster import cluster as cluster_of
 from sklenet.study.cluster import despite_deaths
 from sklenet.study.journal import Journal
 
@@ -323,6 +324,25 @@ def test_a_worker_with_another_version(study, tmp_path, capsys):
     with scheduler(tmp_path) as address, workers(address, tmp_path, 2, script):
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
         assert "torch 1.13.1 instead of 2" in refused(command, capsys)
+
+
+def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
+    start, attempts = distributed.utils.LoopRunner._start_unlocked, []
+
+    def late_at_first(runner):
+        attempts.append(runner)
+        assert len(attempts) > 1
+        start(runner)
+
+    monkeypatch.setattr(distributed.utils.LoopRunner, "_start_unlocked", late_at_first)
+    with (
+        scheduler(tmp_path) as address,
+        workers(address, tmp_path),
+        cluster_of(address) as n,
+    ):
+        assert n == -1
+        assert Parallel(n_jobs=n)(delayed(abs)(-i) for i in range(3)) == [0, 1, 2]
+    assert len(attempts) == 2
 
 
 def test_without_dask(study, tmp_path, capsys, monkeypatch):
