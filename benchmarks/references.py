@@ -48,7 +48,7 @@ REFERENCES = (
     Reference(
         "Reference D",
         'A repository, "LeNet-5 with modern techniques", on MNIST: sigmoid or ReLU, average'
-        " or max pooling, weight decay, early stopping.",
+        " or max pooling, weight decay, early stopping; three curves on Fashion-MNIST.",
         ("reference_d", "reference_d_announced", "reference_d_fashion"),
     ),
     Reference(
