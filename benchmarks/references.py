@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from sklenet.study.published import published_frame
+from sklenet.study.report import test_table
 from sklenet.study.results import Results
 from sklenet.study.text import as_table
 
@@ -78,4 +79,6 @@ def render(studies: dict[str, Results]) -> str:
             table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
             if len(table):
                 parts.append(as_table(table))
+            else:
+                parts += map(test_table, own.values())
     return "\n\n".join(parts) + "\n"

@@ -13,8 +13,9 @@ from sklenet.study.spec import HISTORY, ORIGINALS
 
 CURVES = "learning_curves"
 
-# More lines than this cannot be told apart.
-_MOST_CURVES = 10
+# Ten colours, each solid and dashed: more lines than this cannot be told apart.
+_DASHES = ("-", "--")
+_MOST_CURVES = 10 * len(_DASHES)
 
 
 def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
@@ -24,13 +25,16 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
     """
     study = results.study
     done = [record for record in results.fit_records if "tests" in record]
-    if done:
-        yield (
-            CURVES,
-            "Learning curves: the mean and the range over seeds",
-            lambda: _curves(done),
-        )
     for data in study.data:
+        of_data = [record for record in done if record["data"] == data]
+        if of_data:
+            n = len({record["setting"] for record in of_data})
+            some = f", the first {_MOST_CURVES} settings of {n}" if n > _MOST_CURVES else ""
+            yield (
+                f"{CURVES}_{data}",
+                f"{data}: learning curves, the mean and the range over seeds{some}",
+                lambda of_data=of_data: _curves(of_data),
+            )
         scored = data in results.searches and results.alike(data)["mean"].notna().any()
         if scored and results.grid:
             effects = results.main_effects(data)
@@ -47,7 +51,6 @@ def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
                     f"{data}: {pair[0]} by {pair[1]}, mean over all else",
                     lambda data=data, pair=pair: _heat_map(results, data, pair),
                 )
-        of_data = [record for record in done if record["data"] == data]
         if of_data:
             first = [r for r in of_data if r["setting"] == of_data[0]["setting"]]
             name = of_data[0]["setting"]
@@ -74,6 +77,9 @@ def _figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
 
 
 def _curves(records):
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+
     validated = any("valid_loss" in row for record in records for row in record["history"])
     metrics = HISTORY if validated else HISTORY[:1]
     n = 2 if validated else 1
@@ -81,10 +87,11 @@ def _curves(records):
     histories: dict[str, list] = {}
     several = len({record["setting"] for record in records}) > 1
     for record in records:
-        label = record["data"] + (f", {record['setting']}" if several else "")
+        label = record["setting"] if several else record["data"]
         histories.setdefault(label, []).append(record["history"])
     shown = dict(list(histories.items())[:_MOST_CURVES])
     for metric, ax in zip(metrics, axes, strict=True):
+        ax.set_prop_cycle(cycler(linestyle=_DASHES) * plt.rcParams["axes.prop_cycle"])
         TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         ax.get_legend().remove()
         if metric.endswith("accuracy"):

@@ -40,7 +40,7 @@ def test_study_prints_the_table_and_writes_the_report(study, out, capsys):
     assert "[1/1] digits, estimator, seed 0: test accuracy 0." in told
     names = {path.name for path in (out / "tiny").iterdir()}
     wanted = {"records.jsonl", "table.md", "fits.csv", "summary.csv", "report.html"}
-    assert names >= wanted | {"learning_curves.png", "learning_curves.svg"}
+    assert names >= wanted | {"learning_curves_digits.png", "learning_curves_digits.svg"}
     assert names >= {"confusion_digits.png", "mistakes_digits.svg"}
 
 
