@@ -5,9 +5,14 @@ from pathlib import Path
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
+from hypothesis import settings
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+
+# A test's time is the machine's, which may be busy with other things.
+settings.register_profile("sklenet", deadline=None)
+settings.load_profile("sklenet")
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def photo(digit, rng, *, negative=False):
     return 255 - image if negative else image
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     height=st.integers(10, 120),
     width=st.integers(10, 120),

@@ -170,7 +170,7 @@ def test_predictions_do_not_depend_on_the_other_rows(small):
     assert np.array_equal(one_by_one, together[: len(X)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.one_of(
         st.tuples(st.integers(2, 12), st.integers(1, 120)),
