@@ -7,7 +7,8 @@ import heapq
 import statistics
 
 import numpy as np
-from performance import RESULTS, ROOT, where
+from origin import where
+from performance import RESULTS, ROOT
 from tabulate import tabulate
 
 from sklenet.study.journal import Journal, n_fits

@@ -4,7 +4,8 @@ python benchmarks/ladder.py            # docs/ladder.png
 """
 
 import pandas as pd
-from performance import RESULTS, ROOT, where
+from origin import made
+from performance import RESULTS, ROOT
 
 from sklenet.study.report import search_text
 from sklenet.study.results import Results
@@ -65,8 +66,8 @@ def render() -> str:
         choices = Results(RESULTS / name)
         for data in choices.study.data:
             parts += [f"`benchmarks/{name}.toml`, " + search_text(choices, data), ""]
-    for name, results in zip(_STUDIES, ladders, strict=True):
-        parts += [f"`benchmarks/{name}.toml`: {where(results.runs[0])}", ""]
+    for results in ladders:
+        parts += [f"`benchmarks/{results.folder.name}.toml`: {made(results)}", ""]
     return "\n".join(parts)
 
 

@@ -4,6 +4,7 @@ import re
 import statistics
 from pathlib import Path
 
+from origin import where
 from tabulate import tabulate
 
 from sklenet.study.journal import Journal
@@ -291,15 +292,3 @@ def _table(rows: list[list], headers: list[str]) -> str:
 def _where(group: Group) -> str:
     repeats = {len(ones) for ones in group.ones.values()}
     return f"\n\n{max(repeats)} repeats. {where(group.run)}"
-
-
-def where(run: dict) -> str:
-    """Return where a record comes from, as a sentence."""
-    versions, machine = run["versions"], run["machine"]
-    packages = ", ".join(
-        f"{name} {versions[name]}" for name in ("torch", "skorch", "scikit-learn")
-    )
-    return (
-        f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
-        f" {machine['cpu']} ({machine['cores']} cores), {packages}."
-    )

@@ -18,7 +18,7 @@ import lenet5_1998
 import pandas as pd
 import performance
 import references
-from performance import where
+from origin import made, where
 
 from sklenet.study.journal import Journal
 from sklenet.study.page import PAGE
@@ -96,9 +96,6 @@ _MARKED = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PICTURES = (CURVES, "main_effects", "heat_map")
 _PAGES = {"activation_study"}
 
-# The kinds of records that something was trained for.
-_TRAINED = {"fold", "trial", "fit"}
-
 # Studies of publications that show their classes one by one.
 _BY_CLASS = {"reference_c"}
 
@@ -151,17 +148,8 @@ def _section(results: Results) -> str:
 {markdown(results)}{_classes(results) if folder.name in _BY_CLASS else ""}
 {pictures}
 
-{_made(results)}{page if folder.name in _PAGES else ""}
+{made(results)}{page if folder.name in _PAGES else ""}
 """
-
-
-def _made(results: Results) -> str:
-    """Return where a study's records come from, and how many runs trained for them."""
-    trained = {record["run"] for record in results.records if record["kind"] in _TRAINED}
-    first = next(run for run in results.runs if run["run"] in trained)
-    n = len(trained)
-    more = f" The first of {n} runs, each named in the records." if n > 1 else ""
-    return where(first) + more
 
 
 def _classes(results: Results) -> str:
