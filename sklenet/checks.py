@@ -1,6 +1,7 @@
 """What LeNet5Classifier checks of its input before anything is changed."""
 
 import math
+import zlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -77,6 +78,20 @@ class Samples:
             weights,
             None if rows is None else torch.as_tensor(rows).to(device),
         )
+
+    def fingerprint(self, *others) -> int:
+        """Return a checksum of pixels, labels, of the samples that count, and others."""
+        counted = None if self.weights is None else self.weights > 0
+        checksum = 0
+        for array in (self.X, self.y, counted, np.array([*self.X.shape, *others])):
+            if array is not None:
+                checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+        return checksum
+
+    def other_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows with a weight that are not among `rows`."""
+        counted = np.arange(len(self.y)) if self.weights is None else self.weights.nonzero()
+        return np.setdiff1d(counted, rows)
 
     def split(self, fraction: float, random_state) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to train on and those held out, of every class at least one.

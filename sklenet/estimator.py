@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
+from torch.nn.utils import parameters_to_vector
 
 from sklenet.checks import (
     border,
@@ -25,19 +27,24 @@ from sklenet.fitted import FittedMixin
 from sklenet.images import Canvas, check_image_shape, flatten_images
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
-from sklenet.network.losses import RUBBISH_DISTANCE
+from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
     check_net_params,
-    log_probabilities,
+    continue_training,
 )
-from sklenet.training.callbacks import EpochContexts
-from sklenet.training.monitor import Monitor
-from sklenet.training.runtime import keep_freed_memory, resolve_device
-from sklenet.training.state import from_plain, take_over, to_plain
+from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
+from sklenet.training.monitor import Monitor, copy_state, set_state
+from sklenet.training.runtime import (
+    keep_freed_memory,
+    library_state,
+    one_thread,
+    resolve_device,
+)
+from sklenet.training.state import copy_arrays, from_plain, to_plain
 
 _EVALUATION_BATCH = 128
 
@@ -355,6 +362,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         self.net_params = net_params
 
     @with_callbacks
+    @library_state()
     def fit(
         self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
     ):
@@ -400,6 +408,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         context.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
+    @library_state()
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one pass over X, from where the network is.
 
@@ -443,6 +452,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         self._train(data, None, 1, device, continued)
         return self
 
+    @library_state()
     def predict(self, X):
         """Return the most probable label of each image.
 
@@ -457,6 +467,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         winners = self._log_probabilities(X).argmax(dim=1).numpy()
         return self.classes_[winners]
 
+    @library_state()
     def predict_proba(self, X):
         """Return the probability of each class.
 
@@ -472,6 +483,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         """
         return self._log_probabilities(X).softmax(dim=1).numpy()
 
+    @library_state()
     def decision_function(self, X):
         """Return the logarithms of the probabilities, but for a constant per row.
 
@@ -490,6 +502,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         scores = self._log_probabilities(X).numpy()
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @library_state()
     def score_samples(self, X):
         """Return how sure each guess is, as a log-probability; the lowest to be rejected.
 
@@ -538,6 +551,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         check_feature_range(self.feature_range)
         read_augment(self.augment)
         check_net_params(self.net_params)
+        check_callbacks(self.net_params)
         return resolve_device(self.device)
 
     def _same_network(self):
@@ -555,34 +569,42 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         )
 
     def _train(self, data, valid, epochs, device, continued, context=None, task=None):
-        """Train for `epochs` and take over what was learnt.
+        """Train for `epochs` and set the fitted attributes.
 
-        Without a `context` it is a partial fit, which neither varies the rate, averages
-        weights nor stops early.
+        Without a `context` it is a partial fit, which neither varies the learning rate,
+        averages weights nor stops early.
         """
         random_state = (
-            copy.deepcopy(self._random_state)
+            _copy_random_state(self._random_state)
             if continued
             else _random_state(self.random_state)
         )
         stop_early = self.early_stopping and context is not None
-        rows = valid_rows = None
+        rows = valid_rows = held_out = None
         if stop_early and valid is None:
-            rows, valid_rows = data.split(self.validation_fraction, random_state)
+            rows, valid_rows = self._hold_out(data, random_state, continued)
+            held_out = {
+                "rows": valid_rows,
+                "fingerprint": data.fingerprint(self.validation_fraction),
+            }
             valid = data
         seeds = random_state.randint(np.iinfo(np.int32).max, size=3).tolist()
 
-        params = self.get_params(deep=False)
+        params = _copy_containers(self.get_params(deep=False))
         if context is None:
             params |= {"lr_schedule": "constant", "average": 0.0}
-        net = build_net(params, data.canvas, data.classes, device, seeds)
-        earlier = []
+        described = (params, data.canvas, data.classes, device, seeds)
         if continued:
-            take_over(net, self.net_)
+            before = copy_state(self.net_)
             earlier = self.history_
+            net = continue_training(self.net_, params, self._fit_params, *described[1:])
+        else:
+            earlier = []
+            net = build_net(*described)
+        n_earlier_rows = len(net.history)
 
         def fitted(net, interrupted=False):
-            history = earlier + _history(net, monitor.n_epochs, len(earlier))
+            history = earlier + _history(monitor.rows, len(earlier))
             best = monitor.best_epoch
             return data.features | {
                 "classes_": data.classes,
@@ -598,6 +620,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
                 "module_": net.module_,
                 "_fit_params": params,
                 "_random_state": random_state,
+                "_held_out": held_out,
             }
 
         monitor = Monitor(self.n_iter_no_change if stop_early else None, self.tol)
@@ -611,24 +634,75 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             monitor.on_epoch_begin = epochs_of_fit.begin
             monitor.on_epoch_end = epochs_of_fit.end
         keep_freed_memory()
-        net.partial_fit(
-            data.on(device, rows),
-            valid=valid and valid.on(device, valid_rows),
-            epochs=epochs,
-            monitor=monitor,
-        )
-        if not monitor.finished and monitor.n_epochs == 0:
+        try:
+            check_monitors(net, has_validation=valid is not None)
+            interrupted = self._run_epochs(
+                net,
+                data.on(device, rows),
+                valid and valid.on(device, valid_rows),
+                epochs,
+                monitor,
+            )
+        except BaseException:
+            if continued:  # the module is the estimator's own
+                set_state(self.net_, before)
+                del net.history[n_earlier_rows:]
+            raise
+        del net.history[n_earlier_rows + monitor.n_epochs :]
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted(net, interrupted=not monitor.finished))
+        if interrupted:
             raise KeyboardInterrupt
+
+    def _run_epochs(self, net, train, valid, epochs, monitor):
+        """Train the net; return whether a KeyboardInterrupt is still to be raised.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If no epoch has been finished.
+        ValueError
+            If training diverged.
+        """
+        interrupted = False
+        try:
+            net.partial_fit(train, valid=valid, epochs=epochs, monitor=monitor)
+        except KeyboardInterrupt:  # out of a callback's on_train_begin or on_train_end
+            interrupted = True
+        if not monitor.finished:
+            interrupted = True
+            if monitor.n_epochs == 0:
+                raise KeyboardInterrupt
         monitor.restore(net)
-        if not all(p.isfinite().all() for p in net.module_.parameters()):
+        with one_thread():
+            is_finite = parameters_to_vector(net.module_.parameters()).isfinite().all()
+        if not is_finite:
             raise ValueError(
                 f"Training diverged: weights are not finite after {monitor.n_epochs}"
                 f" epoch(s) with lr={self.lr!r}. Lower the 'lr' parameter."
             )
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(fitted(net, interrupted=not monitor.finished))
-        if not monitor.finished:
-            raise KeyboardInterrupt
+        return interrupted
+
+    def _hold_out(self, data, random_state, continued):
+        """Return the rows to train on, and those held out for early stopping.
+
+        While training continues on the same data they remain the same, so that no row
+        that is held out has been trained on.
+        """
+        if continued:
+            before = getattr(self, "_held_out", None)
+            fingerprint = data.fingerprint(self.validation_fraction)
+            if before is not None and before["fingerprint"] == fingerprint:
+                return data.other_rows(before["rows"]), before["rows"]
+            warnings.warn(
+                "The rows that early stopping holds out may have been trained on before,"
+                " which makes the validation loss too low: the previous fit held out"
+                " none, or X, y, sample_weight or the 'validation_fraction' parameter"
+                " have changed since. Pass X_val and y_val, or fit a clone.",
+                UserWarning,
+                stacklevel=6,
+            )
+        return data.split(self.validation_fraction, random_state)
 
     def _log_probabilities(self, X):
         """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
@@ -660,6 +734,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 
+    @library_state()
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:
@@ -668,7 +743,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             state["device_"] = str(state["device_"])
         return state
 
+    @library_state()
     def __setstate__(self, state):
+        state = copy_arrays(dict(state))
         net_state = state.pop("_net_state", None)
         super().__setstate__(state)
         if net_state is not None:
@@ -678,6 +755,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             canvas = self._canvas()
             self.net_ = build_net(self._fit_params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
+            names = {"seconds": "dur"}
+            self.net_.continue_history(
+                [{names.get(k, k): v for k, v in row.items()} for row in self.history_]
+            )
             self.module_ = self.net_.module_
 
 
@@ -688,11 +769,31 @@ def _random_state(random_state):
     return check_random_state(random_state)
 
 
-def _history(net, n_epochs, offset):
+def _copy_random_state(random_state):
+    """Return a copy, some ten times as fast as deepcopy."""
+    state = random_state.get_state(legacy=False)
+    copied = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
+    copied.set_state(state)
+    return copied
+
+
+def _copy_containers(value):
+    """Return `value` with copies of the dicts, lists and arrays in it.
+
+    What the caller changes in place afterwards is a change of a parameter then.
+    """
+    if type(value) is dict:
+        return {key: _copy_containers(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copy_containers(item) for item in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _history(rows, n_earlier):
     keys = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr")
     return [
-        {"epoch": offset + k + 1}
+        {"epoch": n_earlier + k}
         | {key: row[key] for key in keys if key in row}
         | {"seconds": row.get("dur", math.nan)}  # without skorch's timer
-        for k, row in enumerate(net.history[:n_epochs])
+        for k, row in enumerate(rows, start=1)
     ]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sklenet.images import Canvas
-from sklenet.training.build import log_probabilities
+from sklenet.network.losses import log_probabilities
 
 _PIXELS = ("uint8", "float32", "float64")
 

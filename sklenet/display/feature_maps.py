@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from sklenet.display.images import subdivide, to_classifier
+from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
-from sklenet.training.build import log_probabilities
 
 
 class FeatureMapDisplay:

@@ -5,8 +5,8 @@ import torch
 
 from sklenet.display.images import show_image, subdivide, to_classifier
 from sklenet.images import to_images
+from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
-from sklenet.training.build import log_probabilities
 
 
 class SaliencyDisplay:

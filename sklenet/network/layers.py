@@ -33,6 +33,10 @@ class Dropout(nn.Module):
     def __init__(self, p: float, seed: int) -> None:
         super().__init__()
         self.p = p
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Begin a new sequence of random numbers."""
         self.seed = seed
         self._generator: torch.Generator | None = None
 

@@ -103,17 +103,24 @@ class LeNet5(nn.Module):
             name = layer_name(k)
             head[name] = _empty(nn.Linear, n_inputs, n_units)
             head[f"{name}_activation"] = make_activation()
-            head[f"{name}_dropout"] = Dropout(dropout, seed + 1 + k)
+            head[f"{name}_dropout"] = Dropout(dropout, seed)
             n_inputs = n_units
         head["output"] = (
             _empty(nn.Linear, n_inputs, n_outputs) if codes is None else RadialBasis(codes)
         )
         self.head = nn.Sequential(head)
+        self.reseed_dropout(seed)
         generator = torch.Generator().manual_seed(seed)
         draw = _look_up(INITS, init)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear | PartialConv2d | Subsample):
                 draw(layer, generator)
+
+    def reseed_dropout(self, seed: int) -> None:
+        """Begin new sequences of random numbers in the dropout layers."""
+        dropouts = [layer for layer in self.head if isinstance(layer, Dropout)]
+        for k, layer in enumerate(dropouts):
+            layer.reseed(seed + 1 + k)
 
     def layers(self) -> dict[str, nn.Module]:
         """Return all layers by name, from C1 to the output."""

@@ -122,3 +122,15 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "map": MaximumAPosteriori,
     "distance": Distance,
 }
+
+
+def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
+    """Return log-probabilities, up to an additive constant per sample.
+
+    Parameters
+    ----------
+    criterion : Module
+        A custom loss is taken to be a function of the softmax.
+    outputs : tensor of shape (n, n_classes)
+    """
+    return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from sklenet.images import Canvas
-from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5, Loss
+from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5
 from sklenet.network.codes import make_codes
 from sklenet.network.lecun1998 import check_connections
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
+from sklenet.training.state import continue_net
 
 # The parameters of LeNet5Classifier that are the module's.
 ARCHITECTURE = (
@@ -57,6 +58,7 @@ def build_net(
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
         criterion=make_loss(params),
+        classes=np.arange(len(classes)),
         optimizer=optimizer,
         l1=params["l1"],
         average=float(params["average"]),
@@ -72,6 +74,67 @@ def build_net(
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
     )
     return net.initialize()
+
+
+# What may differ between two fits of the same net: the data, and the length of training.
+_OF_A_FIT = {
+    "class_weight",
+    "early_stopping",
+    "image_shape",
+    "max_epochs",
+    "n_iter_no_change",
+    "random_state",
+    "tol",
+    "validation_fraction",
+    "verbose",
+    "warm_start",
+}
+
+
+def continue_training(
+    earlier: TrainingNet,
+    params: dict,
+    before: dict,
+    canvas: Canvas,
+    classes: np.ndarray,
+    device: torch.device,
+    seeds: Sequence[int],
+) -> TrainingNet:
+    """Return a net that continues the training of an earlier one, in the same module.
+
+    Parameters
+    ----------
+    earlier : TrainingNet
+        It is returned itself unless a parameter that it was built from has changed.
+    params, before : dict
+        The parameters of LeNet5Classifier now, and those of `earlier`.
+    canvas, classes, device, seeds
+        As in `build_net`.
+    """
+    changed = {name for name in params if not _is_same(params[name], before[name])}
+    if changed - _OF_A_FIT or earlier.device != str(device):
+        net = build_net(params, canvas, classes, device, seeds)
+        continue_net(net, earlier)
+        net.module_.reseed_dropout(seeds[0])
+        return net
+    earlier.module_.reseed_dropout(seeds[0])
+    earlier.max_epochs = int(params["max_epochs"])
+    earlier.verbose = int(params["verbose"])
+    earlier.curvature_seed, earlier.iterator_train__seed = seeds[:2]
+    augmenter = make_augmenter(params["augment"], canvas, seeds[2])
+    earlier.iterator_train__augment = augmenter
+    earlier.reset_optimizer_settings()
+    return earlier
+
+
+def _is_same(value, before) -> bool:
+    """Return whether two values of a parameter are the same object, or plain and equal."""
+    if value is before:
+        return True
+    try:
+        return type(value) is type(before) and bool(value == before)
+    except ValueError:  # arrays, whose comparison has no truth value
+        return False
 
 
 def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
@@ -91,6 +154,7 @@ _OWN = {
     "activation",
     "average",
     "batch_size",
+    "classes",
     "criterion",
     "curvature_seed",
     "dataset",
@@ -124,11 +188,6 @@ def make_loss(params: dict) -> torch.nn.Module:
     """Return the criterion that the parameters name."""
     loss = params["loss"]
     return loss() if callable(loss) else LOSSES[loss](params["label_smoothing"])
-
-
-def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
-    """Return log-probabilities, but for a constant per row, as the criterion has them."""
-    return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)
 
 
 def _optimizer_options(optimizer, params):

@@ -1,6 +1,20 @@
-"""scikit-learn's callback protocol, called at the epochs of a fit."""
+"""Callbacks of a fit: scikit-learn's protocol, and what is asked of skorch's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    InputShapeSetter,
+    PassthroughScoring,
+    PrintLog,
+    WandbLogger,
+)
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+_SCORING = (BatchScoring, EpochScoring, PassthroughScoring)
 
 
 class EpochContexts:
@@ -9,11 +23,11 @@ class EpochContexts:
     Parameters
     ----------
     context : sklearn.callback.CallbackContext
-        Of the fit.
+        The context of the fit.
     attributes : callable
-        Gives, from the net, the fitted attributes as if training ended here.
+        Return, given the net, the fitted attributes as if training ended here.
     **task
-        What the hooks are told: ``estimator``, ``X``, ``y``, ``metadata``.
+        The arguments of the hooks: ``estimator``, ``X``, ``y``, ``metadata``.
     """
 
     def __init__(self, context, attributes: Callable[..., dict], **task) -> None:
@@ -33,3 +47,103 @@ class EpochContexts:
     def _task(self, net) -> dict:
         # A callable is evaluated only if a hook wants the fitted estimator.
         return self.task | {"reconstruction_attributes": lambda: self.attributes(net)}
+
+
+class EpochLog(PrintLog):
+    """Print a line per epoch, without colours, which log files cannot show."""
+
+    def format_row(self, row, key, color):
+        """Return the value of `key` as text."""
+        return super().format_row({key: row[key]}, key, color)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Print the last epoch, unless it would be thrown away."""
+        if net.verbose or self.sink is not print:
+            super().on_epoch_end(net, **kwargs)
+
+
+def has_batch_hooks(callback: Callback) -> bool:
+    """Return whether a skorch callback is called at single batches."""
+    return any(
+        getattr(type(callback), name) is not getattr(Callback, name)
+        for name in _BATCH_HOOKS
+    )
+
+
+def is_stop_request(net) -> bool:
+    """Return whether one of skorch's EarlyStopping callbacks has run out of patience.
+
+    It raises KeyboardInterrupt to end training, as Ctrl-C does.
+    """
+    return any(
+        isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+        for _, callback in net.callbacks_
+    )
+
+
+def check_callbacks(net_params: Mapping | None) -> None:
+    """Check the types of the callbacks in the parameter `net_params`.
+
+    Raises
+    ------
+    ValueError
+        If one is not a callback of skorch's, or cannot work here.
+    """
+    callbacks = (net_params or {}).get("callbacks")
+    if callbacks is None or callbacks == "disable":
+        return
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | Mapping):
+        raise ValueError(
+            "The 'callbacks' entry of the 'net_params' parameter must be a list of"
+            f" skorch callbacks or 'disable'. Got {callbacks!r} instead."
+        )
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise ValueError(
+                "The 'callbacks' entry of the 'net_params' parameter must contain skorch"
+                " callbacks: classes, instances or (name, callback) pairs. Got"
+                f" {item!r}. Callbacks of scikit-learn are passed to set_callbacks."
+            )
+        if issubclass(kind, InputShapeSetter):
+            raise ValueError(
+                "The InputShapeSetter callback in the 'net_params' parameter does not"
+                " apply: the network takes its input shape from X, or from the"
+                " 'image_shape' parameter."
+            )
+
+
+def check_monitors(net, *, has_validation: bool) -> None:
+    """Check that the net's callbacks will find what they read from the history.
+
+    Raises
+    ------
+    ValueError
+        If a callback needs validation data and there is none, or predictions that are
+        not cached.
+    """
+    callbacks = [callback for _, callback in net.callbacks_]
+    scoring = [callback for callback in callbacks if isinstance(callback, _SCORING)]
+    for callback in scoring:
+        if not getattr(callback, "use_caching", True) or net.use_caching is False:
+            raise ValueError(
+                f"The {type(callback).__name__} callback in the 'net_params' parameter has"
+                " use_caching=False, but labels are only available with cached"
+                " predictions. Set it to True."
+            )
+    if has_validation:
+        return
+    names = ["valid_loss", "valid_accuracy"]
+    names += [getattr(c, "name_", c.name) for c in scoring if not c.on_train]
+    missing = {key for name in names for key in (name, f"{name}_best")}
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(callback, WandbLogger) and callback.save_model:
+            monitor = "valid_loss_best"
+        if isinstance(monitor, str) and monitor in missing:
+            raise ValueError(
+                f"The {type(callback).__name__} callback in the 'net_params' parameter"
+                f" monitors {monitor!r}, but there is no validation data. Pass X_val and"
+                " y_val to fit, set early_stopping=True, or monitor 'train_loss'."
+            )

@@ -6,17 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
 
 from sklenet.network import OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.training.batches import Batches, ImageDataset
+from sklenet.training.callbacks import has_batch_hooks
 from sklenet.training.runtime import one_blas_thread, one_thread
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 CHUNK = 1 << 18  # so many pixels, or a batch of more, are put on the canvas together
-
-_OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 def estimate_curvature(net, dataset: ImageDataset) -> None:
@@ -24,19 +22,12 @@ def estimate_curvature(net, dataset: ImageDataset) -> None:
 
     All of them count alike, whatever the weights of samples.
     """
-    seed = (net.curvature_seed, len(net.history))
+    seed = (net.curvature_seed, len(net.history) - net.n_earlier_epochs_)
     generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
     rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
     images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
     with one_thread():  # so that they do not depend on how many there are
         net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
-
-
-def hears_of_batches(callback: Callback) -> bool:
-    """Return whether a callback of skorch's asks for single batches."""
-    return any(
-        getattr(type(callback), name) is not getattr(Callback, name) for name in _OF_BATCHES
-    )
 
 
 def by_hand(net) -> Gradient | None:
@@ -49,7 +40,7 @@ def by_hand(net) -> Gradient | None:
         return None
     if type(net.optimizer_) not in OPTIMIZERS.values():
         return None
-    if any(hears_of_batches(callback) for _, callback in net.callbacks_):
+    if any(has_batch_hooks(callback) for _, callback in net.callbacks_):
         return None
     try:
         return Gradient(net.module_, net.criterion_)
@@ -79,9 +70,11 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
                 sums += losses.sum(dtype=float), correct.sum(), len(labels)
             else:
                 sums += losses.sum(dtype=float), correct @ weights, weights.sum()
-    loss, correct, weight = sums.tolist()
-    net.history.record("train_loss", loss / weight)
-    net.history.record("train_accuracy", correct / weight)
+    # For callbacks, which expect batches, the epoch is one.
+    net.history.new_batch()
+    net.history.record_batch("train_loss", sums[0] / sums[2])
+    net.history.record_batch("train_batch_size", len(batches.dataset))
+    net.record_epoch("train", sums.tolist(), 1)
 
 
 def _images_last(batches: Batches):

@@ -1,10 +1,12 @@
-"""What watches the epochs of a fit: when to stop, and which weights to keep."""
+"""Watch the epochs of a fit: when to stop, and which weights to keep."""
 
-import copy
 import math
 from collections.abc import Callable
 
 import torch
+
+from sklenet.training.runtime import one_thread
+from sklenet.training.state import map_leaves
 
 
 def _never(*_) -> bool:
@@ -17,16 +19,19 @@ class Monitor:
     Parameters
     ----------
     patience : int, optional
-        Stop after that many epochs in a row without a lower validation loss. None: never.
+        Number of consecutive epochs without a lower validation loss after which training
+        stops. If None, it never stops early.
     tol : float
-        By how much the validation loss must fall to count as lower.
+        Minimum decrease of the validation loss that counts as an improvement.
     on_epoch_begin, on_epoch_end : callable
-        Called with the net; training stops where the latter returns true.
+        Called with the net; training stops if the latter returns True.
 
     Attributes
     ----------
     finished : bool
         Whether training ended by itself, rather than by an interrupt.
+    rows : list of dict
+        What the net's history recorded for each finished epoch.
     best_epoch : int or None
         The epoch, counted from 1 in this training, with the lowest validation loss.
     """
@@ -47,23 +52,36 @@ class Monitor:
         self._best_loss = self._level = math.inf
         self._misses = 0
         # One attribute, so that an interrupt finds both of the same epoch.
-        self._last: tuple[int, dict] = (0, {})
+        self._last: tuple[list[dict], dict] = ([], {})
         self._best: dict = {}
 
     @property
-    def n_epochs(self) -> int:
-        """The number of epochs finished."""
+    def rows(self) -> list[dict]:
         return self._last[0]
 
-    def end_epoch(self, net) -> bool:
-        """Take note of the epoch that ended; return whether to stop."""
-        state = _state(net)
-        self._last = (self.n_epochs + 1, state)
-        loss = net.history[-1].get("valid_loss")
+    @property
+    def n_epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.rows)
+
+    def end_epoch(self, net, *, is_last: bool = False) -> bool:
+        """Keep the epoch that ended; return whether to stop.
+
+        Parameters
+        ----------
+        net : TrainingNet
+        is_last : bool, default=False
+            Whether no epoch follows. Its weights need no copy then, unless an earlier
+            epoch's may replace them.
+        """
+        state = {} if is_last and self.patience is None else copy_state(net)
+        row = {key: v for key, v in net.history[-1].items() if key != "batches"}
+        self._last = ([*self.rows, row], state)
+        loss = row.get("valid_loss")
         if loss is not None:
             if loss < self._best_loss:
                 self._best_loss, self.best_epoch, self._best = loss, self.n_epochs, state
-            # Patience asks for falls of `tol`; the best weights are the very best.
+            # Patience asks for decreases of `tol`; the best weights are the very best.
             if loss < self._level - self.tol:
                 self._level, self._misses = loss, 0
             else:
@@ -72,25 +90,26 @@ class Monitor:
         return stop or (self.patience is not None and self._misses >= self.patience)
 
     def restore(self, net) -> None:
-        """Give the net the weights that the fit is to end with.
+        """Set the weights that the fit ends with.
 
         With early stopping they are the best epoch's, after an interrupt the last
         finished epoch's.
         """
         if self.patience is not None and self._best:
-            _set_state(net, self._best)
-        elif not self.finished:
-            _set_state(net, self._last[1])
+            set_state(net, self._best)
+        elif not self.finished and self._last[1]:
+            set_state(net, self._last[1])
 
 
-def _state(net) -> dict:
-    return {
-        "module": {k: v.clone() for k, v in net.module_.state_dict().items()},
-        "optimizer": copy.deepcopy(net.optimizer_.state_dict()),
-    }
+def copy_state(net) -> dict:
+    """Return a copy of the net's weights and of its optimizer's state."""
+    states = {"module": net.module_.state_dict(), "optimizer": net.optimizer_.state_dict()}
+    with one_thread():  # a second one takes longer to wake up than these copies last
+        return map_leaves(states, torch.Tensor, torch.clone)
 
 
-def _set_state(net, state: dict) -> None:
-    with torch.no_grad():
+def set_state(net, state: dict) -> None:
+    """Set the net's weights and its optimizer's state to those of `copy_state`."""
+    with torch.no_grad(), one_thread():
         net.module_.load_state_dict(state["module"])
         net.optimizer_.load_state_dict(state["optimizer"])

@@ -1,25 +1,29 @@
 """The skorch net that the estimator trains."""
 
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, PrintLog
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochTimer
 
+from sklenet.network.losses import log_probabilities
 from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
+from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
 from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
 from sklenet.training.monitor import Monitor
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 
 
-class TrainingNet(NeuralNet):
+class TrainingNet(NeuralNetClassifier):
     """A skorch net on batches of weighted samples.
 
-    It differs from ``skorch.NeuralNet`` in that
+    It differs from ``skorch.NeuralNetClassifier`` in that
 
     - its iterators index whole tensors;
     - the criterion gives one loss per sample, to be weighted;
+    - labels are the numbers of classes, also for callbacks, which get batches without
+      weights;
     - it reads losses back from the device once per epoch rather than once per step;
     - small matrix products are left to one thread, so that few threads or one give the
       same weights.
@@ -66,7 +70,52 @@ class TrainingNet(NeuralNet):
     @property
     def _default_callbacks(self):
         # `run_single_epoch` records the losses.
-        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+        return [("epoch_timer", EpochTimer()), ("print_log", EpochLog())]
+
+    def initialize_optimizer(self, *args, **kwargs):
+        """Make the optimizer, and keep the settings that each fit begins with."""
+        super().initialize_optimizer(*args, **kwargs)
+        self.optimizer_settings_ = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.optimizer_.param_groups
+        ]
+        return self
+
+    def initialize_history(self):
+        """Begin with an empty history."""
+        super().initialize_history()
+        self.best_values_ = {}
+        return self
+
+    def continue_history(self, rows):
+        """Continue the history of an earlier net.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            What it recorded of each epoch.
+        """
+        self.initialize_history()
+        self.history.extend({"batches": []} | row for row in rows)
+        for row in rows:
+            for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
+                if name in row:
+                    self._is_best(name, row[name])
+
+    def reset_optimizer_settings(self):
+        """Undo what schedules and callbacks have changed, such as the learning rate."""
+        groups = self.optimizer_.param_groups
+        for group, settings in zip(groups, self.optimizer_settings_, strict=True):
+            params = group["params"]
+            group.clear()
+            group.update(settings | {"params": params})
+
+    def notify(self, method_name, **kwargs):
+        """Call a method of the net and its callbacks, batches as images and labels."""
+        if "batch" in kwargs:
+            images, (labels, _) = kwargs["batch"]
+            kwargs["batch"] = images, labels
+        super().notify(method_name, **kwargs)
 
     def fit_loop(self, X, y=None, epochs=None, *, valid=None, monitor=None, **fit_params):
         """Train on the dataset X until the monitor, or the number of epochs, ends it.
@@ -84,7 +133,9 @@ class TrainingNet(NeuralNet):
         valid_batches = valid and self.get_iterator(valid, training=False)
         self.begin_steps(epochs * len(train_batches))
         datasets = {"dataset_train": X, "dataset_valid": valid}
-        for _ in range(epochs):
+        self.n_earlier_epochs_ = len(self.history)
+        for epoch in range(1, epochs + 1):
+            is_last = epoch == epochs
             monitor.on_epoch_begin(self)
             self.notify("on_epoch_begin", **datasets)
             self.average_.take_back()
@@ -101,12 +152,15 @@ class TrainingNet(NeuralNet):
             self.average_.lend()
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
-            asked_to_stop = False
+            stop = False
             try:
                 self.notify("on_epoch_end", **datasets)
-            except KeyboardInterrupt:  # so skorch's callbacks ask
-                asked_to_stop = True
-            if monitor.end_epoch(self) or asked_to_stop:
+            except KeyboardInterrupt:
+                stop = is_stop_request(self)
+                if not stop:
+                    monitor.end_epoch(self, is_last=is_last)
+                    raise
+            if monitor.end_epoch(self, is_last=is_last) or stop:
                 break
         monitor.finished = True
         return self
@@ -121,14 +175,50 @@ class TrainingNet(NeuralNet):
         if iterator is None:
             return
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        # Reading a loss back from a GPU waits for it.
+        is_read_by_batch = any(has_batch_hooks(callback) for _, callback in self.callbacks_)
+        n_batches = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
             sums += self._summary(step, batch)
+            if is_read_by_batch:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss, correct, weight = sums.tolist()
-        self.history.record(f"{prefix}_loss", loss / weight)
-        self.history.record(f"{prefix}_accuracy", correct / weight)
+            n_batches += 1
+        self.record_epoch(prefix, sums.tolist(), n_batches)
+
+    def record_epoch(self, prefix, sums, n_batches):
+        """Record the mean loss and the accuracy, and whether they are the best so far.
+
+        Parameters
+        ----------
+        prefix : {"train", "valid"}
+        sums : sequence of three float
+            Over the epoch: of weight times loss, of the weights of the correct
+            predictions, and of all weights.
+        n_batches : int
+        """
+        loss, correct, weight = sums
+        means = {f"{prefix}_loss": loss / weight, f"{prefix}_accuracy": correct / weight}
+        for name, value in means.items():
+            self.history.record(name, value)
+            self.history.record(f"{name}_best", self._is_best(name, value))
+        self.history.record(f"{prefix}_batch_count", n_batches)
+
+    def _is_best(self, name, value):
+        """Keep the best value of a metric; return whether this one is it."""
+        best = self.best_values_.get(name)
+        sign = 1 if name.endswith("accuracy") else -1
+        if best is None or sign * value > sign * best:
+            self.best_values_[name] = value
+        return self.best_values_[name] is value
+
+    def predict_proba(self, X):
+        """Return the probabilities of the classes for an ImageDataset or a batch."""
+        outputs = torch.cat(list(self.forward_iter(X)))
+        return log_probabilities(self.criterion_, outputs.double()).softmax(dim=1).numpy()
 
     def _summary(self, step, batch):
         """Return the batch's weighted sums: of loss, of correct ones, and of one."""

@@ -1,12 +1,14 @@
-"""What training sets in the process: the allocator, threads, the device."""
+"""Process settings of training: the allocator, threads, torch's defaults, the device."""
 
 import ctypes
+import functools
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import torch
 from threadpoolctl import LibController, OpenBLASController, ThreadpoolController
 
@@ -47,30 +49,101 @@ def keep_freed_memory() -> bool:
     return _allocator_is_set
 
 
-_torch_lock = threading.Lock()
-_torch_alone = 0  # how many blocks of `one_thread` there are at the moment
-_torch_threads = 1  # and how many threads torch had before the first of them
+class _ProcessSetting:
+    """A setting of the whole process, changed while at least one thread needs it.
+
+    Blocks that overlap in several threads share the change: the first one makes it, the
+    last one restores the value that the first one found.
+
+    Parameters
+    ----------
+    get, set_ : callable
+    value : object
+        The value inside the blocks.
+    is_per_thread : bool, default=False
+        Whether each thread also has a setting of its own, to be changed and restored in
+        each of them.
+    """
+
+    def __init__(self, get, set_, value, *, is_per_thread: bool = False) -> None:
+        self.get, self.set, self.value = get, set_, value
+        self.is_per_thread = is_per_thread
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the blocks of other threads, which a forked process does not have."""
+        self._lock = threading.Lock()
+        self._n_blocks = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_blocks == 0:
+                self._before = self.get()
+            self._n_blocks += 1
+            if self.is_per_thread or self._before != self.value:
+                self.set(self.value)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_blocks -= 1
+            is_last = self._n_blocks == 0
+            if self.is_per_thread or (is_last and self._before != self.value):
+                self.set(self._before)
+
+
+_one_thread = _ProcessSetting(
+    torch.get_num_threads, torch.set_num_threads, 1, is_per_thread=True
+)
+_float32 = _ProcessSetting(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
+_highest_precision = _ProcessSetting(
+    torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"
+)
+
+
+def one_thread() -> _ProcessSetting:
+    """Return a context in which torch computes in the calling thread alone."""
+    return _one_thread
+
+
+_is_forked = False
+
+
+def _after_fork() -> None:
+    global _is_forked
+    _is_forked = True
+    for setting in (_one_thread, _float32, _highest_precision, one_blas_thread):
+        setting.reset()
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute in the calling thread alone.
+def library_state() -> Iterator[None]:
+    """Run under torch's and numpy's own defaults, and restore the caller's afterwards.
 
-    Its number of threads is partly the calling thread's, and partly the process's, which
-    new threads begin with: blocks that overlap in several threads share what it was.
+    The default dtype and device, the gradient and inference modes, autocasting, the
+    precision of matrix products and numpy's handling of floating-point errors are the
+    caller's; they must change neither results nor what is kept for later calls.
+
+    In a forked process torch uses the calling thread alone: the threads of OpenMP that
+    its parent had started do not exist there, and waiting for them would never end.
     """
-    global _torch_alone, _torch_threads
-    with _torch_lock:
-        if _torch_alone == 0:
-            _torch_threads = torch.get_num_threads()
-        _torch_alone += 1
-        torch.set_num_threads(1)
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(_float32)
+        stack.enter_context(_highest_precision)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if _is_forked:
+            stack.enter_context(_one_thread)
+        stack.enter_context(
+            np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+        )
         yield
-    finally:
-        with _torch_lock:
-            _torch_alone -= 1
-            torch.set_num_threads(_torch_threads)
 
 
 class _OneBlasThread:
@@ -86,13 +159,17 @@ class _OneBlasThread:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the fits of other threads, which a forked process does not have."""
         self._lock = threading.Lock()
         self.n_fits = 0
 
     def __enter__(self) -> None:
         with self._lock:
             if self.n_fits == 0:
-                blas = ThreadpoolController().select(user_api="blas").lib_controllers
+                blas = _find_blas()
                 self._before = [(library, library.get_num_threads()) for library in blas]
                 self._set([(library, 1) for library in blas])
             self.n_fits += 1
@@ -114,7 +191,18 @@ class _OneBlasThread:
         clear(force=True)
 
 
+@functools.cache
+def _find_blas() -> list[LibController]:
+    """Return the controllers of the BLAS libraries that numpy and scipy have loaded.
+
+    Both are loaded before the first fit; searching for them takes a millisecond.
+    """
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
 one_blas_thread = _OneBlasThread()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def resolve_device(device: str) -> torch.device:

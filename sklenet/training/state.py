@@ -1,19 +1,28 @@
-"""A net's weights and its optimizer's state: taken over by another net, or as arrays."""
+"""A net's weights and its optimizer's state: continued by another net, or as arrays."""
+
+from collections import OrderedDict
 
 import numpy as np
 import torch
 
 
-def take_over(net, earlier) -> None:
-    """Continue `earlier`'s training in `net`, with `net`'s own settings.
+def continue_net(net, earlier) -> None:
+    """Continue the training of the net `earlier` in `net`, with the settings of `net`.
 
-    The optimizer's state, such as Adam's moments, goes along where both nets have the
-    same kind of optimizer, switched alike.
+    Both share the module from then on, so that its hooks, and references to it, remain
+    valid. The optimizer's state, such as Adam's moments, is copied where both nets have
+    the same kind of optimizer with the same switches.
     """
-    net.module_.load_state_dict(earlier.module_.state_dict())
+    net.module_ = earlier.module_.to(net.device)
+    net.initialize_optimizer()
+    net.continue_history(earlier.history)
     ours, theirs = net.optimizer_, earlier.optimizer_
     if type(ours) is type(theirs) and _switches(ours) == _switches(theirs):
-        _load_optimizer(net.optimizer_, earlier.optimizer_.state_dict())
+        state = map_leaves(theirs.state_dict(), torch.Tensor, torch.clone)
+        load_optimizer(net, state)
+    log, earlier_log = (dict(each.callbacks_).get("print_log") for each in (net, earlier))
+    if log is not None and earlier_log is not None:
+        log.first_iteration_ = earlier_log.first_iteration_  # whether to print the header
 
 
 def _switches(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
@@ -21,31 +30,33 @@ def _switches(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
     return {k: v for k, v in optimizer.defaults.items() if isinstance(v, bool)}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    settings = [
-        {key: value for key, value in group.items() if key != "params"}
-        for group in optimizer.param_groups
-    ]
-    optimizer.load_state_dict(state)
-    # A loaded state brings its own settings along, and what schedulers left there.
-    for group, own in zip(optimizer.param_groups, settings, strict=True):
-        params = group["params"]
-        group.clear()
-        group.update(own | {"params": params})
+def load_optimizer(net, state: dict) -> None:
+    """Load the state of an optimizer, but not the settings that come with it."""
+    net.optimizer_.load_state_dict(state)
+    net.reset_optimizer_settings()
 
 
 def to_plain(net, module: torch.nn.Module) -> dict:
     """Return the module's weights and the net's optimizer state, as arrays and numbers."""
     return {
-        "module": _map(module.state_dict(), torch.Tensor, _to_array),
-        "optimizer": _map(net.optimizer_.state_dict(), torch.Tensor, _to_array),
+        "module": map_leaves(module.state_dict(), torch.Tensor, _to_array),
+        "optimizer": map_leaves(net.optimizer_.state_dict(), torch.Tensor, _to_array),
     }
 
 
 def from_plain(net, state: dict) -> None:
-    """Give `net` the weights and the optimizer's state that `to_plain` returned."""
-    net.module_.load_state_dict(_map(state["module"], np.ndarray, torch.from_numpy))
-    _load_optimizer(net.optimizer_, _map(state["optimizer"], np.ndarray, torch.from_numpy))
+    """Set the weights and the optimizer's state to copies of what `to_plain` returned."""
+    net.module_.load_state_dict(map_leaves(state["module"], np.ndarray, torch.tensor))
+    load_optimizer(net, map_leaves(state["optimizer"], np.ndarray, torch.tensor))
+
+
+def copy_arrays(value):
+    """Return `value` with copies of the arrays in it, and of its lists and dicts.
+
+    Arrays that are unpickled may be memory maps: of a file, or shared with other
+    processes, and read-only or not.
+    """
+    return map_leaves(value, np.ndarray, np.array)
 
 
 def _to_array(tensor: torch.Tensor) -> np.ndarray:
@@ -53,12 +64,12 @@ def _to_array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy().copy()
 
 
-def _map(value, kind: type, convert):
-    """Return `value` with everything of `kind` in it converted."""
+def map_leaves(value, kind: type, convert):
+    """Return `value`, nested dicts, lists and tuples, with all of `kind` converted."""
     if isinstance(value, kind):
         return convert(value)
-    if isinstance(value, dict):
-        return {key: _map(item, kind, convert) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_map(item, kind, convert) for item in value]
+    if type(value) is dict or isinstance(value, OrderedDict):
+        return {key: map_leaves(item, kind, convert) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map_leaves(item, kind, convert) for item in value)
     return value

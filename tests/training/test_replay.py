@@ -95,10 +95,12 @@ def test_what_can_be_replayed(monkeypatch):
     net, _ = net_on("cpu")
     assert not can_be_replayed(net)
     net.device = "cuda"
-    assert can_be_replayed(net)
+    assert not can_be_replayed(net)  # not before graphs have run on a GPU
     with monkeypatch.context() as patch:
         patch.setenv("SKLENET_CUDA_GRAPHS", "0")
         assert not can_be_replayed(net)
+    monkeypatch.setenv("SKLENET_CUDA_GRAPHS", "1")
+    assert can_be_replayed(net)
     for name, value in (
         ("module__activation", torch.nn.RReLU),
         ("module__pooling", torch.nn.AvgPool2d),
