@@ -4,10 +4,13 @@ import os
 
 from sklearn.utils.validation import check_is_fitted
 
+from sklenet.training.runtime import library_state
+
 
 class FittedMixin:
     """Describe and keep a fitted estimator, and hand out its network."""
 
+    @library_state()
     def save(self, path) -> None:
         """Write the fitted estimator to one file, without anything executable in it.
 
@@ -34,6 +37,7 @@ class FittedMixin:
         persistence.save(self, path)
 
     @classmethod
+    @library_state()
     def load(cls, path):
         """Return the estimator that `save` wrote to `path`.
 
@@ -59,6 +63,7 @@ class FittedMixin:
 
         return persistence.load(path, cls)
 
+    @library_state()
     def summary(self):
         """Return what the network is made of, a row per layer and one for all.
 
@@ -91,6 +96,7 @@ class FittedMixin:
         network = self.to_torch()
         return summarise(network.network, network.canvas.shape)
 
+    @library_state()
     def to_torch(self):
         """Return the network as a torch module of its own, on the CPU.
 
@@ -109,6 +115,7 @@ class FittedMixin:
         check_is_fitted(self)
         return export.to_torch(self)
 
+    @library_state()
     def to_onnx(self, path: str | os.PathLike, *, dtype: str = "uint8") -> None:
         """Write the network as ONNX, from pixels to class probabilities.
 

@@ -6,6 +6,7 @@ import torch
 from sklenet.display.images import subdivide, to_classifier
 from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
+from sklenet.training.runtime import library_state
 
 
 class FeatureMapDisplay:
@@ -33,6 +34,7 @@ class FeatureMapDisplay:
         self.classes = classes
 
     @classmethod
+    @library_state()
     def from_estimator(cls, estimator, x, *, ax=None):
         """Plot what a fitted LeNet5Classifier, or a pipeline with one, makes of an image.
 

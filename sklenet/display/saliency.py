@@ -7,6 +7,7 @@ from sklenet.display.images import show_image, subdivide, to_classifier
 from sklenet.images import to_images
 from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
+from sklenet.training.runtime import library_state
 
 
 class SaliencyDisplay:
@@ -36,6 +37,7 @@ class SaliencyDisplay:
         self.method = method
 
     @classmethod
+    @library_state()
     def from_estimator(
         cls, estimator, X, *, method="occlusion", classes=None, window=None, ax=None
     ):

@@ -74,8 +74,10 @@ class _ProcessSetting:
         """Forget the blocks of other threads, which a forked process does not have."""
         self._lock = threading.Lock()
         self._n_blocks = 0
+        self._own = threading.local()
 
     def __enter__(self) -> None:
+        self._own.n_blocks = getattr(self._own, "n_blocks", 0) + 1
         with self._lock:
             if self._n_blocks == 0:
                 self._before = self.get()
@@ -84,10 +86,13 @@ class _ProcessSetting:
                 self.set(self.value)
 
     def __exit__(self, *_: object) -> None:
+        self._own.n_blocks -= 1
         with self._lock:
             self._n_blocks -= 1
             is_last = self._n_blocks == 0
-            if self.is_per_thread or (is_last and self._before != self.value):
+            if self.is_per_thread:
+                is_last = self._own.n_blocks == 0
+            if is_last and (self.is_per_thread or self._before != self.value):
                 self.set(self._before)
 
 

@@ -1,0 +1,104 @@
+"""KeyboardInterrupt, wherever it comes in, leaves a model or nothing, and goes on up."""
+
+import signal
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+
+from sklenet import LeNet5Classifier
+
+QUICK = {"max_epochs": 4, "batch_size": 50, "random_state": 0}
+HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+class At(Callback):
+    """Interrupt in a hook, in the second epoch of a fit or when it begins or ends."""
+
+    def __init__(self, hook, action):
+        self.hook, self.action = hook, action
+
+    def __getattribute__(self, name):
+        if name in HOOKS and name == object.__getattribute__(self, "hook"):
+            return object.__getattribute__(self, "act")
+        return object.__getattribute__(self, name)
+
+    def act(self, net, **kwargs):
+        if ("epoch" not in self.hook and "batch" not in self.hook) or len(net.history) == 2:
+            self.action()
+
+    def on_batch_end(self, net, **kwargs):  # so that batches are told of
+        pass
+
+
+@pytest.fixture(scope="module")
+def by_epochs(digits):
+    """The probabilities after each number of epochs."""
+    X, y, X_test, _ = digits
+    watched = {"net_params": {"callbacks": [At("none", None)]}}
+    return {
+        n: LeNet5Classifier(**QUICK | watched | {"max_epochs": n})
+        .fit(X, y)
+        .predict_proba(X_test)
+        for n in (1, 2, 4)
+    }
+
+
+@pytest.mark.parametrize("action", [interrupt, press_ctrl_c])
+@pytest.mark.parametrize(
+    ("hook", "n_epochs", "was_interrupted"),
+    [
+        ("on_epoch_begin", 1, True),
+        ("on_batch_end", 1, True),
+        ("on_epoch_end", 2, True),  # whose weights have been trained, and validated
+        ("on_train_end", 4, False),
+    ],
+)
+def test_an_interrupt_leaves_the_last_epoch(
+    hook, n_epochs, was_interrupted, action, digits, by_epochs
+):
+    X, y, X_test, _ = digits
+    params = {"net_params": {"callbacks": [At(hook, action)]}}
+    classifier = LeNet5Classifier(**QUICK, **params)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y)
+    assert classifier.n_iter_ == len(classifier.history_) == n_epochs
+    assert classifier.interrupted_ is was_interrupted
+    assert np.array_equal(classifier.predict_proba(X_test), by_epochs[n_epochs])
+
+
+def test_an_interrupt_before_an_epoch_leaves_nothing(digits):
+    X, y, *_ = digits
+    params = {"net_params": {"callbacks": [At("on_train_begin", interrupt)]}}
+    classifier = LeNet5Classifier(**QUICK, **params)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y)
+    assert not hasattr(classifier, "net_")
+
+
+def test_an_interrupt_of_a_continuation_leaves_what_there_was(digits):
+    X, y, X_test, _ = digits
+    callback = At("none", interrupt)
+    classifier = LeNet5Classifier(
+        **QUICK, warm_start=True, net_params={"callbacks": [callback]}
+    ).fit(X, y)
+    before = classifier.predict_proba(X_test)
+    callback.hook = "on_train_begin"
+    for method in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(KeyboardInterrupt):
+            method(X, y)
+        assert classifier.n_iter_ == 4
+        assert np.array_equal(classifier.predict_proba(X_test), before)
+    callback.hook = "on_train_end"
+    with pytest.raises(KeyboardInterrupt):
+        classifier.partial_fit(X, y)
+    assert classifier.n_iter_ == 5
+    assert not np.array_equal(classifier.predict_proba(X_test), before)

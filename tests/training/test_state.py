@@ -1,0 +1,108 @@
+"""What is loaded or received is the estimator's own memory."""
+
+import hashlib
+
+import joblib
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.multiclass import OneVsRestClassifier
+
+from sklenet import LeNet5Classifier
+
+# Weights of over 1 MB, which joblib hands to its workers as read-only memory maps.
+LARGE = {"hidden": (1200, 84), "max_epochs": 1, "batch_size": 50, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def large(digits):
+    X, y, *_ = digits
+    return LeNet5Classifier(**LARGE).partial_fit(X[:100], y[:100], classes=range(10))
+
+
+@pytest.mark.parametrize("mode", [None, "r", "r+", "c"])
+def test_training_does_not_write_to_the_loaded_file(mode, large, digits, tmp_path):
+    X, y, *_ = digits
+    file = tmp_path / "model.joblib"
+    joblib.dump(large, file)
+    before = hashlib.sha256(file.read_bytes()).digest()
+    loaded = joblib.load(file, mmap_mode=mode)
+    for value in vars(loaded).values():
+        assert not isinstance(value, np.memmap)
+    loaded.partial_fit(X[:100], y[:100]).set_params(warm_start=True).fit(X[:100], y[:100])
+    loaded.classes_[0] = 7
+    assert hashlib.sha256(file.read_bytes()).digest() == before
+    assert large.classes_[0] == 0
+
+
+def test_workers_train_what_they_receive(digits):
+    X, y, *_ = digits
+    one_by_one, in_workers = (
+        OneVsRestClassifier(LeNet5Classifier(**LARGE), n_jobs=n_jobs) for n_jobs in (1, 2)
+    )
+    with parallel_config("loky", inner_max_num_threads=1):
+        for classifier in (one_by_one, in_workers):
+            for _ in range(2):
+                classifier.partial_fit(X[:60], y[:60], classes=range(10))
+    assert np.array_equal(
+        one_by_one.predict_proba(X[:20]), in_workers.predict_proba(X[:20])
+    )
+
+
+def test_partial_fits_train_the_same_module(digits):
+    X, y, *_ = digits
+    seen = []
+    classifier = LeNet5Classifier(**LARGE | {"hidden": (84,)}, warm_start=True)
+    classifier.partial_fit(X, y, classes=range(10))
+    module, net = classifier.module_, classifier.net_
+    module.features.C1.register_forward_hook(lambda *_: seen.append(1))
+    classifier.partial_fit(X, y).partial_fit(X, y)
+    assert classifier.module_ is module
+    assert classifier.net_ is net
+    # Settings that change are of another net, with the same module.
+    classifier.set_params(lr=0.01, optimizer="sgd").partial_fit(X, y)
+    classifier.set_params(max_epochs=2, early_stopping=False).fit(X, y)
+    assert classifier.module_ is module
+    assert classifier.net_.module_ is module
+    assert classifier.n_iter_ == 6
+    classifier.predict(X[:5])
+    assert seen
+    classifier.set_params(warm_start=False).fit(X, y)
+    assert classifier.module_ is not module
+
+
+@pytest.mark.parametrize("params", [{}, {"lr": 1e30}])
+def test_a_failed_continuation_changes_nothing(params, digits):
+    """Whether the net itself goes on, or a new one with other settings."""
+    from skorch.callbacks import Callback
+
+    class Fail(Callback):
+        fails = False
+
+        def on_epoch_end(self, net, **kwargs):
+            if self.fails:
+                raise RuntimeError("no more")
+
+    X, y, *_ = digits
+    fail = Fail()
+    classifier, other = (
+        LeNet5Classifier(
+            max_epochs=3, random_state=0, warm_start=True, net_params={"callbacks": [each]}
+        ).fit(X, y)
+        for each in (fail, Fail())
+    )
+    before = classifier.predict_proba(X), classifier.history_
+    fail.fails = not params
+    with pytest.raises(
+        RuntimeError if fail.fails else ValueError, match=r"no more|diverged"
+    ):
+        classifier.set_params(**params).fit(X, y)
+    fail.fails = False
+    classifier.set_params(lr=0.001)
+    assert np.array_equal(classifier.predict_proba(X), before[0])
+    assert classifier.history_ == before[1]
+    assert len(classifier.net_.history) == 3
+    # It goes on as if nothing had happened, Adam's moments included.
+    assert np.array_equal(
+        classifier.fit(X, y).predict_proba(X), other.fit(X, y).predict_proba(X)
+    )
