@@ -12,9 +12,10 @@ def where(run: dict) -> str:
     packages = ", ".join(
         f"{name} {versions[name]}" for name in ("torch", "skorch", "scikit-learn")
     )
+    instructions = f", {machine['isa']}" if "isa" in machine else ""
     return (
         f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
-        f" {machine['cpu']} ({machine['cores']} cores), {packages}."
+        f" {machine['cpu']} ({machine['cores']} cores{instructions}), {packages}."
     )
 
 

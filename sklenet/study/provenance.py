@@ -30,6 +30,7 @@ def provenance() -> dict:
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cpu": _cpu_name(),
+            "isa": torch.backends.cpu.get_cpu_capability(),
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
             "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -39,12 +40,28 @@ def provenance() -> dict:
 
 
 def _cpu_name() -> str:
+    """Return the processor's name, family and model.
+
+    Virtual machines often report a name without the generation, such as "AMD EPYC": the
+    numbers tell processors apart.
+    """
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    name = platform.processor() or platform.machine()
+    if not cpuinfo.is_file():
+        return name
+    first = cpuinfo.read_text().split("\n\n")[0]
+    fields = dict(
+        [part.strip() for part in line.split(":", 1)]
+        for line in first.splitlines()
+        if ":" in line
+    )
+    numbers = [
+        f"{key.removeprefix('cpu ')} {fields[key]}"
+        for key in ("cpu family", "model")
+        if key in fields
+    ]
+    name = fields.get("model name", name)
+    return f"{name} ({', '.join(numbers)})" if numbers else name
 
 
 def _git_revision() -> str | None:
