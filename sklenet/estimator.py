@@ -149,9 +149,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     tol : float, default=0.0001
         By how much the validation loss must fall to count as lower.
     warm_start : bool, default=False
-        Let `fit` continue from the weights, the optimizer's state and the pixel range of
-        the last fit, with the present parameters. It begins anew if a parameter of the
-        architecture, or `init`, has changed since.
+        Whether `fit` continues from the weights, the optimizer's state and the pixel range
+        of the last fit, with the present parameters. It starts from new weights if a
+        parameter of the architecture, or `init`, has changed since. While X and y are the
+        same, early stopping holds out the same rows; otherwise a warning is raised.
     feature_range : tuple of float (low, high), or None, default=(0.0, 1.0)
         What the smallest and the largest pixel of `fit` are mapped to. The paper has
         (-0.1, 1.175). None leaves pixels as they are, after a transformer of ones own.
@@ -170,9 +171,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     verbose : int, default=0
         1 prints a line per epoch.
     net_params : dict, default=None
-        More arguments for the :class:`skorch.NeuralNet`, such as ``callbacks`` or
-        ``optimizer__betas``; none that other parameters decide. Callbacks that want the
-        data set, such as skorch's EpochScoring, do not find one they know.
+        Additional arguments of the :class:`skorch.NeuralNetClassifier`, such as
+        ``callbacks`` or ``optimizer__betas``; arguments that are decided by other
+        parameters are rejected.
 
     Attributes
     ----------
@@ -193,8 +194,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The epoch of the last call with the lowest validation loss, the one restored by
         early stopping; None without validation data.
     interrupted_ : bool
-        Whether Ctrl-C ended the training; the model is that of the last finished epoch,
-        or with early stopping of the best.
+        Whether training was ended by Ctrl-C, or by a KeyboardInterrupt from a callback
+        other than skorch's EarlyStopping. The model is that of the last finished epoch, or
+        with early stopping of the best.
     history_ : list of dict
         Per epoch: ``epoch``, ``train_loss`` and ``train_accuracy`` (over the epoch, while
         the weights changed), ``valid_loss`` and ``valid_accuracy`` (after it, where there
@@ -203,7 +205,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The training loss of each epoch.
     device_ : torch.device
         Where it was trained.
-    net_ : skorch.NeuralNet
+    net_ : skorch.NeuralNetClassifier
         The trained skorch net.
     module_ : LeNet5
         The trained torch module, ``net_.module_``.
@@ -390,8 +392,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             another length or only one class, or shapes do not fit; if training diverges.
             Nothing has been changed then.
         KeyboardInterrupt
-            On Ctrl-C. The model is that of the last finished epoch, or with early stopping
-            of the best, if one has finished, and ``interrupted_`` is true.
+            On Ctrl-C. If an epoch has finished, the model is that of the last finished
+            epoch, or with early stopping of the best, and ``interrupted_`` is True.
         """
         device = self._check_parameters()
         continued = self.warm_start and self._same_network()
@@ -410,10 +412,11 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     @library_state()
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one pass over X, from where the network is.
+        """Train for one epoch on X, starting from the current weights.
 
-        The rate is `lr` throughout, and nothing is held out for validation. The pixel
-        range is that of the first call.
+        The learning rate is `lr` throughout, and no rows are held out for validation. The
+        pixel range is that of the first call. Later calls continue with the same ``net_``
+        and ``module_``, or, if a parameter has changed, with the same ``module_``.
 
         Parameters
         ----------

@@ -2,32 +2,44 @@
 Callbacks
 =========
 
-skorch's callbacks hear of every epoch and batch; scikit-learn's own follow a whole search.
+skorch's callbacks follow every epoch and batch; scikit-learn's own follow a whole search.
 """
 
 # %%
-# A callback of skorch's that stops as soon as the training accuracy is good enough.
-from skorch.callbacks import Callback
+# A callback of skorch that records another metric, here the F1 score on validation data.
+from skorch.callbacks import EpochScoring
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 
-
-class GoodEnough(Callback):
-    def on_epoch_end(self, net, **kwargs):
-        if net.history[-1, "train_accuracy"] > 0.98:
-            raise KeyboardInterrupt  # ends training, and keeps what was learnt
-
-
 X, y = load_digits(subset="train", return_X_y=True)
+f1 = EpochScoring("f1_macro", lower_is_better=False, name="f1")
 classifier = LeNet5Classifier(
-    max_epochs=50, random_state=0, net_params={"callbacks": [GoodEnough()]}
-).fit(X, y)
-print(f"{classifier.n_iter_} epochs")
+    max_epochs=5, random_state=0, net_params={"callbacks": [f1]}
+).fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
+print([round(value, 3) for value in classifier.net_.history[:, "f1"]])
+
 
 # %%
-# One of scikit-learn's, which follows every fit of a search: here the accuracy on the
-# training data after each epoch.
+# A callback of scikit-learn that ends training as soon as the training loss is low enough.
+class LowEnough:
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name == "epoch":
+            return fitted_estimator.loss_curve_[-1] < 0.1
+
+
+classifier = LeNet5Classifier(max_epochs=50, random_state=0).set_callbacks(LowEnough())
+print(f"{classifier.fit(X, y).n_iter_} epochs")
+
+# %%
+# Another one follows every fit of a search: here the accuracy on the training data after
+# each epoch.
 from sklearn.callback import ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 
