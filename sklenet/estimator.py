@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn.functional import pad
-from torch.nn.utils import parameters_to_vector
+from torch.nn.utils import get_total_norm
 
 from sklenet.checks import (
     border,
@@ -639,7 +639,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         keep_freed_memory()
         try:
             check_monitors(net, has_validation=valid is not None)
-            interrupted = self._run_epochs(
+            pending = self._run_epochs(
                 net,
                 data.on(device, rows),
                 valid and valid.on(device, valid_rows),
@@ -654,11 +654,11 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         del net.history[n_earlier_rows + monitor.n_epochs :]
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(fitted(net, interrupted=not monitor.finished))
-        if interrupted:
-            raise KeyboardInterrupt
+        if pending is not None:
+            raise pending
 
     def _run_epochs(self, net, train, valid, epochs, monitor):
-        """Train the net; return whether a KeyboardInterrupt is still to be raised.
+        """Train the net; return the exception that is to be raised afterwards, or None.
 
         Raises
         ------
@@ -667,24 +667,28 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         ValueError
             If training diverged.
         """
-        interrupted = False
+        pending: BaseException | None = None
         try:
             net.partial_fit(train, valid=valid, epochs=epochs, monitor=monitor)
-        except KeyboardInterrupt:  # out of a callback's on_train_begin or on_train_end
-            interrupted = True
+        except KeyboardInterrupt as interrupt:  # out of on_train_begin or on_train_end
+            pending = interrupt
+        except Exception as error:
+            if not monitor.finished:
+                raise
+            pending = error  # out of on_train_end: what was trained must not be lost
         if not monitor.finished:
-            interrupted = True
+            pending = pending or KeyboardInterrupt()
             if monitor.n_epochs == 0:
-                raise KeyboardInterrupt
+                raise pending
         monitor.restore(net)
         with one_thread():
-            is_finite = parameters_to_vector(net.module_.parameters()).isfinite().all()
+            is_finite = get_total_norm(net.module_.parameters()).isfinite()
         if not is_finite:
             raise ValueError(
                 f"Training diverged: weights are not finite after {monitor.n_epochs}"
                 f" epoch(s) with lr={self.lr!r}. Lower the 'lr' parameter."
             )
-        return interrupted
+        return pending
 
     def _hold_out(self, data, random_state, continued):
         """Return the rows to train on, and those held out for early stopping.
@@ -773,9 +777,11 @@ def _random_state(random_state):
 
 
 def _copy_random_state(random_state):
-    """Return a copy, some ten times as fast as deepcopy."""
+    """Return a copy; of the usual kind some ten times as fast as deepcopy."""
     state = random_state.get_state(legacy=False)
-    copied = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
+    if state["bit_generator"] != "MT19937":
+        return copy.deepcopy(random_state)
+    copied = np.random.RandomState(0)
     copied.set_state(state)
     return copied
 

@@ -102,3 +102,27 @@ def test_an_interrupt_of_a_continuation_leaves_what_there_was(digits):
         classifier.partial_fit(X, y)
     assert classifier.n_iter_ == 5
     assert not np.array_equal(classifier.predict_proba(X_test), before)
+
+
+def test_an_error_after_the_last_epoch_keeps_what_was_trained(digits, by_epochs):
+    def fail():
+        raise OSError("the disk is full")
+
+    X, y, X_test, _ = digits
+    params = {"net_params": {"callbacks": [At("on_train_end", fail)]}}
+    classifier = LeNet5Classifier(**QUICK, **params)
+    with pytest.raises(OSError, match="disk is full"):
+        classifier.fit(X, y)
+    assert np.array_equal(classifier.predict_proba(X_test), by_epochs[4])
+
+
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_end"])
+def test_an_error_before_the_last_epoch_changes_nothing(hook, digits):
+    def fail():
+        raise OSError("the disk is full")
+
+    X, y, *_ = digits
+    classifier = LeNet5Classifier(**QUICK, net_params={"callbacks": [At(hook, fail)]})
+    with pytest.raises(OSError, match="disk is full"):
+        classifier.fit(X, y)
+    assert not hasattr(classifier, "net_")
