@@ -611,12 +611,15 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             monitor.on_epoch_begin = epochs_of_fit.begin
             monitor.on_epoch_end = epochs_of_fit.end
         keep_freed_memory()
-        net.partial_fit(
-            data.on(device, rows),
-            valid=valid and valid.on(device, valid_rows),
-            epochs=epochs,
-            monitor=monitor,
-        )
+        try:
+            net.partial_fit(
+                data.on(device, rows),
+                valid=valid and valid.on(device, valid_rows),
+                epochs=epochs,
+                monitor=monitor,
+            )
+        finally:
+            monitor.release()
         if not monitor.finished and monitor.n_epochs == 0:
             raise KeyboardInterrupt
         monitor.restore(net)
