@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
@@ -36,6 +37,7 @@ from sklenet.saved import (
     checksum,
     from_json,
     labels_from_text,
+    read_document,
     to_json,
 )
 from sklenet.training.build import ARCHITECTURE, build_net
@@ -47,9 +49,10 @@ _REQUESTS = ("fit", "partial_fit", "score")
 _MAX_HEADER = 100_000_000
 
 # How much memory a header may take when it is parsed: a constant and a multiple of its
-# size. An empty list of JSON has two bytes in a file, and some hundreds in memory.
-_PARSED_CONSTANT, _PARSED_FACTOR = 64_000_000, 8
-_PARSED_PER_CONTAINER, _PARSED_PER_VALUE = 400, 50
+# size. A list of JSON takes two bytes in a file, and up to some hundred in memory; so do
+# a key and a number.
+_PARSED_CONSTANT, _PARSED_FACTOR = 64_000_000, 12
+_PARSED_BYTES = {b"[": 100, b"{": 250, b":": 120, b",": 40}
 
 # State of optimizers that a square root is taken of, or that counts.
 _NOT_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq", "square_avg"}
@@ -156,7 +159,13 @@ class _Refused(Exception):
 
 def _explain(error: Exception) -> str:
     """Return the first line of an error, shortened: it may quote the whole file."""
-    text = str(error) if isinstance(error, _Refused) else f"{type(error).__name__}: {error}"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif isinstance(error, _Refused):
+        text = str(error)
+    else:
+        text = f"{type(error).__name__}: {error}"
     line = (text.splitlines() or [""])[0]
     return line if len(line) <= 300 else f"{line[:300]}..."
 
@@ -205,7 +214,7 @@ def _read(path: Path, kind: type) -> tuple[dict, dict]:
                 f"the version of its format is {metadata['version']!r}; this sklenet reads"
                 f" {VERSION!r}, a newer one may read this."
             )
-        document = Document.model_validate_json(metadata["document"])
+        document = read_document(metadata["document"])
         state = _read_state(file, document, kind)
         net_state, tensors = _read_net(file, kind, state)
         state["_net_state"] = net_state
@@ -226,12 +235,11 @@ def _check_header(path: Path) -> None:
         if size < 8 or n_bytes > min(size - 8, _MAX_HEADER):
             raise _Refused("not a file of LeNet5Classifier.save, or a damaged one.")
         header = file.read(n_bytes)
-    n_containers = header.count(b"[") + header.count(b"{")
-    needed = _PARSED_PER_CONTAINER * n_containers + _PARSED_PER_VALUE * header.count(b",")
+    needed = sum(header.count(mark) * size for mark, size in _PARSED_BYTES.items())
     if needed > _PARSED_CONSTANT + _PARSED_FACTOR * n_bytes:
         raise _Refused(
-            f"its header of {n_bytes:,} bytes has {n_containers:,} lists and tables, more"
-            " than any that LeNet5Classifier.save writes."
+            f"its header of {n_bytes:,} bytes has more lists, tables and values than any"
+            " that LeNet5Classifier.save writes."
         )
 
 
@@ -278,7 +286,8 @@ def _read_state(file, document: Document, kind: type) -> dict:
         state["feature_names_in_"] = names
         if len(names) != fitted.n_features_in:
             raise _Refused(
-                f"it has {len(names)} names of features for {fitted.n_features_in} features."
+                f"it has {len(names)} names of features for {fitted.n_features_in}"
+                " features."
             )
     return state
 
@@ -417,7 +426,8 @@ def _optimizer_shapes(optimizer: torch.optim.Optimizer) -> dict[str, tuple[int, 
         group | {"params": [torch.zeros(2, requires_grad=True) for _ in group["params"]]}
         for group in optimizer.param_groups
     ]
-    probe = type(optimizer)(small)
+    make: Any = type(optimizer)
+    probe = make(small)
     pairs = [
         pair
         for group, own in zip(optimizer.param_groups, small, strict=True)

@@ -20,11 +20,12 @@ and these entries of its metadata, all text:
 """
 
 import hashlib
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 FORMAT, VERSION = "sklenet.LeNet5Classifier", "1"
 
@@ -39,6 +40,7 @@ _LABEL_TYPES = {"bool", "float16", "float32", "float64"} | {
 }
 
 _Count = Annotated[int, Field(ge=1)]
+_Texts = Annotated[list[str], Field(fail_fast=True)]
 
 
 class _Strict(BaseModel):
@@ -62,16 +64,16 @@ class Epoch(TypedDict):
 class Fitted(_Strict):
     """The fitted attributes other than weights."""
 
-    classes: list[str] | None  # None: they are a tensor
+    classes: _Texts | None  # None: they are a tensor
     classes_are_objects: bool
     image_shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
     pixel_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
     n_features_in: _Count
-    feature_names_in: list[str] | None
+    feature_names_in: _Texts | None
     n_iter: _Count
     best_epoch: _Count | None
     interrupted: bool
-    history: Annotated[list[Epoch], Field(min_length=1)]
+    history: Annotated[list[Epoch], Field(min_length=1, fail_fast=True)]
     # Where in the tensor random_state the random numbers are.
     position: Annotated[int, Field(ge=0, le=TWISTER)]
     has_gauss: Literal[0, 1]
@@ -79,11 +81,34 @@ class Fitted(_Strict):
 
 
 class Document(_Strict):
+    """The entry ``document``."""
+
     sklenet: str
     params: dict[str, Any]
     fit_params: dict[str, Any]
     requests: dict[Literal["fit", "partial_fit", "score"], dict[str, bool | str | None]]
     fitted: Fitted
+
+
+def read_document(text: str) -> Document:
+    """Return the entry ``document`` of a file.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or anything in it is missing, unknown or of another type.
+    """
+    content = json.loads(text)
+    # pydantic notes every unknown key, each at a multiple of its size: at most a few here.
+    tables = [(content, Document.model_fields), (content["fitted"], Fitted.model_fields)]
+    tables += [(epoch, Epoch.__annotations__) for epoch in content["fitted"]["history"]]
+    for table, keys in tables:
+        if unknown := next((key for key in table if key not in keys), None):
+            raise ValueError(f"unknown key {unknown[:40]!r}")
+    requests = content["requests"]
+    if len(requests) > 3 or any(len(asked) > 100 for asked in requests.values()):
+        raise ValueError("too many metadata requests")
+    return Document.model_validate(content)
 
 
 # The keys of `net_params` that a file may hold: what else skorch takes may be code, or have
@@ -160,8 +185,8 @@ def labels_from_text(labels: list[str], are_objects: bool) -> np.ndarray:
         label = labels[lengths.index(longest)]
         raise ValueError(
             f"The label {label[:20]!r}... has {longest:,} characters, and all"
-            f" {len(labels):,} labels would take as many. Use shorter labels, or an array of"
-            " dtype=object."
+            f" {len(labels):,} labels would take as many. Use shorter labels, or an array"
+            " of dtype=object."
         )
     return np.array(labels, dtype=str)
 

@@ -13,7 +13,6 @@ import pytest
 import sklenet._writing
 from sklenet._writing import TEMPORARY, check_writable, replace_file, write_file
 
-
 # The module by itself: a child process need not import torch.
 IMPORT = f"import sys; sys.path.insert(0, {str(Path(sklenet._writing.__file__).parent)!r})"
 
@@ -85,7 +84,7 @@ def test_only_regular_files_that_may_be_written_are_replaced(make, linked, tmp_p
 
 def test_devices_are_refused():
     for path in ("/dev/null", "/dev/zero", "/dev/tty"):
-        with pytest.raises(OSError, match="regular file|No such device"):
+        with pytest.raises(OSError, match=r"regular file|No such device"):
             write_file(path, b"new")
     assert not Path("/dev/null").is_file()
 
@@ -131,11 +130,16 @@ def test_the_mode_of_a_file_is_kept(path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def fail_half_way(path, error):
+    with replace_file(path) as file:
+        file.write(b"half")
+        raise error
+
+
 def test_an_exception_leaves_the_old_file_alone(path):
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), replace_file(path) as file:
-            file.write(b"half")
-            raise error
+        with pytest.raises(error):
+            fail_half_way(path, error)
     assert path.read_bytes() == b"old"
     assert names(path.parent) == ["file"]
 
