@@ -189,9 +189,7 @@ def load(path: str | os.PathLike, kind: type):
         state, requests = _read(path, kind)
         estimator = kind()
         estimator.__setstate__(state)
-        with config_context(enable_metadata_routing=True):
-            for method, asked in requests.items():
-                getattr(estimator, f"set_{method}_request")(**asked)
+        _set_requests(estimator, requests)
     except _Refused as error:
         raise ValueError(f"{path}: {_explain(error)}") from None
     except Exception as error:  # whatever a damaged or a hostile file brings about
@@ -221,6 +219,19 @@ def _read(path: Path, kind: type) -> tuple[dict, dict]:
     if metadata["sha256"] != checksum(metadata["document"], tensors):
         raise _Refused("damaged: its checksum is of other content.")
     return state, document.requests
+
+
+def _set_requests(estimator, requests: dict[str, dict]) -> None:
+    """Set the metadata requests that the estimator does not have by default.
+
+    Once a request is set, the estimator is part of a reference cycle, which keeps it in
+    memory until Python's next full garbage collection.
+    """
+    default = estimator.get_metadata_routing()
+    with config_context(enable_metadata_routing=True):
+        for method, asked in requests.items():
+            if asked != getattr(default, method).requests:
+                getattr(estimator, f"set_{method}_request")(**asked)
 
 
 def _check_header(path: Path) -> None:
