@@ -261,7 +261,7 @@ def _read_state(file, document: Document, kind: type) -> dict:
         _check_params(kind, group) for group in (document.params, document.fit_params)
     )
     epochs = [row["epoch"] for row in fitted.history]
-    if epochs != list(range(1, fitted.n_iter + 1)):
+    if len(epochs) != fitted.n_iter or epochs != list(range(1, len(epochs) + 1)):
         raise _Refused(f"its history is not that of {fitted.n_iter} epochs.")
     if fitted.best_epoch is not None and fitted.best_epoch > fitted.n_iter:
         raise _Refused(f"its best epoch is {fitted.best_epoch} of {fitted.n_iter}.")

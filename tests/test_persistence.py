@@ -550,6 +550,7 @@ BOMBS = {
     "many layers": deep_network,
     "many tensors": many_tensors,
     "large images": in_fitted(image_shape=[1, 40_000, 40_000], n_features_in=1_600_000_000),
+    "epochs": in_fitted(n_iter=10**9),
     "large kernels": in_params(kernel_size=10_000, padding=20_000),
     "keys": in_text('"lr": 0.001', '"lr": ' + NUMBERED_KEYS),
     "unknown keys": in_text('"fitted": {', '"fitted": {' + NUMBERED_KEYS[1:-1] + ","),
