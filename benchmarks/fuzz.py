@@ -13,6 +13,7 @@ written to a folder, so that it can become a test.
 
 import argparse
 import contextlib
+import copy
 import io
 import json
 import random
@@ -123,18 +124,20 @@ def mutate_json(rng: random.Random, node):
         key = rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
         node = parent[key]
     if parent is None:
-        return rng.choice(_VALUES)
+        return copy.deepcopy(rng.choice(_VALUES))
     match rng.randrange(6):
         case 0:
             del parent[key]
         case 1 if isinstance(parent, dict):
-            parent[rng.choice(("a", "tuple", "pairs", f"{key}_", "module"))] = node
+            parent[rng.choice(("a", "tuple", "pairs", f"{key}_", "module"))] = (
+                copy.deepcopy(node)
+            )
         case 2 if isinstance(parent, list):
             parent *= rng.choice((0, 2, 50))
         case 3 if isinstance(node, int | float):
             parent[key] = node * rng.choice((-1, 0, 2, 10, 1e300))
         case _:
-            parent[key] = rng.choice(_VALUES)
+            parent[key] = copy.deepcopy(rng.choice(_VALUES))
     return document
 
 
@@ -511,6 +514,7 @@ def main() -> int:
     every = own if arguments.kinds and set(arguments.kinds) <= set(own) else kinds()
     chosen = {name: every[name] for name in arguments.kinds or every}
     total = sum(kind.part for kind in chosen.values())
+    origin = provenance()
     rows = []
     for name, kind in chosen.items():
         n_inputs = round(arguments.inputs * kind.part / total)
@@ -520,7 +524,7 @@ def main() -> int:
     if is_full or arguments.record:
         RECORDS.unlink(missing_ok=True)
         journal = Journal(RECORDS)
-        journal.append({"kind": "run", "seed": arguments.seed} | provenance())
+        journal.append({"kind": "run", "seed": arguments.seed} | origin)
         for row in rows:
             journal.append(row)
     return int(any(row["escaped"] for row in rows))

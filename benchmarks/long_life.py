@@ -134,6 +134,7 @@ def growth(rows: list[dict]) -> dict[str, int]:
 def live(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, int]:
     """Make the fits in turn, and record what they leave; return the growth."""
     warnings.simplefilter("ignore", ConvergenceWarning)
+    origin = provenance()
     rows = []
     start = time.perf_counter()
     for k in range(n_fits):
@@ -146,7 +147,7 @@ def live(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, int]:
     if records is not None:
         records.unlink(missing_ok=True)
         journal = Journal(records)
-        journal.append({"kind": "run", "kinds": kinds} | provenance())
+        journal.append({"kind": "run", "kinds": kinds} | origin)
         for row in [*rows, {"kind": "growth", "since": WARM_UP} | grown]:
             journal.append(row)
     return grown

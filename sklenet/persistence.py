@@ -263,8 +263,10 @@ def _read_state(file, document: Document, kind: type) -> dict:
     epochs = [row["epoch"] for row in fitted.history]
     if len(epochs) != fitted.n_iter or epochs != list(range(1, len(epochs) + 1)):
         raise _Refused(f"its history is not that of {fitted.n_iter} epochs.")
-    if fitted.best_epoch is not None and fitted.best_epoch > fitted.n_iter:
-        raise _Refused(f"its best epoch is {fitted.best_epoch} of {fitted.n_iter}.")
+    best = fitted.best_epoch
+    validated = [row["epoch"] for row in fitted.history if "valid_loss" in row]
+    if best is not None and best not in validated:
+        raise _Refused(f"its best epoch, {best}, is none with a validation loss.")
     shape = tuple(fitted.image_shape)
     if fitted.n_features_in != math.prod(shape) and (
         params["image_shape"] is not None

@@ -429,6 +429,7 @@ HOSTILE = {
     "history of text": in_fitted(history=[dict(EPOCH, lr="0.1")]),
     "best of none": in_fitted(best_epoch=0),
     "best of the future": in_fitted(best_epoch=2),
+    "best without validation": in_fitted(best_epoch=1),
     "no label": tensor("classes", np.arange(0)),
     "one label": tensor("classes", np.arange(1)),
     "labels more than outputs": tensor("classes", np.arange(11)),
