@@ -586,11 +586,11 @@ def memory(name):
 LeNet5Classifier.load(sys.argv[1])  # all that is imported on the way
 for name in sys.argv[2:]:
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before, start = memory("VmRSS"), time.monotonic()
+    before, start = memory("VmRSS"), time.process_time()
     try:
         LeNet5Classifier.load(name)
     except ValueError:
-        print(memory("VmHWM") - before, time.monotonic() - start)
+        print(memory("VmHWM") - before, time.process_time() - start)
     else:
         print("loaded", name)
 """

@@ -166,7 +166,7 @@ def test_several_at_once_and_amounts():
 
 
 def test_too_much_is_refused_at_once_and_in_few_words():
-    start = time.monotonic()
+    start = time.process_time()
     long = "x" * 1_000_000
     for augment in (
         ["flip"] * 1_000_000,
@@ -181,7 +181,7 @@ def test_too_much_is_refused_at_once_and_in_few_words():
         with pytest.raises(ValueError, match="The 'augment' parameter") as error:
             read_augment(augment)
         assert len(str(error.value)) < 400
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_colour_images_on_a_larger_canvas():
