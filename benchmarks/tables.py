@@ -3,9 +3,9 @@
     python benchmarks/tables.py
 
 rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``,
-``docs/cost.md``, ``docs/ladder.md``, the tables of ``docs/lenet5_1998.rst`` and
-``docs/performance.md``, and, in ``README.md``, what stands between ``<!-- records: NAME
--->`` and ``<!-- end -->``: the table of the study NAME.
+``docs/cost.md``, ``docs/ladder.md``, ``docs/security.md``, the tables of
+``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what stands
+between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
 
 import re
@@ -18,6 +18,7 @@ import lenet5_1998
 import pandas as pd
 import performance
 import references
+import security
 from origin import made, where
 
 from sklenet.study.journal import Journal
@@ -110,6 +111,7 @@ def render() -> dict[Path, str]:
         performance.DOCUMENT: performance.render(),
         cost.DOCUMENT: cost.render(),
         ladder.DOCUMENT: ladder.render(),
+        security.DOCUMENT: security.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),
     }

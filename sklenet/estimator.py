@@ -651,6 +651,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
                 set_state(self.net_, before)
                 del net.history[n_earlier_rows:]
             raise
+        finally:
+            monitor.release()
         del net.history[n_earlier_rows + monitor.n_epochs :]
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(fitted(net, interrupted=not monitor.finished))

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
+from sklenet._writing import check_writable, write_file
 from sklenet.images import Canvas
 from sklenet.network.losses import log_probabilities
 
@@ -42,12 +43,21 @@ def to_torch(estimator) -> FromPixels:
 
 
 def to_onnx(estimator, path, dtype: str) -> None:
-    """Write the network of a fitted estimator as ONNX, for pixels of `dtype`."""
+    """Write the network of a fitted estimator as ONNX, for pixels of `dtype`.
+
+    The file is written as a whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If `path` is not a regular file or cannot be written.
+    """
     if dtype not in _PIXELS:
         raise ValueError(f"The 'dtype' is {dtype!r}, but must be one of {_PIXELS}.")
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise ImportError(f"to_onnx needs {package}: pip install sklenet[onnx]")
+    check_writable(path)
     # Two rows, because one would be taken for the only number of rows there is.
     example = torch.zeros((2, estimator.n_features_in_), dtype=getattr(torch, dtype))
     program = torch.onnx.export(
@@ -60,4 +70,4 @@ def to_onnx(estimator, path, dtype: str) -> None:
         verbose=False,
     )
     assert program is not None
-    program.save(path)
+    write_file(path, program.model_proto.SerializeToString())

@@ -12,25 +12,29 @@ class FittedMixin:
 
     @library_state()
     def save(self, path) -> None:
-        """Write the fitted estimator to one file, without anything executable in it.
+        """Save the fitted estimator to a file that contains nothing executable.
 
-        The file has the weights in the safetensors format, parameters and what was learnt
-        as JSON, and a checksum; :mod:`sklenet.saved` documents it. What `load`
-        returns predicts the same to the last bit, and trains on as this would.
+        The file has the weights in the safetensors format, parameters and fitted attributes
+        as JSON, and a checksum; :mod:`sklenet.saved` documents the format. The estimator
+        that `load` returns gives bitwise identical predictions, and training continues from
+        it as from this one.
 
         Parameters
         ----------
         path : str or path-like
-            A file that is there is replaced once the new one is complete, and not before.
+            An existing file is replaced once the new one is complete. A symbolic link is
+            kept, and the file it points to is replaced.
 
         Raises
         ------
         ValueError
-            If a parameter is not a plain value, such as a callable: use skops or pickle.
+            If something cannot be saved exactly: a parameter that is not a plain value,
+            such as a callable, or labels other than text and numbers. Use skops or pickle.
         NotFittedError
-            If there is nothing to save yet.
+            If the estimator is not fitted.
         OSError
-            If the file cannot be written.
+            If `path` is not a regular file (but a directory, a device or a named pipe), is
+            read-only, or cannot be written for another reason.
         """
         from sklenet import persistence  # and pydantic, which takes its time
 
@@ -135,6 +139,8 @@ class FittedMixin:
             If onnx or onnxscript is not installed.
         ValueError
             If `dtype` is another.
+        OSError
+            If `path` is not a regular file or cannot be written.
         """
         from sklenet import export
 

@@ -20,45 +20,69 @@ and these entries of its metadata, all text:
 """
 
 import hashlib
-import os
-import tempfile
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from typing_extensions import TypedDict
 
 FORMAT, VERSION = "sklenet.LeNet5Classifier", "1"
 
 TWISTER = 624  # numbers in the state of numpy's RandomState
 
+# A file has four or five tensors per layer.
+MAX_TENSORS = 10_000
+
+# The types of numeric labels that the format has.
+_LABEL_TYPES = {"bool", "float16", "float32", "float64"} | {
+    f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}
+
 _Count = Annotated[int, Field(ge=1)]
+_Texts = Annotated[list[str], Field(fail_fast=True)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Fitted(_Strict):
-    """What was learnt besides weights."""
+class Epoch(TypedDict):
+    """An entry of ``history_``."""
 
-    classes: list[str] | None  # None: they are a tensor
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+
+    epoch: _Count
+    train_loss: float
+    train_accuracy: float
+    valid_loss: NotRequired[float]
+    valid_accuracy: NotRequired[float]
+    lr: float
+    seconds: float
+
+
+class Fitted(_Strict):
+    """The fitted attributes other than weights."""
+
+    classes: _Texts | None  # None: they are a tensor
     classes_are_objects: bool
     image_shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
     pixel_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
     n_features_in: _Count
-    feature_names_in: list[str] | None
-    n_iter: int
-    best_epoch: int | None
+    feature_names_in: _Texts | None
+    n_iter: _Count
+    best_epoch: _Count | None
     interrupted: bool
-    history: list[dict[str, int | float]]
+    history: Annotated[list[Epoch], Field(min_length=1, fail_fast=True)]
     # Where in the tensor random_state the random numbers are.
     position: Annotated[int, Field(ge=0, le=TWISTER)]
     has_gauss: Literal[0, 1]
-    gauss: float
+    gauss: FiniteFloat
 
 
 class Document(_Strict):
+    """The entry ``document``."""
+
     sklenet: str
     params: dict[str, Any]
     fit_params: dict[str, Any]
@@ -66,9 +90,105 @@ class Document(_Strict):
     fitted: Fitted
 
 
+def read_document(text: str) -> Document:
+    """Return the entry ``document`` of a file.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or anything in it is missing, unknown or of another type.
+    """
+    content = json.loads(text)
+    # pydantic notes every unknown key, each at a multiple of its size: at most a few here.
+    tables = [(content, Document.model_fields), (content["fitted"], Fitted.model_fields)]
+    tables += [(epoch, Epoch.__annotations__) for epoch in content["fitted"]["history"]]
+    for table, keys in tables:
+        if unknown := next((key for key in table if key not in keys), None):
+            raise ValueError(f"unknown key {unknown[:40]!r}")
+    requests = content["requests"]
+    if len(requests) > 3 or any(len(asked) > 100 for asked in requests.values()):
+        raise ValueError("too many metadata requests")
+    return Document.model_validate(content)
+
+
 # The keys of `net_params` that a file may hold: what else skorch takes may be code, or have
 # some compiled.
 SAVED_NET_PARAMS = "optimizer__"
+
+
+def check_text(what: str, values) -> None:
+    """Check that text can be saved, which is encoded as UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be encoded, as the name of a file that is not UTF-8; `what` and the
+        text are named.
+    """
+    for value in values:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"The {what} {value!r} cannot be saved: it is not valid Unicode text, so"
+                " that UTF-8 cannot encode it. Rename it."
+            ) from None
+
+
+def check_labels(classes: np.ndarray) -> None:
+    """Check that class labels are sound and that a file can hold them exactly.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If the labels are not text or numbers of a standard type, not finite, not sorted or
+        not distinct, or fewer than two; the first label at fault is named.
+    """
+    if classes.ndim != 1 or len(classes) < 2:
+        raise ValueError(f"There must be at least two classes. Got {classes.tolist()!r}.")
+    if classes.dtype.kind in "UO":
+        others = [label for label in classes.tolist() if not isinstance(label, str)]
+        if others:
+            raise ValueError(
+                f"The label {others[0]!r}, of type {type(others[0]).__name__}, cannot be"
+                " saved: labels must be text or numbers."
+            )
+        check_text("label", classes.tolist())
+    elif (kind := classes.dtype.newbyteorder("=").name) not in _LABEL_TYPES:
+        raise ValueError(
+            f"The label {classes[0]!s}, of type {kind}, cannot be saved: labels must be"
+            " text, or numbers of at most 64 bits."
+        )
+    elif classes.dtype.kind == "f" and not np.isfinite(classes).all():
+        raise ValueError(f"The label {classes[~np.isfinite(classes)][0]} is not finite.")
+    if not np.array_equal(np.unique(classes), classes):
+        raise ValueError("The labels are not distinct and sorted.")
+
+
+def labels_from_text(labels: list[str], are_objects: bool) -> np.ndarray:
+    """Return text labels as an array of Python objects or of numpy's fixed-width text.
+
+    Raises
+    ------
+    ValueError
+        If the array would be much larger than the text, because of a very long label.
+    """
+    if are_objects:
+        return np.array(labels, dtype=object)
+    lengths = [len(label) for label in labels]
+    longest = max(lengths, default=0)
+    if longest * len(labels) > 4 * sum(lengths) + 1_000_000:
+        label = labels[lengths.index(longest)]
+        raise ValueError(
+            f"The label {label[:20]!r}... has {longest:,} characters, and all"
+            f" {len(labels):,} labels would take as many. Use shorter labels, or an array"
+            " of dtype=object."
+        )
+    return np.array(labels, dtype=str)
 
 
 def to_json(name: str, value):
@@ -120,24 +240,3 @@ def checksum(document: str, tensors: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file that has its old or its new content at any moment."""
-    path = path.resolve()  # a link stays one
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name[:40]}.", delete=False
-    ) as part:
-        try:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-            # As open() would have it; temporary files are for their owner only.
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask
-            os.chmod(part.name, mode)
-            os.replace(part.name, path)
-        except BaseException:
-            os.unlink(part.name)
-            raise

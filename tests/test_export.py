@@ -102,3 +102,19 @@ def test_skops_has_one_type_to_trust(fitted, digits):
         assert np.array_equal(
             copy.predict_proba(digits[2]), fitted.predict_proba(digits[2])
         )
+
+
+def test_onnx_is_written_to_regular_files_only_and_as_a_whole(tmp_path):
+    pytest.importorskip("onnxscript")
+    model = fit()
+    (tmp_path / "read-only").write_bytes(b"old")
+    (tmp_path / "read-only").chmod(0o444)
+    for path in (tmp_path, tmp_path / "read-only", "/dev/null"):
+        with pytest.raises(OSError, match=r"directory|read-only|regular file"):
+            model.to_onnx(path)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    model.to_onnx(str(path))
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.onnx", "read-only"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from sklearn import config_context
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.presets import lecun1998, lenet1
-from sklenet.saved import checksum
+from sklenet.saved import checksum, labels_from_text
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200], y[:200]
@@ -169,6 +170,71 @@ LeNet5Classifier.load(sys.argv[1]).save(sys.argv[1])
 """
 
 
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        (np.array(["a", "b\udc80"]), r"label 'b\\udc80'.*UTF-8"),
+        (np.array(["a", "b\udc80"], object), r"label 'b\\udc80'.*UTF-8"),
+        (np.array(["2001-02-03", "2002-02-03"], "M8[D]"), "label 2001-02-03.*datetime64"),
+        (np.array([1, 2], "m8[s]"), "label 1 seconds.*timedelta64"),
+        pytest.param(
+            np.array([1, 2], np.longdouble),
+            "label 1.0.*float128",
+            marks=pytest.mark.skipif(
+                np.dtype(np.longdouble).itemsize == 8, reason="it is float64"
+            ),
+        ),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", ""))[:12],
+)
+def test_labels_that_no_file_can_hold_are_named(labels, named, tmp_path):
+    with pytest.raises(ValueError, match=named):
+        fit_on(labels[y % 2]).save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_label_among_many_is_named():
+    labels = [f"{k:04}" for k in range(100)] + ["9" * 100_000]
+    assert labels_from_text(labels, are_objects=True).tolist() == labels
+    with pytest.raises(ValueError, match=r"label '999.* has 100,000 characters"):
+        labels_from_text(labels, are_objects=False)
+    assert labels_from_text(labels[-2:], are_objects=False).tolist() == labels[-2:]
+
+
+def test_what_is_saved_can_be_loaded(tmp_path):
+    """Whatever has been done to an estimator, a file that cannot be read is not written."""
+    path = tmp_path / "model"
+    spoilt = {
+        "not finite": lambda m: m.module_.head.output.bias.data.fill_(np.nan),
+        "'lr' parameter": lambda m: m.set_params(lr=-1.0),
+        "n_iter": lambda m: setattr(m, "n_iter_", 0),
+        "history": lambda m: m.history_.clear(),
+        "feature name 'x.*UTF-8": lambda m: setattr(
+            m, "feature_names_in_", np.array(["x\udc80"] * 64, object)
+        ),
+        "cannot be saved, because": lambda m: setattr(m, "pixel_range_", (1.0, 0.0)),
+    }
+    for message, spoil in spoilt.items():
+        model = fit()
+        spoil(model)
+        with pytest.raises(ValueError, match=message):
+            model.save(path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_regular_file_is_replaced(fitted, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "read-only").write_bytes(b"old")
+    (tmp_path / "read-only").chmod(0o444)
+    names = ("pipe", "loop", "read-only", "")
+    for path in (*(tmp_path / name for name in names), Path("/dev/null")):
+        with pytest.raises(OSError, match=path.name):
+            fitted.save(path)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert (tmp_path / "read-only").read_bytes() == b"old"
+
+
 def test_a_crash_while_saving_leaves_the_old_file(fitted, tmp_path):
     path = tmp_path / "model"
     fitted.save(path)
@@ -177,6 +243,8 @@ def test_a_crash_while_saving_leaves_the_old_file(fitted, tmp_path):
     assert process.returncode == -9
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 2  # and what was being written
+    fitted.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 # What is no such file
@@ -284,6 +352,14 @@ def tensor(name, array):
     return change
 
 
+EPOCH = {
+    "epoch": 1,
+    "train_loss": 2.0,
+    "train_accuracy": 0.5,
+    "lr": 0.001,
+    "seconds": 1.0,
+}
+
 HOSTILE = {
     "unknown parameter": in_params(command="rm"),
     "no such layer": in_params(activation="os.system"),
@@ -339,6 +415,51 @@ HOSTILE = {
     "long number": lambda document, tensors: '{"params": ' + "9" * 100_000 + "}",
     "no document": lambda document, tensors: "",
     "list": lambda document, tensors: "[]",
+    "weights that are none": tensor(
+        "weights/features.C1.bias", np.array([0, np.nan], np.float32)
+    ),
+    "endless weights": tensor("weights/head.output.bias", np.full(10, np.inf, np.float32)),
+    "no epochs": in_fitted(n_iter=0, history=[]),
+    "negative epochs": in_fitted(n_iter=-1),
+    "more epochs than history": in_fitted(n_iter=2),
+    "true epochs": in_fitted(n_iter=True),
+    "history without losses": in_fitted(history=[{"epoch": 1}]),
+    "history of another epoch": in_fitted(history=[dict(EPOCH, epoch=2)]),
+    "history of more": in_fitted(history=[dict(EPOCH, more=1.0)]),
+    "history of text": in_fitted(history=[dict(EPOCH, lr="0.1")]),
+    "best of none": in_fitted(best_epoch=0),
+    "best of the future": in_fitted(best_epoch=2),
+    "best without validation": in_fitted(best_epoch=1),
+    "no label": tensor("classes", np.arange(0)),
+    "one label": tensor("classes", np.arange(1)),
+    "labels more than outputs": tensor("classes", np.arange(11)),
+    "endless label": tensor("classes", np.append(np.arange(9.0), np.inf)),
+    "complex labels": tensor("classes", np.arange(10).astype(np.complex64)),
+    "text labels out of order": in_fitted(classes=list("jihgfedcba")),
+    "labels of both kinds": in_fitted(classes=list("abcdefghij")),
+    "endless range": in_fitted(pixel_range=[0.0, float("inf")]),
+    "range of one": in_fitted(pixel_range=[0.0]),
+    "no names of features": in_fitted(feature_names_in=[]),
+    "float twister": tensor("random_state", np.zeros(624)),
+    "signed twister": tensor("random_state", np.zeros(624, np.int32)),
+    "gauss that is none": in_fitted(has_gauss=1, gauss=float("nan")),
+    "float seed": in_params(random_state=1.0),
+    "negative seed": in_params(random_state=-1),
+    "seed of text": in_params(random_state="0"),
+    "scalar state": tensor("optimizer/0/exp_avg", np.zeros((), np.float32)),
+    "state of another shape": tensor("optimizer/1/exp_avg", np.zeros(3, np.float32)),
+    "state of doubles": tensor("optimizer/1/exp_avg", np.zeros(2)),
+    "state of integers": tensor("optimizer/1/exp_avg", np.zeros(2, np.int32)),
+    "state that is none": tensor("optimizer/1/exp_avg", np.array([0, np.nan], np.float32)),
+    "negative squares": tensor("optimizer/1/exp_avg_sq", np.array([0, -1], np.float32)),
+    "negative steps": tensor("optimizer/1/step", np.array(-1, np.float32)),
+    "many steps": tensor("optimizer/1/step", np.ones(2, np.float32)),
+    "state of another optimizer": in_params(optimizer="sgd"),
+    "state left out by other settings": in_params(net_params={"optimizer__amsgrad": True}),
+    "layers without end": in_params(hidden=[1] * 100_000),
+    "augmentations without end": in_params(augment=["flip"] * 100_000),
+    "connections without end": in_params(connections=[[0] * 100_000] * 3),
+    "digits without end": in_params(hidden=[10**4000]),
 }
 
 
@@ -352,6 +473,146 @@ def test_hostile_files_are_refused(what, saved, tmp_path):
     start = time.monotonic()
     assert not loads_the_same_or_nothing(path, probabilities)
     assert time.monotonic() - start < 5
+
+
+def test_what_is_wrong_is_said_in_a_line(saved, tmp_path):
+    path = tmp_path / "hostile"
+    messages = {
+        "weights that are none": "weights/features.C1.bias has values that are not finite",
+        "negative epochs": "n_iter",
+        "more epochs than history": "history is not that of 2 epochs",
+        "one label": "at least two classes",
+        "range upside down": "from 1.0 to 0.0",
+        "history of another epoch": "history is not that of 1 epochs",
+        "history of text": "fitted.history.0.lr: Input should be a valid number",
+        "history of more": "unknown key 'more'",
+        "no names of features": "0 names of features for 64 features",
+        "float twister": "random_state is F64",
+        "float seed": "'random_state' parameter",
+        "layers without end": "weights/head.C5.bias has shape (10,)",
+        "large state": "optimizer/0/exp_avg has shape",
+        "augmentations without end": "at most 11 entries",
+    }
+    for what, message in messages.items():
+        rewritten(saved[0], path, HOSTILE[what])
+        with pytest.raises(ValueError, match=re.escape(message)) as error:
+            LeNet5Classifier.load(path)
+        assert len(str(error.value)) < 1000
+
+
+# Small files that would take much memory
+
+
+def many(n, item):
+    return "[" + ",".join([item] * n) + "]"
+
+
+NUMBERED_KEYS = "{" + ",".join(f'"{k}":1' for k in range(400_000)) + "}"
+
+
+def in_text(old, new):
+    """Put text into the document that Python's json would take long to write."""
+    return lambda document, tensors: json.dumps(document).replace(old, new, 1)
+
+
+def wide_codes(document, tensors):
+    in_params(output="rbf", hidden=[2000])(document, tensors)
+    tensors["classes"] = np.arange(200_000)
+    tensors["weights/head.C5.bias"] = np.zeros(2000, np.float32)
+    tensors["weights/head.C5.weight"] = np.zeros((2000, 75), np.float32)
+    del tensors["weights/head.output.bias"], tensors["weights/head.output.weight"]
+    tensors["weights/head.output.codes"] = np.zeros((200_000, 0), np.float32)
+
+
+def long_label(document, tensors):
+    labels = [f"{k:05}" for k in range(20_000)] + ["9" * 100_000]
+    del tensors["classes"]
+    document["fitted"]["classes"] = labels
+    tensors["weights/head.output.bias"] = np.zeros(len(labels), np.float32)
+    tensors["weights/head.output.weight"] = np.zeros((len(labels), 10), np.float32)
+
+
+def deep_network(document, tensors):
+    in_params(hidden=[1] * 1000)(document, tensors)
+    for k in range(1000):
+        name = "weights/head.C5" if k == 0 else f"weights/head.F{5 + k}"
+        tensors[f"{name}.bias"] = np.zeros(1, np.float32)
+        tensors[f"{name}.weight"] = np.zeros((1, 75 if k == 0 else 1), np.float32)
+
+
+def many_tensors(document, tensors):
+    for k in range(30_000):
+        tensors[f"optimizer/{k}/x"] = np.zeros(0, np.float32)
+
+
+BOMBS = {
+    "wide codes": wide_codes,
+    "a long label among many": long_label,
+    "many layers": deep_network,
+    "many tensors": many_tensors,
+    "large images": in_fitted(image_shape=[1, 40_000, 40_000], n_features_in=1_600_000_000),
+    "epochs": in_fitted(n_iter=10**9),
+    "large kernels": in_params(kernel_size=10_000, padding=20_000),
+    "keys": in_text('"lr": 0.001', '"lr": ' + NUMBERED_KEYS),
+    "unknown keys": in_text('"fitted": {', '"fitted": {' + NUMBERED_KEYS[1:-1] + ","),
+    "unknown keys outside": in_text('{"sk', NUMBERED_KEYS[:-1] + ',"sk'),
+    "keys of an epoch": in_text('{"epoch"', NUMBERED_KEYS[:-1] + ',"epoch"'),
+    "requests": in_text(
+        '"requests": {"fit": {', '"requests": {"fit": {' + NUMBERED_KEYS[1:-1] + ","
+    ),
+    "names that are none": in_text(
+        '"feature_names_in": null', '"feature_names_in": ' + many(1_000_000, "1")
+    ),
+    "axes": in_text('"image_shape": [', '"image_shape": [' + "-1," * 1_000_000),
+    "epochs that are none": in_text('"history": [', '"history": [' + "{}," * 150_000),
+    "empty lists": in_text('"lr": 0.001', '"lr": ' + many(700_000, "[]")),
+    "nested lists": in_text('"lr": 0.001', '"lr": ' + many(400_000, "[[1]]")),
+    "tables": in_text('"lr": 0.001', '"lr": ' + many(250_000, '{"a":1}')),
+    "numbers": in_text('"lr": 0.001', '"lr": ' + many(1_000_000, "1")),
+    "history": in_text('"history": [', '"history": [' + "{}," * 700_000),
+    "augmentations": in_text('"augment": null', '"augment": ' + many(300_000, '"flip"')),
+    "units": in_text('"hidden": ', '"hidden": [' + "1," * 1_000_000 + '1], "x": '),
+}
+
+HEADERS = {"shape": many(2_000_000, "0"), "lists for a shape": many(600_000, "[]")}
+
+LOADED = """
+import sys, time
+from pathlib import Path
+from sklenet import LeNet5Classifier
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(l for l in lines if l.startswith(name)).split()[1])
+LeNet5Classifier.load(sys.argv[1])  # all that is imported on the way
+for name in sys.argv[2:]:
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before, start = memory("VmRSS"), time.process_time()
+    try:
+        LeNet5Classifier.load(name)
+    except ValueError:
+        print(memory("VmHWM") - before, time.process_time() - start)
+    else:
+        print("loaded", name)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_no_small_file_takes_much_memory(saved, tmp_path):
+    (tmp_path / "model").write_bytes(saved[0])
+    paths = {name: tmp_path / f"bomb {k}" for k, name in enumerate(BOMBS)}
+    for name, path in paths.items():
+        rewritten(saved[0], path, BOMBS[name])
+    for name, shape in HEADERS.items():
+        header = f'{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}'.encode()
+        paths[name] = tmp_path / name
+        paths[name].write_bytes(len(header).to_bytes(8, "little") + header)
+    command = [sys.executable, "-c", LOADED, tmp_path / "model", *paths.values()]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for name, line in zip(paths, output.splitlines(), strict=True):
+        taken, seconds = map(float, line.split())
+        size = paths[name].stat().st_size
+        assert taken < 100e6 + 10 * size, (name, taken / 1e6, size / 1e6)
+        assert seconds < 5, name
 
 
 def test_a_later_version_is_named(saved, tmp_path):

@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import os
 import re
 import sys
 import tomllib
@@ -11,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sklenet._writing import check_writable
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.datasets import load_image_folder
 from sklenet.estimator import LeNet5Classifier
 from sklenet.framing import read_image
 from sklenet.preprocessing import DarkBackground
+from sklenet.saved import check_labels
 from sklenet.study.fit import LOADERS
 
 # Given by options of other names, or of no use at a command line.
@@ -74,8 +75,8 @@ def add_commands(commands) -> None:
         "predict",
         help="what a saved network makes of images",
         description="Read images as a saved network wants them, and print its guesses. A"
-        " grey image may be dark on bright or bright on dark. The file of a model is a"
-        " pickle: use only ones that you trust.",
+        " grey image may be dark on bright or bright on dark. Loading a model executes"
+        " nothing in its file.",
     )
     predict.add_argument("model", type=Path, metavar="MODEL", help="of `sklenet fit`")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
@@ -162,12 +163,10 @@ def _fit(arguments) -> int:
         verbose=not arguments.quiet,
     )
     classifier._check_parameters()
-    folder = arguments.out.parent
-    if not folder.is_dir():
-        raise ValueError(f"--out {arguments.out}: there is no folder {folder}.")
-    if arguments.out.is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"--out {arguments.out}: no file can be written there.")
+    # Whatever would keep the model from being saved is found before training.
+    _check_out(arguments.out)
     X, y, test = _training_data(arguments)
+    check_labels(np.unique(y))
     tell(f"training on {len(y):,} images of {arguments.data}")
     with redirect_stdout(sys.stderr):
         classifier.fit(X, y)
@@ -187,6 +186,18 @@ def _fit(arguments) -> int:
         text += f", test accuracy {values['test_accuracy']:.4f} on {len(test[1]):,} images"
     show(arguments, text, values)
     return 0
+
+
+def _check_out(path: Path) -> None:
+    """Check that ``--out`` can be written as a regular file."""
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path}: there is no folder {path.parent}.")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ValueError(
+            f"--out {path}: no file can be written there ({error.strerror})."
+        ) from error
 
 
 def _training_data(arguments):

@@ -150,8 +150,10 @@ def s4_side(side: int, kernel_size: int) -> int:
 
 
 def _empty(layer: type[nn.Module], *args: int, **kwargs: int) -> nn.Module:
-    # torch's layers draw their first weights from the global generator; these do not.
-    return nn.utils.skip_init(layer, *args, **kwargs)
+    # torch's layers draw their first weights from the global generator; these do not. Under
+    # `torch.device("meta")` a network has shapes, and no memory.
+    device = "meta" if torch.get_default_device().type == "meta" else "cpu"
+    return nn.utils.skip_init(layer, *args, device=device, **kwargs)
 
 
 def _look_up(registry, choice):

@@ -5,6 +5,7 @@ interpolation, whatever their number; what comes in from outside is background.
 """
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -57,26 +58,33 @@ def read_augment(augment) -> dict[str, float]:
     Parameters
     ----------
     augment : None, str, dict, or list of str and dict
-        A name takes its default amount; a dict gives amounts by name.
+        A name takes its default amount; a dict gives amounts by name. A later entry of a
+        list overrides an earlier one of the same name.
 
     Raises
     ------
     ValueError
-        If a name is unknown or an amount out of its range.
+        If a name is unknown, an amount is out of its range, or a list has more entries
+        than there are augmentations.
     """
     if augment is None:
         return {}
-    parts = [augment] if isinstance(augment, str | Mapping) else list(augment)
+    parts = [augment] if isinstance(augment, str | Mapping) else augment
+    if len(parts) > len(AUGMENTATIONS):
+        raise ValueError(
+            f"The 'augment' parameter must have at most {len(AUGMENTATIONS)} entries, one"
+            f" for each augmentation. Got {len(parts):,}."
+        )
     amounts: dict[str, float] = {}
     for part in parts:
         if isinstance(part, Mapping):
-            items = dict(part)
+            items = part
         elif isinstance(part, str):
             items = {part: None}
         else:
             raise ValueError(
                 "The 'augment' parameter must be made of names and dicts of amounts. Got"
-                f" {part!r}."
+                f" {reprlib.repr(part)}."
             )
         for name, amount in items.items():
             amounts[name] = _check(name, amount)
@@ -84,9 +92,9 @@ def read_augment(augment) -> dict[str, float]:
 
 
 def _check(name, amount):
-    if name not in AUGMENTATIONS:
+    if not isinstance(name, str) or name not in AUGMENTATIONS:
         raise ValueError(
-            f"The 'augment' parameter has the unknown name {name!r}. Known:"
+            f"The 'augment' parameter has the unknown name {reprlib.repr(name)}. Known:"
             f" {', '.join(AUGMENTATIONS)}."
         )
     rule = AUGMENTATIONS[name]
@@ -101,8 +109,8 @@ def _check(name, amount):
         return amount
     right = "a whole number" if rule.whole else "a number"
     raise ValueError(
-        f"The 'augment' parameter has {name!r}: {amount!r}, but {name!r}, {rule.what}, must"
-        f" be {right} from {rule.low} to {rule.high}."
+        f"The 'augment' parameter has {name!r}: {reprlib.repr(amount)}, but {name!r},"
+        f" {rule.what}, must be {right} from {rule.low} to {rule.high}."
     )
 
 

@@ -89,6 +89,14 @@ class Monitor:
         stop = bool(self.on_epoch_end(net))
         return stop or (self.patience is not None and self._misses >= self.patience)
 
+    def release(self) -> None:
+        """Drop the two functions, which usually refer to the monitor and the estimator.
+
+        Such a reference cycle would keep a discarded estimator, with its network, in
+        memory until Python's next full garbage collection, hundreds of fits later.
+        """
+        self.on_epoch_begin = self.on_epoch_end = _never
+
     def restore(self, net) -> None:
         """Set the weights that the fit ends with.
 

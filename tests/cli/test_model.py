@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,11 +152,35 @@ def test_wrong_input_is_one_message_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_cannot_be_written_is_refused_before_training(tmp_path, capsys):
-    (tmp_path / "model").mkdir()
-    assert main(["fit", "--data", "digits", "--out", str(tmp_path / "model")]) == 2
-    assert "no file can be written there" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+def test_a_model_that_cannot_be_written_is_refused_before_training(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(LeNet5Classifier, "fit", None)  # it is not come to
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("/dev/null")
+    (tmp_path / "read-only").touch()
+    (tmp_path / "read-only").chmod(0o444)
+    outs = [*sorted(tmp_path.iterdir()), "/dev/null", "/dev/full"]
+    for out in outs:
+        assert main(["fit", "--data", "digits", "--out", str(out)]) == 2
+        assert "no file can be written there" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == outs[:-2]
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_class_that_no_model_can_hold_is_refused_before_training(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(LeNet5Classifier, "fit", None)
+    for name in (b"a", b"not \xff UTF-8"):
+        folder = os.fsencode(tmp_path / "images") + b"/" + name
+        os.makedirs(folder)
+        Image.new("L", (28, 28)).save(os.fsdecode(folder + b"/image.png"))
+    options = ["--data", str(tmp_path / "images"), "--out", str(tmp_path / "model")]
+    assert main(["fit", *options]) == 2
+    assert "label 'not \\udcff UTF-8'" in capsys.readouterr().err
 
 
 def test_a_number_as_people_write_it_and_a_data_set_nobody_has(tmp_path, capsys):

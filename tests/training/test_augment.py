@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -161,6 +163,25 @@ def test_several_at_once_and_amounts():
     assert read_augment({"shift": 3, "invert": 0.1}) == {"shift": 3, "invert": 0.1}
     assert read_augment(["flip", {"shift": 3}]) == {"flip": 0.5, "shift": 3}
     assert make_augmenter(None, CANVAS, 0) is None
+
+
+def test_too_much_is_refused_at_once_and_in_few_words():
+    start = time.process_time()
+    long = "x" * 1_000_000
+    for augment in (
+        ["flip"] * 1_000_000,
+        ({"shift": 1.0},) * 1_000_000,
+        {f"shift{k}": 1.0 for k in range(100_000)},
+        [{long: 1.0}],
+        [["flip"] * 1_000_000],
+        {"shift": [1.0] * 1_000_000},
+        {"shift": long},
+        {3: 1.0},
+    ):
+        with pytest.raises(ValueError, match="The 'augment' parameter") as error:
+            read_augment(augment)
+        assert len(str(error.value)) < 400
+    assert time.process_time() - start < 1
 
 
 def test_colour_images_on_a_larger_canvas():
