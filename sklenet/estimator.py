@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
 
 from sklenet.checks import (
@@ -18,11 +18,12 @@ from sklenet.checks import (
     check_feature_range,
     check_hidden,
     check_maps,
+    check_prediction_data,
     check_training_data,
     check_validation_data,
 )
 from sklenet.fitted import FittedMixin
-from sklenet.images import Canvas, check_image_shape, flatten_images
+from sklenet.images import Canvas, check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE
@@ -641,8 +642,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         All batches are of the same size: then the last bits of a row's outputs do not
         depend on the other rows of X.
         """
-        X, _ = flatten_images(X, self.image_shape_)
-        X = validate_data(self, X, dtype="numeric", reset=False)
+        X = check_prediction_data(self, X)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
         self.module_.eval()
         outputs = []
