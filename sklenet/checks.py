@@ -97,8 +97,9 @@ class Samples:
             if n_valid >= count:
                 raise ValueError(
                     f"The 'validation_fraction' parameter is {fraction!r}: of class"
-                    f" {format_label(self.classes[number])}, a class with {count} sample(s),"
-                    " it leaves none to train on. Lower it, or pass X_val and y_val."
+                    f" {format_label(self.classes[number])}, a class with {count}"
+                    " sample(s), it leaves none to train on. Lower it, or pass X_val and"
+                    " y_val."
                 )
         train, valid = [], []
         for number, n_valid in zip(numbers, held_out, strict=True):

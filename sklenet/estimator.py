@@ -27,11 +27,13 @@ from sklenet.images import Canvas, check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE
+from sklenet.network.optim import refuse_instances
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
+    check_callables,
     check_net_params,
     log_probabilities,
 )
@@ -520,6 +522,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     def _check_parameters(self):
         """Check all parameters; return the device."""
+        refuse_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
         if callable(self.loss) and self.label_smoothing:
             raise ValueError(
@@ -538,7 +541,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             )
         check_feature_range(self.feature_range)
         read_augment(self.augment)
-        check_net_params(self.net_params)
+        check_net_params(self.net_params, self.optimizer)
+        check_callables(self.get_params(deep=False))
         return resolve_device(self.device)
 
     def _same_network(self):

@@ -80,7 +80,7 @@ def tensor_to_array(tensor: torch.Tensor, name: str = "X") -> np.ndarray:
     tensor = tensor.detach().cpu()
     if tensor.layout != torch.strided:
         raise TypeError(
-            f"Sparse data was passed for {name}, a tensor of the layout {tensor.layout}, but"
+            f"Sparse data was passed for {name}, a tensor of layout {tensor.layout}, but"
             " dense data is required. Use '.to_dense()'."
         )
     if tensor.is_floating_point() and tensor.dtype not in _NUMPY_FLOATS:
@@ -116,8 +116,8 @@ def _refuse_other_kinds(X: Any) -> None:
         raise TypeError(f"X is a {kind} of torch. Expected an array of images: {remedy}.")
     if isinstance(X, Mapping):
         raise TypeError(
-            f"X is a {kind} with the keys {list(X)[:5]!r}. Expected an array of images: pass"
-            " one of its values."
+            f"X is a {kind} with the keys {list(X)[:5]!r}. Expected an array of images:"
+            " pass one of its values."
         )
     if isinstance(X, Iterator):
         raise TypeError(

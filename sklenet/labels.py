@@ -101,7 +101,7 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
                 f"The 'class_weight' parameter has two keys, {format_label(matched[k])} and"
                 f" {format_label(key)}, for the class {format_label(classes[k])}."
             )
-        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+        if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
             raise ValueError(
                 "The values of the 'class_weight' parameter must be finite numbers, 0 or"
                 f" larger. Got {format_label(weight)} for the class"
@@ -146,9 +146,7 @@ def _texts(value: Any) -> set[str]:
     """Return the ways to write a label in a text file."""
     if isinstance(value, bool):
         return {str(value), str(value).lower()}
-    if isinstance(value, Real) and value == value and abs(value) != math.inf:
-        texts = {str(value)}
-        if value == int(value):
-            texts |= {str(int(value)), f"{int(value)}.0"}
-        return texts
-    return {str(value).strip()}
+    texts = {str(value).strip()}
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        texts |= {str(int(value)), f"{int(value)}.0"}
+    return texts

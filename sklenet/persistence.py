@@ -14,6 +14,7 @@ from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
 from sklenet.images import infer_image_shape
+from sklenet.network.init import leave_uninitialized
 from sklenet.network.lenet5 import layer_name
 from sklenet.saved import (
     FORMAT,
@@ -255,7 +256,7 @@ def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray
     described = kind()
     vars(described).update(state)
     # Its own first weights are of no use, and would be drawn whatever their number.
-    params = state["_fit_params"] | {"init": lambda layer, generator: None}
+    params = state["_fit_params"] | {"init": leave_uninitialized}
     canvas, classes = described._canvas(), state["classes_"]
     net = build_net(params, canvas, classes, torch.device("cpu"))
     parameters = [p for group in net.optimizer_.param_groups for p in group["params"]]

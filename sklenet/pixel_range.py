@@ -88,7 +88,7 @@ def _find_remedy(
 
 
 def _smaller_scale(X: np.ndarray, largest: float, high: float) -> int | None:
-    """Return the scale of X, if it is evidently smaller than that of values up to `high`."""
+    """Return the scale of X if it is evidently smaller than that of the training."""
     if largest > _SMALL * high:
         return None
     if X.dtype == bool or (X.dtype.kind == "f" and 0.5 < largest <= 1):
@@ -113,7 +113,7 @@ def _is_centered(X: np.ndarray, least: float, largest: float, high: float) -> bo
 
 
 def _has_fractions(X: np.ndarray) -> bool:
-    return X.dtype.kind == "f" and bool((X != np.rint(X)).any())
+    return X.dtype.kind == "f" and bool((np.rint(X) != X).any())
 
 
 def _scale_of(value: float, dtype: np.dtype | None = None) -> float:
