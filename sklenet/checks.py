@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklenet.columns import check_number_of_columns, describe_additional_columns
 from sklenet.images import (
     Canvas,
     ImageShape,
@@ -202,11 +203,13 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
     y = _read_labels(y, "y")
     X, y = _check_arrays(learner, X, y, reset=not continued)
     if image_shape is None:
+        check_number_of_columns(X, getattr(learner, "feature_names_in_", None), y)
         image_shape = infer_image_shape(X.shape[1])
-    elif not continued and np.prod(image_shape) != X.shape[1]:
+    elif not continued and math.prod(image_shape) != X.shape[1]:
+        _, hint = describe_additional_columns(X.shape[1]) or (0, "")
         raise ValueError(
             f"The 'image_shape' parameter is {tuple(estimator.image_shape)!r}, that is"
-            f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
+            f" {math.prod(image_shape)} pixels, but X has {X.shape[1]} features. {hint}"
         )
     check_classification_targets(y)
     classes = np.unique(y if classes is None else _read_labels(classes, "classes"))

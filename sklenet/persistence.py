@@ -101,6 +101,8 @@ def save(estimator, path) -> None:
 def _params_to_json(params: dict[str, Any]) -> dict[str, Any]:
     if isinstance(params["random_state"], np.random.RandomState):
         params = params | {"random_state": None}  # where it has come to is saved by itself
+    if isinstance(params["device"], torch.device):
+        params = params | {"device": str(params["device"])}
     if others := _unsaved_net_params(params["net_params"]):
         raise ValueError(
             f"The 'net_params' parameter has {others[0]!r}: only what begins with"

@@ -1,6 +1,7 @@
 """Layers from the parameters `activation` and `pooling`, whatever their form."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -64,15 +65,27 @@ def _build_layer(parameter: str, choice: Any, *arguments: int) -> nn.Module:
     try:
         layer = choice(*arguments)
     except Exception as error:
-        if isinstance(choice, type):
-            raise make_error(parameter, choice, f"{called}, it raises {error!r}") from error
-        # torch.tanh, for example, wants a tensor.
-        return FunctionLayer(choice, f"{called}, it raises {error!r}")
+        reason = f"{called}, it raises {error!r}"
+        if isinstance(choice, type) or not can_be_called(choice, 1):
+            raise make_error(parameter, choice, reason) from error
+        return FunctionLayer(choice, reason)  # torch.tanh, for example, wants a tensor
     if isinstance(layer, nn.Module):
         return layer
-    if isinstance(choice, type):
-        raise make_error(parameter, choice, "it is not a class of modules")
-    return FunctionLayer(choice, f"{called}, it returns {layer!r}")
+    reason = f"{called}, it returns {layer!r:.60}"
+    if isinstance(choice, type) or not can_be_called(choice, 1):
+        raise make_error(parameter, choice, reason)
+    return FunctionLayer(choice, reason)
+
+
+def can_be_called(function: Callable, n_arguments: int) -> bool:
+    """Return whether a function may take so many arguments, as far as one can tell."""
+    try:
+        inspect.signature(function).bind(*[None] * n_arguments)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin function
+        return True
+    return True
 
 
 def make_error(parameter: str, choice: Any, reason: str) -> ValueError:

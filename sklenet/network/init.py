@@ -29,7 +29,9 @@ def _with_zero_bias(draw: Callable[..., torch.Tensor], **options: object) -> Ini
             if isinstance(layer, Subsample):
                 layer.weight.fill_(1 / layer.fan_in)
             elif isinstance(layer, PartialConv2d):
-                dense = draw(torch.empty(layer.shape), generator=generator, **options)
+                # NaN, as in `_unset`: whatever is not drawn will be seen.
+                dense = torch.full(layer.shape, torch.nan, dtype=layer.weight.dtype)
+                draw(dense, generator=generator, **options)
                 layer.weight.copy_(dense.flatten(0, 1)[layer.index])
             else:
                 draw(layer.weight, generator=generator, **options)
@@ -108,7 +110,9 @@ def make_init(choice: Any) -> Init:
                     attempt(layer, generator)
             except Exception as error:
                 if k == len(attempts) - 1:
-                    raise _make_error(choice, f"it raises {error!r} for {layer}") from error
+                    raise _make_error(
+                        choice, f"it raises {error!r:.300} for {layer}"
+                    ) from error
                 continue
             if all(p.isfinite().all() for p in layer.parameters(recurse=False)):
                 return

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sklenet.network.choices import can_be_called
+
 # The j of equation 9. The paper says only that it is positive.
 RUBBISH_DISTANCE = 0.1
 
@@ -170,17 +172,18 @@ def make_loss(choice: Any, label_smoothing: float, n_outputs: int) -> nn.Module:
 def _build_loss(choice: Any) -> nn.Module:
     if isinstance(choice, nn.Module):
         return copy.deepcopy(choice)
+    is_factory = isinstance(choice, type) or not can_be_called(choice, 2)
     try:
         loss = choice()
     except Exception as error:
-        if isinstance(choice, type):
+        if is_factory:
             reason = f"called without arguments, it raises {error!r}"
             raise _make_error(choice, reason) from error
         return LossFunction(choice)  # of outputs and labels, such as F.cross_entropy
     if isinstance(loss, nn.Module):
         return loss
-    if isinstance(choice, type):
-        raise _make_error(choice, "it is not a class of modules")
+    if is_factory:
+        raise _make_error(choice, f"called without arguments, it returns {loss!r:.60}")
     return LossFunction(choice)
 
 

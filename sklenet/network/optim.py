@@ -121,28 +121,40 @@ def refuse_instances(optimizer: Any, lr_schedule: Any) -> None:
         raise _make_schedule_error(lr_schedule, reason)
 
 
-def check_optimization(optimizer: Any, lr_schedule: Any, options: dict[str, Any]) -> None:
-    """Raise a ValueError if an optimizer or a schedule without a name does not work.
+def check_optimization(
+    optimizer: Any, lr_schedule: Any, options: dict[str, Any], additional: dict[str, Any]
+) -> None:
+    """Raise an error if an optimizer, its options, or a schedule do not work.
 
-    They are tried on a single weight, and on a fit of a thousand steps.
+    They are tried on a single weight, and on a fit of a thousand steps, unless all of them
+    have names.
 
     Parameters
     ----------
     optimizer, lr_schedule : str or callable
         The parameters of these names.
     options : dict
-        The options of the optimizer, ``lr`` among them.
+        The options of the optimizer that parameters decide, ``lr`` among them.
+    additional : dict
+        Its other options, from `net_params`.
     """
-    if isinstance(optimizer, str) and isinstance(lr_schedule, str):
+    if isinstance(optimizer, str) and isinstance(lr_schedule, str) and not additional:
         return
     make = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
     weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))
     try:
-        trial = make([weight], **options)
-    except Exception as error:
+        trial = make([weight], **options | additional)
+    except (TypeError, ValueError) as error:
+        if additional:
+            raise type(error)(
+                f"The 'net_params' parameter has options that optimizer={optimizer!r} does"
+                f" not accept, among {sorted(additional)}: {error}"
+            ) from error
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
         reason = f"called with the weights and {shown}, it raises {error!r}"
         raise _make_optimizer_error(optimizer, reason) from error
+    except Exception as error:
+        raise _make_optimizer_error(optimizer, f"it raises {error!r}") from error
     if not isinstance(trial, Optimizer):
         raise _make_optimizer_error(optimizer, f"it makes {trial!r:.60}")
     make_schedule(lr_schedule)(trial, 1000)

@@ -123,7 +123,7 @@ _INSTEAD = {
 } | {f"module__{name}": name for name in ARCHITECTURE}
 
 
-def check_net_params(net_params: dict | None, optimizer: object = None) -> None:
+def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
     """Raise a ValueError if `net_params` has what other parameters decide.
 
     Parameters
@@ -132,6 +132,7 @@ def check_net_params(net_params: dict | None, optimizer: object = None) -> None:
     optimizer : str or callable
         The parameter of that name: `momentum` is an option of "sgd" alone.
     """
+    takes_momentum = _has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
     for name in net_params or {}:
         if not isinstance(name, str):
             raise ValueError(
@@ -139,7 +140,7 @@ def check_net_params(net_params: dict | None, optimizer: object = None) -> None:
                 f" of parameters of skorch's NeuralNet: {_EXAMPLES}."
             )
         prefix, _, option = name.partition("__")
-        if name == "optimizer__momentum" and optimizer != "sgd":
+        if name == "optimizer__momentum" and optimizer != "sgd" and takes_momentum:
             continue  # that of another optimizer
         if prefix in _FREE or (prefix == "optimizer" and option and name not in _INSTEAD):
             continue
@@ -162,10 +163,12 @@ def check_callables(params: dict) -> None:
     Layers, losses and initial weights are tried when the net is built.
     """
     options = _optimizer_options(params) | {"lr": params["lr"]}
-    for name, value in (params["net_params"] or {}).items():
-        if name.startswith("optimizer__") and name != "optimizer__param_groups":
-            options[name.removeprefix("optimizer__")] = value
-    check_optimization(params["optimizer"], params["lr_schedule"], options)
+    additional = {
+        name.removeprefix("optimizer__"): value
+        for name, value in (params["net_params"] or {}).items()
+        if name.startswith("optimizer__") and name != "optimizer__param_groups"
+    }
+    check_optimization(params["optimizer"], params["lr_schedule"], options, additional)
 
 
 def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
@@ -181,15 +184,15 @@ def _optimizer_options(params: dict) -> dict[str, Any]:
     if name in ("adam", "adamw", "sgd") and not exclusive & set(params["net_params"] or ()):
         options["fused"] = True  # all of a step in one pass over the weights
     # Also 0: by default, AdamW and others of torch decay the weights.
-    if params["weight_decay"] or _takes_weight_decay(OPTIMIZERS.get(name, name)):
+    if params["weight_decay"] or _has_option(OPTIMIZERS.get(name, name), "weight_decay"):
         options["weight_decay"] = params["weight_decay"]
     if name == "sgd":
         options["momentum"] = params["momentum"]
     return options
 
 
-def _takes_weight_decay(optimizer: Any) -> bool:
+def _has_option(optimizer: Any, name: str) -> bool:
     try:
-        return "weight_decay" in signature(optimizer).parameters
+        return name in signature(optimizer).parameters
     except (TypeError, ValueError):  # a callable without a signature
         return False
