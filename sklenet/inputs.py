@@ -54,6 +54,7 @@ def as_array(X: Any) -> Any:
     if isinstance(first, torch.Tensor):
         return _stack([tensor_to_array(torch.as_tensor(image)) for image in X])
     if isinstance(first, str | bytes | os.PathLike):
+        first = first.item() if isinstance(first, np.generic) else first
         raise ValueError(
             f"X holds text, paths or bytes, such as {first!r:.60}."
             " Expected arrays of pixels: sklenet.datasets.load_image_folder reads a folder"
@@ -97,8 +98,8 @@ def _refuse_other_kinds(X: Any) -> None:
         raise ValueError("X is None. Expected an array of images.")
     if isinstance(X, Image.Image):
         raise ValueError(
-            f"X is one image, a {kind} of Pillow. Expected several images: pass a list,"
-            " [image] for a single one."
+            "X is a single image of Pillow. Expected several images: pass a list, [image]"
+            " for a single one."
         )
     if isinstance(X, str | bytes | os.PathLike):
         raise ValueError(

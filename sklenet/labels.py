@@ -40,21 +40,23 @@ def check_labels(y: Any, name: str = "y") -> None:
                 f" Expected one label per sample, of shape ({len(labels)},):"
                 f" np.asarray({name}).argmax(axis=1) gives the number of each class."
             )
-    if labels.dtype.kind != "O" or labels.ndim != 1:
+    is_list = isinstance(y, list | tuple)  # numpy would make text of all of its elements
+    if labels.ndim != 1 or not (labels.dtype.kind == "O" or is_list):
         return
-    missing = [k for k, label in enumerate(labels) if _is_missing(label)]
+    values = list(y) if is_list else labels.tolist()
+    missing = [k for k, label in enumerate(values) if _is_missing(label)]
     if missing:
         # scikit-learn says "contains NaN" for every missing value of numeric labels.
         raise ValueError(
-            f"Input {name} contains NaN or None: {len(missing)} of {len(labels)} labels are"
+            f"Input {name} contains NaN or None: {len(missing)} of {len(values)} labels are"
             f" missing, the first one at position {missing[0]}."
         )
-    types = {type(label) for label in labels.tolist()}
-    if any(issubclass(kind, str) for kind in types) and len(types) > 1:
+    types = {type(label) for label in values}
+    if len({issubclass(kind, str) for kind in types}) > 1:
         names = " and ".join(sorted(kind.__name__ for kind in types))
         raise ValueError(
             f"{name} mixes labels of the types {names}, which cannot be sorted. Convert all"
-            f" of them, for example to text: np.asarray({name}).astype(str)."
+            f" of them, for example to text: [str(label) for label in {name}]."
         )
 
 

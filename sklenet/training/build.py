@@ -132,7 +132,6 @@ def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
     optimizer : str or callable
         The parameter of that name: `momentum` is an option of "sgd" alone.
     """
-    takes_momentum = _has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
     for name in net_params or {}:
         if not isinstance(name, str):
             raise ValueError(
@@ -140,9 +139,10 @@ def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
                 f" of parameters of skorch's NeuralNet: {_EXAMPLES}."
             )
         prefix, _, option = name.partition("__")
-        if name == "optimizer__momentum" and optimizer != "sgd" and takes_momentum:
-            continue  # that of another optimizer
-        if prefix in _FREE or (prefix == "optimizer" and option and name not in _INSTEAD):
+        is_decided = name in _INSTEAD
+        if name == "optimizer__momentum" and optimizer != "sgd":
+            is_decided = not _has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
+        if prefix in _FREE or (prefix == "optimizer" and option and not is_decided):
             continue
         if prefix not in _NET_PARAMETERS:
             raise ValueError(
@@ -162,13 +162,16 @@ def check_callables(params: dict) -> None:
 
     Layers, losses and initial weights are tried when the net is built.
     """
+    choices = params["optimizer"], params["lr_schedule"]
+    if all(isinstance(choice, str) for choice in choices) and not params["net_params"]:
+        return
     options = _optimizer_options(params) | {"lr": params["lr"]}
     additional = {
         name.removeprefix("optimizer__"): value
         for name, value in (params["net_params"] or {}).items()
         if name.startswith("optimizer__") and name != "optimizer__param_groups"
     }
-    check_optimization(params["optimizer"], params["lr_schedule"], options, additional)
+    check_optimization(*choices, options, additional)
 
 
 def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
