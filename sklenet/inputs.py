@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,21 @@ def as_array(X: Any) -> Any:
 
 
 def as_labels(y: Any) -> Any:
-    """Return y as an array if it is a tensor, or a sequence of tensors."""
+    """Return y as an array if it is a tensor, a sequence of tensors, or holds objects.
+
+    scikit-learn accepts no objects other than text. Numbers among them become an array of
+    numbers; everything else is returned as it is.
+    """
     if isinstance(y, torch.Tensor):
-        return tensor_to_array(y)
+        return tensor_to_array(y, "y")
     if isinstance(y, SliceDataset):
         y = list(y)
     if isinstance(y, list | tuple) and y and isinstance(y[0], torch.Tensor):
-        return np.stack([tensor_to_array(torch.as_tensor(label)) for label in y])
+        return np.stack([tensor_to_array(torch.as_tensor(label), "y") for label in y])
+    if str(getattr(y, "dtype", "")) == "object" and getattr(y, "ndim", 0) == 1:
+        values = np.asarray(y).tolist()
+        if all(isinstance(value, Real) for value in values):  # bool and int among them
+            return np.array(values)
     return y
 
 
