@@ -9,10 +9,10 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklenet.columns import check_number_of_columns, describe_additional_columns
 from sklenet.images import (
     Canvas,
     ImageShape,
@@ -20,7 +20,10 @@ from sklenet.images import (
     flatten_images,
     infer_image_shape,
 )
+from sklenet.inputs import as_labels, describe_other_columns
+from sklenet.labels import check_labels, format_label, format_labels, make_class_weights
 from sklenet.network.lenet5 import s4_side
+from sklenet.pixel_range import warn_of_other_range
 from sklenet.training.batches import ImageDataset, as_tensor
 
 
@@ -110,8 +113,9 @@ class Samples:
             if n_valid >= count:
                 raise ValueError(
                     f"The 'validation_fraction' parameter is {fraction!r}: of class"
-                    f" {self.classes[number]!r}, a class with {count} sample(s), it"
-                    " leaves none to train on. Lower it, or pass X_val and y_val."
+                    f" {format_label(self.classes[number])}, a class with {count}"
+                    " sample(s), it leaves none to train on. Lower it, or pass X_val and"
+                    " y_val."
                 )
         train, valid = [], []
         for number, n_valid in zip(numbers, held_out, strict=True):
@@ -211,31 +215,35 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
     # A clone learns the number and the names of features, so that the estimator is as it
     # was if anything below is wrong.
     learner = estimator if continued else clone(estimator)
-    X, y = validate_data(learner, X, y, dtype="numeric", reset=not continued)
+    y = _read_labels(y, "y")
+    X, y = _check_arrays(learner, X, y, reset=not continued)
     if image_shape is None:
+        check_number_of_columns(X, getattr(learner, "feature_names_in_", None), y)
         image_shape = infer_image_shape(X.shape[1])
-    elif not continued and np.prod(image_shape) != X.shape[1]:
+    elif not continued and math.prod(image_shape) != X.shape[1]:
+        _, hint = describe_additional_columns(X.shape[1]) or (0, "")
         raise ValueError(
             f"The 'image_shape' parameter is {tuple(estimator.image_shape)!r}, that is"
-            f" {np.prod(image_shape)} pixels, but X has {X.shape[1]} features."
+            f" {math.prod(image_shape)} pixels, but X has {X.shape[1]} features. {hint}"
         )
     check_classification_targets(y)
-    classes = np.unique(y if classes is None else classes)
+    classes = np.unique(y if classes is None else _read_labels(classes, "classes"))
     if len(classes) < 2:
         raise ValueError(
             "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
-            f" {classes[0]!r}."
+            f" {format_label(classes[0])}."
         )
     if continued and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
-            f"The classes are {classes}, but the network was trained on"
-            f" {estimator.classes_}; to continue they must be the same."
+            f"The classes are {format_labels(classes)}, but the network was trained on"
+            f" {format_labels(estimator.classes_)}; to continue they must be the same."
         )
     numbers = _number(y, classes, "y")
-    class_weights = _class_weights(estimator.class_weight, classes, y)
+    class_weights = make_class_weights(estimator.class_weight, classes, y)
     weights = _check_weights(sample_weight, X, numbers, class_weights)
     if continued:
         pixel_range = estimator.pixel_range_
+        warn_of_other_range(X, pixel_range)
     else:
         counted = X if weights is None else X[weights > 0]
         pixel_range = (float(counted.min()), float(counted.max()))
@@ -255,6 +263,37 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
     )
 
 
+def _read_labels(y, name: str):
+    """Return labels in a container that numpy reads, if they can be labels."""
+    y = as_labels(y)
+    if y is not None:
+        check_labels(y, name)
+    return y
+
+
+def check_prediction_data(estimator, X) -> np.ndarray:
+    """Return X as rows of pixels for the fitted estimator.
+
+    Warns if the pixels evidently have another scale than those of the training data.
+    """
+    X, _ = flatten_images(X, estimator.image_shape_)
+    X = _check_arrays(estimator, X, reset=False)
+    warn_of_other_range(X, estimator.pixel_range_)
+    return X
+
+
+def _check_arrays(estimator, X, *y, reset):
+    """Return X, or X and y, as arrays that scikit-learn accepts."""
+    try:
+        return validate_data(estimator, X, *y, dtype="numeric", reset=reset)
+    except (TypeError, ValueError) as error:
+        columns = describe_other_columns(X)
+        if not columns:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{error}\n{columns}") from error
+
+
 def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):
     """Return the validation data given to fit beside `samples`, or None."""
     if (X_val is None) != (y_val is None):
@@ -268,24 +307,14 @@ def check_validation_data(estimator, samples, X_val, y_val, sample_weight_val):
     learner.__dict__.update(samples.features)
     try:
         X_val, _ = flatten_images(X_val, samples.image_shape)
-        X_val, y_val = validate_data(learner, X_val, y_val, dtype="numeric", reset=False)
+        y_val = _read_labels(y_val, "y_val")
+        X_val, y_val = _check_arrays(learner, X_val, y_val, reset=False)
         numbers = _number(y_val, samples.classes, "y_val")
         weights = _check_weights(sample_weight_val, X_val, numbers, samples.class_weights)
     except ValueError as error:
         raise ValueError(f"In the validation data, X_val and y_val: {error}") from error
+    warn_of_other_range(X_val, samples.pixel_range, "X_val")
     return replace(samples, X=X_val, y=numbers, weights=weights)
-
-
-def _class_weights(class_weight, classes, y):
-    """Return the weight of each class, or None; a class that y lacks balances as 1."""
-    if class_weight is None:
-        return None
-    if class_weight != "balanced":
-        return compute_class_weight(class_weight, classes=classes, y=y)
-    present = np.isin(classes, y)
-    weights = np.ones(len(classes))
-    weights[present] = compute_class_weight(class_weight, classes=classes[present], y=y)
-    return weights
 
 
 def _check_weights(sample_weight, X, numbers, class_weights):
@@ -305,6 +334,7 @@ def _number(y, classes, name):
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(
-            f"{name} has labels {unknown} that are not among the classes {classes}."
+            f"{name} has labels {format_labels(unknown)} that are not among the classes"
+            f" {format_labels(classes)}."
         )
     return np.searchsorted(classes, y)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
 from torch.nn.utils import get_total_norm
 
@@ -20,19 +20,22 @@ from sklenet.checks import (
     check_feature_range,
     check_hidden,
     check_maps,
+    check_prediction_data,
     check_training_data,
     check_validation_data,
 )
 from sklenet.fitted import FittedMixin
-from sklenet.images import Canvas, check_image_shape, flatten_images
+from sklenet.images import Canvas, check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
+from sklenet.network.optim import refuse_instances
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
+    check_callables,
     check_net_params,
     continue_training,
 )
@@ -56,18 +59,21 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     ----------
     activation : {"relu", "leaky_relu", "elu", "tanh", "sigmoid", "scaled_tanh"} or \
             callable, default="relu"
-        The function after each convolution and hidden layer. "scaled_tanh" is the
-        paper's 1.7159 tanh(2a/3); "leaky_relu" has the slope 0.01. A callable is called
-        without arguments and returns a torch module.
+        Activation function after each convolution and hidden layer. "scaled_tanh" is the
+        paper's 1.7159 tanh(2a/3); "leaky_relu" has the slope 0.01. Also a torch module, of
+        which every layer is a copy, such as ``nn.GELU()``; a class or function that makes
+        one without arguments; or a function of a tensor, such as ``torch.tanh``.
     pooling : {"max", "avg", "subsample"} or callable, default="max"
         How S2 and S4 halve the resolution. "subsample" is the paper's: the sum of four
         units, times a trainable coefficient, plus a trainable bias, squashed; with
-        "sigmoid" these are two sigmoids per stage, which hardly learn. A callable is called
-        with the window's side.
+        "sigmoid" these are two sigmoids per stage, which hardly learn. Also a torch module
+        that halves height and width, such as ``nn.LPPool2d(2, 2)``; a class or function
+        that makes one from the side of the window, 2; or a function of a tensor.
     init : {"he_uniform", "he_normal", "xavier_uniform", "xavier_normal", \
             "lecun_uniform", "torch"} or callable, default="he_uniform"
         The distribution of the initial weights. "lecun_uniform" is the paper's uniform
-        in +/-2.4/fan-in. A callable is called with a layer and a ``torch.Generator``.
+        in +/-2.4/fan-in. Also a function of a layer and a ``torch.Generator``, or of the
+        weights, such as those of ``torch.nn.init``; biases start at 0 then.
     maps : sequence of two int, default=(6, 16)
         The numbers of maps of C1 and of C3.
     connections : {"full", "lecun1998"} or sequence of sequences of int, default="full"
@@ -89,8 +95,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The probability with which a unit of a hidden layer is dropped in training.
     loss : {"cross_entropy", "mse", "l1", "bce", "map", "distance"} or callable, \
             default="cross_entropy"
-        What is minimised; see Notes. A callable is called without arguments and returns
-        a torch module of (outputs, labels) that gives one loss per sample.
+        Loss function to minimize; see Notes. Also a torch module of (outputs, labels) that
+        gives one loss per sample, such as ``nn.CrossEntropyLoss(reduction="none")``; a
+        class or function that makes one without arguments; or a function of both.
     label_smoothing : float, default=0.0
         The part of each target that is spread evenly over all classes.
     optimizer : {"adam", "adamw", "sgd", "rmsprop", "sdlm"} or torch optimizer class, \
@@ -115,7 +122,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         steps, a hundredth after three quarters; "cosine": down to 0; "one_cycle": up
         from a 25th in the first 30 %, then down to 0; "lecun1998": down to a 50th in the
         paper's five stages, whose ends are parts of all passes. A callable makes a torch
-        scheduler from the optimizer and the number of steps.
+        scheduler, to be stepped after every batch, from the optimizer and the number of
+        steps.
     average : float, default=0.0
         The part of the steps of `fit`, at the end, over which weights are averaged: 0.25
         makes the network that of the mean weights of the last quarter, unless training
@@ -136,8 +144,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         this alpha, of Simard et al. 2003 (34); "cutout": a square of this side (8). Pixels
         are those of the 32x32 canvas.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in other scikit-learn classifiers. They multiply
-        `sample_weight`, in validation too.
+        Weights of the classes, by label or by the text of a label, as in TOML; classes that
+        are not in the dict have the weight 1. "balanced" gives weights inversely
+        proportional to the frequencies in y. Class weights multiply `sample_weight`, in
+        validation too.
     early_stopping : bool, default=False
         Stop after `n_iter_no_change` epochs without a validation loss lower by `tol`, and
         restore the weights of the epoch with the lowest.
@@ -160,8 +170,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The shape of one image where X is flat; None finds it: a square grey image (784
         features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
         larger square, filled up with the background.
-    device : str, default="auto"
-        Where to train and predict, in torch's words; "auto" is CUDA where there is one.
+    device : str or torch.device, default="auto"
+        Device on which to train and predict, such as "cpu" or "cuda:1"; "auto" is CUDA
+        where there is one.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the order of the samples, dropout, and the validation
         split. The same int gives the same weights, bit for bit, on the same machine,
@@ -171,9 +182,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     verbose : int, default=0
         1 prints a line per epoch.
     net_params : dict, default=None
-        Additional arguments of the :class:`skorch.NeuralNetClassifier`, such as
-        ``callbacks`` or ``optimizer__betas``; arguments that are decided by other
-        parameters are rejected.
+        Additional arguments of :class:`skorch.NeuralNetClassifier`: ``callbacks``,
+        ``compile``, ``use_caching``, ``torch_load_kwargs``, and options of the optimizer
+        such as ``optimizer__betas``. Arguments that other parameters decide are rejected.
 
     Attributes
     ----------
@@ -203,6 +214,18 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         is validation data), ``lr`` (after its last step), ``seconds``.
     loss_curve_ : list of float
         The training loss of each epoch.
+    loss_ : float
+        The training loss of the last epoch.
+    best_loss_ : float
+        The lowest training loss of all epochs.
+    validation_scores_ : list of float or None
+        The validation accuracy of each epoch; None without validation data.
+    best_validation_score_ : float or None
+        The highest validation accuracy; None without validation data.
+    n_layers_ : int
+        The number of layers, from the input to the output: 8 with the defaults.
+    n_outputs_ : int
+        The number of output units, one per class.
     device_ : torch.device
         Where it was trained.
     net_ : skorch.NeuralNetClassifier
@@ -213,9 +236,11 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     Notes
     -----
     Pixels may have any range: the smallest value seen in `fit` becomes 0 and the largest
-    1, or the ends of another `feature_range`. Images of at most half of 28x28 are enlarged
-    by the largest whole factor that fits, and all are centred on the 32x32 canvas of the
-    original, in a border of the lower end; `padding` can do without both.
+    1, or the ends of another `feature_range`. Later images must have the same scale; a
+    warning says so if they evidently have another, such as 0 to 1 after 0 to 255. Images of
+    at most half of 28x28 are enlarged by the largest whole factor that fits, and all are
+    centred on the 32x32 canvas of the original, in a border of the lower end; `padding` can
+    do without both.
 
     "cross_entropy" is minus the logarithm of the label's softmax probability, "mse" and
     "l1" are the mean squared and absolute difference between all softmax probabilities
@@ -284,7 +309,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         "warm_start": ["boolean"],
         "feature_range": ["array-like", None],
         "image_shape": ["array-like", None],
-        "device": [str],
+        "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "net_params": [dict, None],
@@ -487,6 +512,23 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         return self._log_probabilities(X).softmax(dim=1).numpy()
 
     @library_state()
+    def predict_log_proba(self, X):
+        """Return the logarithm of the probability of each class.
+
+        It is finite even where `predict_proba` underflows to 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            In the order of ``classes_``.
+        """
+        return self._log_probabilities(X).log_softmax(dim=1).numpy()
+
+    @library_state()
     def decision_function(self, X):
         """Return the logarithms of the probabilities, but for a constant per row.
 
@@ -535,6 +577,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     def _check_parameters(self):
         """Check all parameters; return the device."""
+        refuse_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
         if callable(self.loss) and self.label_smoothing:
             raise ValueError(
@@ -553,7 +596,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             )
         check_feature_range(self.feature_range)
         read_augment(self.augment)
-        check_net_params(self.net_params)
+        check_net_params(self.net_params, self.optimizer)
+        check_callables(self.get_params(deep=False))
         check_callbacks(self.net_params)
         return resolve_device(self.device)
 
@@ -724,8 +768,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         All batches are of the same size: then the last bits of a row's outputs do not
         depend on the other rows of X.
         """
-        X, _ = flatten_images(X, self.image_shape_)
-        X = validate_data(self, X, dtype="numeric", reset=False)
+        X = check_prediction_data(self, X)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
         self.module_.eval()
         outputs = []

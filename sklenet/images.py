@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from sklenet.inputs import as_array
+
 ImageShape = tuple[int, int, int]
 
 CANVAS = 32  # the side of the 1998 network's input
@@ -15,32 +17,38 @@ DIGIT = 28  # the side of the digits centred on it
 
 
 def flatten_images(X, image_shape: ImageShape | None = None):
-    """Return X as rows of pixels, and the shape of one image where X tells it.
+    """Return X as rows of pixels, and the shape of one image if it is known.
 
     Parameters
     ----------
     X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+        Arrays, data frames, tensors, or sequences of arrays, tensors or images of Pillow.
     image_shape : tuple (c, h, w), optional
-        What the caller knows of the shape.
+        The shape of one image, if it is known.
 
     Returns
     -------
     X : array-like of shape (n, features)
-        Two-dimensional input is passed on as it is.
+        Two-dimensional input is returned as it is.
     shape : tuple (c, h, w) or None
 
     Raises
     ------
+    TypeError
+        If X is a dataset, an iterator or a mapping.
     ValueError
-        If X is images of another shape than `image_shape`, or has its channels last.
+        If X holds images of another shape than `image_shape`, or of several shapes, has its
+        channels last, or is a single image.
     """
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
-    elif isinstance(X, list | tuple) and _depth(X) > 2:
-        X = np.asarray(X)
+    X = as_array(X)
     if getattr(X, "ndim", 2) not in (3, 4):
+        # Tables of two or three features are images of two rows, filled up.
+        if image_shape is not None and image_shape[0] == 1 and image_shape[1] > 2:
+            _refuse_single_image(X, image_shape)
         return X, image_shape
     shape = (1, *X.shape[1:]) if X.ndim == 3 else tuple(X.shape[1:])
+    if X.ndim == 3 and image_shape not in (None, shape):
+        _refuse_single_image(X, image_shape)
     if shape != image_shape and shape[2] in (1, 3, 4) and shape[0] > 4:
         raise ValueError(
             f"X has shape {X.shape}: it looks like images with the channels last. Expected"
@@ -52,6 +60,23 @@ def flatten_images(X, image_shape: ImageShape | None = None):
             f" {_times(image_shape)} (channels x height x width)."
         )
     return X.reshape(len(X), math.prod(shape)), shape
+
+
+def _refuse_single_image(X, image_shape: ImageShape) -> None:
+    """Raise a ValueError if X has the shape of one image instead of several."""
+    channels, height, width = image_shape
+    remedies = {
+        (height, width): "X[None]",
+        (channels, height, width): "X[None]",
+        (height, width, channels): "X.transpose(2, 0, 1)[None]",
+    }
+    shape = tuple(getattr(X, "shape", ()))
+    if shape in remedies:
+        raise ValueError(
+            f"X has shape {shape}, that of one image of {_times(image_shape)} (channels x"
+            f" height x width). Expected several images: {remedies[shape]} makes a batch of"
+            " one."
+        )
 
 
 def check_image_shape(image_shape, owner="LeNet5Classifier") -> ImageShape | None:
@@ -99,14 +124,6 @@ def to_images(rows: np.ndarray, shape: ImageShape) -> np.ndarray:
 def pixel_names(shape: tuple[int, ...]) -> list[str]:
     """Return a name for each pixel of an image, such as "pixel_0_27"."""
     return [f"pixel_{'_'.join(map(str, index))}" for index in np.ndindex(*shape)]
-
-
-def _depth(X) -> int:
-    """Return how deeply lists are nested, looking at the first ones."""
-    depth = 0
-    while isinstance(X, list | tuple) and len(X):
-        X, depth = X[0], depth + 1
-    return depth + getattr(X, "ndim", 0)
 
 
 def _times(shape) -> str:

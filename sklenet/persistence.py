@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklenet._writing import check_writable, replace_file
 from sklenet.images import Canvas, infer_image_shape
 from sklenet.network import LeNet5
+from sklenet.network.init import leave_uninitialized
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.lenet5 import layer_name
 from sklenet.saved import (
@@ -141,6 +142,8 @@ def save(estimator, path: str | os.PathLike) -> None:
 def _params_to_json(params: dict[str, Any]) -> dict[str, Any]:
     if isinstance(params["random_state"], np.random.RandomState):
         params = params | {"random_state": None}  # where it has come to is saved by itself
+    if isinstance(params["device"], torch.device):
+        params = params | {"device": str(params["device"])}
     if others := _unsaved_net_params(params["net_params"]):
         raise ValueError(
             f"The 'net_params' parameter has {others[0]!r}: only what begins with"
@@ -372,15 +375,11 @@ def _network_shapes(
             canvas.shape,
             n_classes,
             **{name: params[name] for name in ARCHITECTURE if name != "init"},
-            init=_no_init,
+            init=leave_uninitialized,
             connections=check_connections(params["connections"], params["maps"]),
             codes=torch.empty(n_classes, hidden[-1]) if rbf else None,
         )
     return {f"weights/{k}": tuple(t.shape) for k, t in module.state_dict().items()}
-
-
-def _no_init(layer: torch.nn.Module, generator: torch.Generator) -> None:
-    """Leave initial weights as they are: those of the file replace them."""
 
 
 def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray]]:
@@ -407,7 +406,9 @@ def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray
                 f" {expected.get(name)}."
             )
     # From here on the network is known to be as large as the file.
-    net = build_net(params | {"init": _no_init}, canvas, classes, torch.device("cpu"))
+    net = build_net(
+        params | {"init": leave_uninitialized}, canvas, classes, torch.device("cpu")
+    )
     state_shapes = _optimizer_shapes(net.optimizer_)
     own = {"random_state"} | ({"classes"} if classes.dtype.kind not in "UO" else set())
     others = set(names) - {*expected, *state_shapes} - own

@@ -1,12 +1,19 @@
 """Wrong calls: the right exception, a message that names the culprit, nothing changed."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from PIL import Image
 from sklearn.exceptions import NotFittedError
+from torch import nn
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -14,6 +21,11 @@ from sklenet.datasets import load_digits
 X, y = (array[:60] for array in load_digits(return_X_y=True))
 NAN, INF = X.astype(float), X.astype(float)
 NAN[3, 5], INF[3, 5] = np.nan, np.inf
+IMAGES = [Image.fromarray(image.astype(np.uint8)) for image in X.reshape(-1, 8, 8)]
+DATASET = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+ONE_HOT = np.eye(10)[y]
+FRAME = pd.DataFrame(X, columns=[f"pixel{k}" for k in range(64)])
+ELSEWHERE = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
 
 
 def fit(data=X, labels=y, *args, **parameters):
@@ -70,6 +82,284 @@ WRONG = {
     "NaN in y": (fit(X, np.where(y > 5, np.nan, y)), ValueError, "y contains NaN"),
     "continuous y": (fit(X, y + 0.5), ValueError, "Unknown label type: continuous"),
     "one class": (fit(X, np.zeros(60)), ValueError, "1 class"),
+    # Containers
+    "nothing": (fit(None), ValueError, "X is None"),
+    "one image of Pillow": (fit(IMAGES[0]), ValueError, "a single image of Pillow.*list"),
+    "images of several sizes": (
+        fit([*IMAGES[1:], IMAGES[0].resize((9, 9))]),
+        ValueError,
+        r"2 shapes, such as \(8, 8\) and \(9, 9\)",
+    ),
+    "images of a palette": (
+        fit([image.convert("P") for image in IMAGES]),
+        ValueError,
+        r"mode 'P'.*convert\('L'\)",
+    ),
+    "images with an alpha channel": (
+        fit([image.convert("RGBA") for image in IMAGES]),
+        ValueError,
+        r"mode 'RGBA'.*convert\('RGB'\)",
+    ),
+    "a file name": (fit("digits.png"), ValueError, "X is 'digits.png'.*load_image_folder"),
+    "file names": (
+        fit(["a.png"] * 60),
+        ValueError,
+        "paths or bytes, such as 'a.png'.*load_image_folder",
+    ),
+    "paths in a column": (
+        fit(pd.Series([Path("a.png")] * 60)),
+        ValueError,
+        "holds text, paths.*load_image_folder",
+    ),
+    "a dataset of tensors": (
+        fit(DATASET, None),
+        TypeError,
+        r"X is a TensorDataset of torch.*X, y = dataset\.tensors",
+    ),
+    "a part of a dataset": (
+        fit(torch.utils.data.Subset(DATASET, range(60)), None),
+        TypeError,
+        r"X is a Subset of torch.*np\.stack",
+    ),
+    "a data loader": (fit(DataLoader(DATASET)), TypeError, "X is a DataLoader of torch"),
+    "pairs": (fit(list(DATASET)), ValueError, r"holds pairs.*zip\(\*pairs\)"),
+    "a generator": (fit(row for row in X), TypeError, r"X is a generator.*np\.stack"),
+    "a dict": (fit({"image": X}), TypeError, r"X is a dict with the keys \['image'\]"),
+    "a sparse tensor": (
+        fit(torch.from_numpy(X).to_sparse()),
+        TypeError,
+        r"Sparse data was passed for X.*to_dense\(\)",
+    ),
+    "text in a frame": (
+        fit(FRAME.assign(pixel7="a")),
+        ValueError,
+        r"1 column\(s\) that do not hold numbers: 'pixel7' \(str\)",
+    ),
+    "images in a frame": (
+        fit(pd.DataFrame({"image": list(X)})),
+        ValueError,
+        r"'image' \(ndarray\).*np\.stack",
+    ),
+    "a label in a frame": (
+        fit(FRAME.assign(label=y)),
+        ValueError,
+        "65 columns, one column more than the 64 pixels of an image of 1x8x8.*'label'",
+    ),
+    "an index and a label in a frame": (
+        fit(FRAME.assign(**{"Unnamed: 0": 5, "label": y})),
+        ValueError,
+        "66 columns, 2 columns more than the 64 pixels.*'Unnamed: 0'.*'label'",
+    ),
+    "a label in an array": (
+        fit(np.c_[y, X]),
+        ValueError,
+        r"one column more than the 64 pixels.*X\[:, 0\], which holds the labels",
+    ),
+    "an index in an array": (
+        fit(np.c_[X, np.arange(60)]),
+        ValueError,
+        r"one column more than the 64 pixels.*X\[:, -1\], which counts the rows",
+    ),
+    "a label beside a shape": (
+        fit(np.c_[y, X], image_shape=(8, 8)),
+        ValueError,
+        r"'image_shape' parameter is \(8, 8\).*65 features.*one column more",
+    ),
+    # Labels
+    "one-hot labels": (fit(X, ONE_HOT), ValueError, r"one-hot encoded.*argmax\(axis=1\)"),
+    "one-hot labels in a frame": (
+        fit(X, pd.get_dummies(pd.Series(y))),
+        ValueError,
+        "y.*one-hot encoded.*argmax",
+    ),
+    "one-hot tensors": (fit(X, torch.from_numpy(ONE_HOT)), ValueError, "argmax"),
+    "probabilities as labels": (
+        fit(X, 0.9 * ONE_HOT + 0.01),
+        ValueError,
+        "looks probabilities.*argmax",
+    ),
+    "a label missing": (
+        fit(X, [None, *y[1:].tolist()]),
+        ValueError,
+        "y contains NaN or None: 1 of 60.*position 0",
+    ),
+    "a text label missing": (
+        fit(X, np.array(["a"] * 30 + ["b"] * 29 + [np.nan], object)),
+        ValueError,
+        "y contains NaN or None: 1 of 60.*position 59",
+    ),
+    "numbers and text as labels": (
+        fit(X, ["a", *y[1:].tolist()]),
+        ValueError,
+        "y mixes labels of the types int and str",
+    ),
+    "one class of text": (fit(X, np.array(["b"] * 60)), ValueError, "1 class: 'b'"),
+    "one class of numpy's": (fit(X, np.ones(60, int)), ValueError, "1 class: 1\\."),
+    "one-hot labels in partial_fit": (
+        (_quick, lambda e: e.partial_fit(X, ONE_HOT, range(10))),
+        ValueError,
+        "one-hot encoded.*argmax",
+    ),
+    "one-hot validation labels": (
+        fit(X_val=X, y_val=ONE_HOT),
+        ValueError,
+        "y_val.*one-hot encoded.*argmax",
+    ),
+    "labels that are no classes": (
+        (_quick, lambda e: e.partial_fit(X, y, ["a", "b"])),
+        ValueError,
+        r"y has labels \[0, 1, 2, .*\] that are not among the classes \['a', 'b'\]",
+    ),
+    # Callables
+    "an activation of another shape": (
+        fit(activation=nn.GLU(1)),
+        ValueError,
+        r"'activation' parameter is GLU\(dim=1\).*rather than \(2, 6, 28, 28\)",
+    ),
+    "an activation for one width": (
+        fit(activation=nn.PReLU(6)),
+        ValueError,
+        "'activation' parameter is PReLU.*nn.GELU",
+    ),
+    "an activation of numpy": (fit(activation=np.tanh), ValueError, "'activation'.*numpy"),
+    "an activation that raises": (
+        fit(activation=lambda: 1 / 0),
+        ValueError,
+        "'activation' parameter.*called without arguments, it raises ZeroDivisionError",
+    ),
+    "an activation not called": (
+        fit(activation=lambda: nn.GELU),
+        ValueError,
+        "'activation' parameter.*it returns <class",
+    ),
+    "a layer as activation": (
+        fit(activation=nn.Linear),
+        ValueError,
+        "'activation'.*Linear",
+    ),
+    "a class of no layer": (
+        fit(activation=int),
+        ValueError,
+        "'activation' parameter is <c",
+    ),
+    "a pooling of another stride": (
+        fit(pooling=nn.MaxPool2d(3)),
+        ValueError,
+        r"'pooling' parameter is MaxPool2d.*nn\.MaxPool2d\(2\)",
+    ),
+    "a pooling of one dimension": (fit(pooling=nn.MaxPool1d(2)), ValueError, "'pooling'"),
+    "a pooling with more arguments": (
+        fit(pooling=nn.LPPool2d),
+        ValueError,
+        "'pooling' parameter is <class.*called with 2, it raises TypeError",
+    ),
+    "a pooling function": (
+        fit(pooling=F.max_pool2d),
+        ValueError,
+        r"'pooling' parameter.*lambda x: F\.max_pool2d\(x, 2\)",
+    ),
+    "an instance of a loss of the whole batch": (
+        fit(loss=nn.CrossEntropyLoss()),
+        ValueError,
+        r"'loss' parameter must give one loss per sample.*reduction='none'",
+    ),
+    "a function of the whole batch": (
+        fit(loss=F.cross_entropy),
+        ValueError,
+        "'loss' parameter must give one loss per sample",
+    ),
+    "a loss of other classes": (
+        fit(loss=nn.CrossEntropyLoss(weight=torch.ones(3), reduction="none")),
+        ValueError,
+        "'loss' parameter is CrossEntropyLoss.*weight tensor",
+    ),
+    "a loss of log-probabilities": (
+        fit(loss=nn.NLLLoss(reduction="none")),
+        ValueError,
+        "'loss' parameter is NLLLoss.*log-probabilities",
+    ),
+    "a loss of one-hot labels": (
+        fit(loss=nn.BCEWithLogitsLoss(reduction="none")),
+        ValueError,
+        "'loss' parameter is BCEWithLogitsLoss",
+    ),
+    "a loss without a gradient": (
+        fit(loss=lambda outputs, labels: (outputs.argmax(1) != labels).float()),
+        ValueError,
+        "'loss' parameter.*cannot be differentiated",
+    ),
+    "a loss that is a number": (
+        fit(loss=lambda outputs, labels: 3),
+        ValueError,
+        "'loss' parameter.*returns 3 rather than a tensor",
+    ),
+    "an init with arguments": (
+        fit(init=nn.init.constant_),
+        ValueError,
+        "'init' parameter.*missing 1 required positional argument: 'val'",
+    ),
+    "an init of kernels only": (fit(init=nn.init.dirac_), ValueError, "'init'.*for Linear"),
+    "an init that does nothing": (
+        fit(init=lambda layer, generator: None),
+        ValueError,
+        "'init' parameter.*leaves weights of FirstConv2d.*without finite values",
+    ),
+    "a layer as init": (fit(init=nn.GELU()), ValueError, "'init' parameter is GELU"),
+    "a schedule of the validation loss": (
+        fit(lr_schedule=lambda optimizer, n: lr_scheduler.ReduceLROnPlateau(optimizer)),
+        ValueError,
+        "'lr_schedule' parameter.*ReduceLROnPlateau.*callbacks.*monitor='valid_loss'",
+    ),
+    "the class of this schedule": (
+        fit(lr_schedule=lr_scheduler.ReduceLROnPlateau),
+        ValueError,
+        "'lr_schedule' parameter.*callbacks",
+    ),
+    "a schedule of epochs": (
+        fit(lr_schedule=lambda epoch: 0.1),
+        ValueError,
+        "'lr_schedule' parameter.*1 positional argument but 2.*number of steps",
+    ),
+    "a schedule that is a rate": (
+        fit(lr_schedule=lambda optimizer, n_steps: 0.1),
+        ValueError,
+        "'lr_schedule' parameter.*returns 0.1",
+    ),
+    "a schedule of another optimizer": (
+        fit(lr_schedule=lambda optimizer, n: lr_scheduler.StepLR(ELSEWHERE, 3)),
+        ValueError,
+        "'lr_schedule' parameter.*another optimizer",
+    ),
+    "an instance of a schedule": (
+        fit(lr_schedule=lr_scheduler.StepLR(ELSEWHERE, 3)),
+        ValueError,
+        "'lr_schedule' parameter is.*instance belongs to another optimizer",
+    ),
+    "a schedule with other arguments": (
+        fit(lr_schedule=lr_scheduler.LambdaLR),
+        ValueError,
+        "'lr_schedule' parameter is <class.*not callable",
+    ),
+    "an instance of an optimizer": (
+        fit(optimizer=ELSEWHERE),
+        ValueError,
+        "'optimizer' parameter is an instance of Adam.*Pass the class Adam.*'lr'",
+    ),
+    "a layer as optimizer": (
+        fit(optimizer=nn.ReLU),
+        ValueError,
+        "'optimizer' parameter is",
+    ),
+    "an optimizer of matrices": (
+        fit(optimizer=torch.optim.Muon),
+        ValueError,
+        "'optimizer' parameter is.*2D parameters",
+    ),
+    "a maker of no optimizer": (
+        fit(optimizer=lambda weights, lr, **options: 3),
+        ValueError,
+        "'optimizer' parameter.*makes 3",
+    ),
     # Parameters
     "unknown activation": (
         fit(activation="rely"),
@@ -182,12 +472,104 @@ WRONG = {
         "'class_weight'.*balanced",
     ),
     "a weight for no class": (fit(class_weight={77: 1}), ValueError, "not in class_weight"),
+    "a weight for no class of text": (
+        fit(X, np.where(y % 2, "odd", "even"), class_weight={"odd": 2, "evem": 1}),
+        ValueError,
+        r"'class_weight' parameter has the key 'evem'.*\['even', 'odd'\]",
+    ),
+    "a weight for half a class": (
+        fit(class_weight={0.5: 1}),
+        ValueError,
+        "'class_weight' parameter has the key 0.5",
+    ),
+    "two weights for a class": (
+        fit(class_weight={0: 1, "0": 2}),
+        ValueError,
+        "'class_weight' parameter has two keys, 0 and '0', for the class 0",
+    ),
+    "a negative class weight": (
+        fit(class_weight={0: -1}),
+        ValueError,
+        "'class_weight' parameter.*Got -1 for the class 0",
+    ),
+    "a class weight of text": (
+        fit(class_weight={0: "2"}),
+        ValueError,
+        "'class_weight' parameter.*Got '2' for the class 0",
+    ),
+    "a NaN class weight": (fit(class_weight={0: NAN[3, 5]}), ValueError, "'class_weight'"),
+    "a weight for no class in partial_fit": (
+        (lambda: _quick(class_weight={77: 1}), lambda e: e.partial_fit(X, y, range(10))),
+        ValueError,
+        "'class_weight' parameter has the key 77",
+    ),
     "random state of text": (fit(random_state="a"), ValueError, "'random_state'"),
     "verbose of text": (fit(verbose="very"), ValueError, "'verbose'"),
     "net_params of another parameter": (
         fit(net_params={"batch_size": 8}),
         ValueError,
         "'net_params' parameter has 'batch_size', which other parameters",
+    ),
+    **{
+        f"net_params of {name}": (
+            fit(optimizer="sgd", net_params={name: 0.5}),
+            ValueError,
+            f"'net_params' parameter has '{name}', which other parameters of"
+            f" LeNet5Classifier decide: use '{instead}' instead",
+        )
+        for name, instead in {
+            "lr": "lr",
+            "max_epochs": "max_epochs",
+            "verbose": "verbose",
+            "device": "device",
+            "warm_start": "warm_start",
+            "optimizer": "optimizer",
+            "optimizer__lr": "lr",
+            "optimizer__momentum": "momentum",
+            "optimizer__weight_decay": "weight_decay",
+            "module": "maps",
+            "module__activation": "activation",
+            "module__seed": "random_state",
+            "criterion": "loss",
+            "criterion__weight": "loss",
+            "criterion__label_smoothing": "label_smoothing",
+            "dataset": "X",
+            "iterator_train": "batch_size",
+            "iterator_train__shuffle": "random_state",
+            "iterator_valid__batch_size": "batch_size",
+            "train_split": "validation_fraction",
+            "predict_nonlinearity": "loss",
+            "l1": "l1",
+            "average": "average",
+            "schedule": "lr_schedule",
+            "curvature_seed": "random_state",
+        }.items()
+    },
+    "the momentum of an optimizer without one": (
+        fit(net_params={"optimizer__momentum": 0.5}),
+        ValueError,
+        "'net_params' parameter has 'optimizer__momentum'.*use 'momentum' instead",
+    ),
+    "net_params of no net": (
+        fit(net_params={"callback": []}),
+        ValueError,
+        "'net_params' parameter has 'callback', which is no parameter",
+    ),
+    "net_params of the net's history": (
+        fit(net_params={"history": []}),
+        ValueError,
+        "'net_params' parameter has 'history'",
+    ),
+    "net_params without a name": (fit(net_params={3: 1}), ValueError, "the key 3"),
+    "an option that the optimizer lacks": (
+        fit(net_params={"optimizer__betaz": 1}),
+        TypeError,
+        "'net_params' parameter has options that optimizer='adam'.*'betaz'",
+    ),
+    "an option out of range": (
+        fit(net_params={"optimizer__betas": (2, 3)}),
+        ValueError,
+        "'net_params' parameter has options.*Invalid beta",
     ),
     "a loss of the whole batch": (
         fit(loss=torch.nn.CrossEntropyLoss),
@@ -201,6 +583,11 @@ WRONG = {
     ),
     "net_params of a list": (fit(net_params=[1]), ValueError, "'net_params'"),
     "no such device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
+    "a device that is not there": (
+        fit(device=torch.device("cuda:99")),
+        ValueError,
+        "'device' parameter is 'cuda:99'",
+    ),
     "no such GPU": (fit(device="cuda:99"), ValueError, "'device' parameter is 'cuda:99'"),
     "feature range of one number": (fit(feature_range=(1,)), ValueError, "'feature_range'"),
     "feature range upside down": (
@@ -283,6 +670,31 @@ WRONG = {
         ValueError,
         "1D array",
     ),
+    "one image as a matrix": (
+        after_fit(lambda e: e.predict(X[0].reshape(8, 8))),
+        ValueError,
+        r"shape \(8, 8\), that of one image of 1x8x8.*X\[None\]",
+    ),
+    "one image with its channel last": (
+        after_fit(lambda e: e.predict(X[0].reshape(8, 8, 1))),
+        ValueError,
+        r"one image of 1x8x8.*X\.transpose\(2, 0, 1\)\[None\]",
+    ),
+    "one image of Pillow to predict": (
+        after_fit(lambda e: e.predict(IMAGES[0])),
+        ValueError,
+        "a single image of Pillow",
+    ),
+    "images of Pillow of another size": (
+        after_fit(lambda e: e.predict([IMAGES[0].resize((28, 28))])),
+        ValueError,
+        "1x28x28, but image_shape is 1x8x8",
+    ),
+    "a dataset to predict": (
+        after_fit(lambda e: e.predict_log_proba(DATASET)),
+        TypeError,
+        "X is a TensorDataset of torch",
+    ),
     "no images": (after_fit(lambda e: e.predict(X[:0])), ValueError, r"0 sample\(s\)"),
     "NaN to predict": (after_fit(lambda e: e.predict(NAN)), ValueError, "X contains NaN"),
     "sparse to predict": (
@@ -334,6 +746,24 @@ def test_a_wrong_fit_leaves_an_earlier_one_as_it_was(name):
         call(estimator)
     assert np.array_equal(estimator.predict_proba(X), expected)
     assert estimator.n_features_in_ == 64
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"activation": lambda: 1 / 0}, ZeroDivisionError),
+        ({"pooling": nn.MaxPool1d(2)}, RuntimeError),
+        ({"loss": lambda: 1 / 0}, ZeroDivisionError),
+        ({"init": lambda layer, generator: 1 / 0}, ZeroDivisionError),
+        ({"lr_schedule": lambda optimizer, n_steps: 1 / 0}, ZeroDivisionError),
+        ({"optimizer": nn.ReLU}, TypeError),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_the_error_of_a_callable_is_chained(parameters, error):
+    with pytest.raises(ValueError, match=f"'{next(iter(parameters))}'") as caught:
+        _quick(**parameters).fit(X, y)
+    assert isinstance(caught.value.__cause__, error)
 
 
 def test_misspelt_parameters_are_refused():

@@ -83,6 +83,52 @@ def test_probabilities(fitted, digits):
     assert fitted.decision_function(X_test).shape == (360, 10)
 
 
+def test_logarithms_of_probabilities(fitted, digits):
+    X_test = digits[2]
+    logarithms = fitted.predict_log_proba(X_test)
+    assert np.allclose(logarithms, np.log(fitted.predict_proba(X_test)))
+    # Outputs of many hundreds, whose softmax is 0 or 1.
+    with pytest.warns(UserWarning, match="trained on pixels from 0 to 16"):
+        wild = fitted.predict_log_proba(1e6 * X_test[:3])
+    assert np.isfinite(wild).all()
+    assert (np.exp(wild) == 0).any()
+
+
+@pytest.mark.parametrize("loss", ["mse", "bce", "map"])
+def test_logarithms_of_probabilities_for_every_loss(digits, loss):
+    X, y, X_test, _ = digits
+    fitted = LeNet5Classifier(loss=loss, max_epochs=1, random_state=0).fit(X, y)
+    logarithms = fitted.predict_log_proba(X_test)
+    assert np.allclose(logarithms, np.log(fitted.predict_proba(X_test)))
+    two = LeNet5Classifier(loss=loss, max_epochs=1, random_state=0).fit(X, y % 2)
+    difference = np.diff(two.predict_log_proba(X_test))[:, 0]
+    assert np.allclose(difference, two.decision_function(X_test))
+
+
+def test_a_torch_device(digits, tmp_path):
+    X, y, X_test, _ = digits
+    options = {"max_epochs": 1, "random_state": 0}
+    by_name = LeNet5Classifier(device="cpu", **options).fit(X, y)
+    device = torch.device("cpu")
+    fitted = clone(LeNet5Classifier(device=device, **options)).fit(X, y)
+    assert fitted.get_params()["device"] == device
+    assert fitted.device_ == device
+    by_name.save(tmp_path / "name")
+    fitted.save(tmp_path / "device")
+    loaded = LeNet5Classifier.load(tmp_path / "device")
+    assert loaded.device == "cpu"
+    for other in (
+        fitted,
+        loaded,
+        pickle.loads(pickle.dumps(fitted)),
+        copy.deepcopy(fitted),
+    ):
+        assert np.array_equal(other.predict_proba(X_test), by_name.predict_proba(X_test))
+        assert other.fit(X, y).n_iter_ == 1
+    search = GridSearchCV(by_name, {"device": [device, "cpu"]}, cv=2).fit(X, y)
+    assert len(set(search.cv_results_["mean_test_score"])) == 1
+
+
 def test_two_classes_with_text_labels(digits):
     X, y, X_test, _ = digits
     y = np.where(y % 2, "odd", "even")

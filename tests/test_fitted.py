@@ -185,3 +185,38 @@ def test_get_params_are_plain_values():
         isinstance(value, plain) for value in LeNet5Classifier().get_params().values()
     )
     json.dumps(LeNet5Classifier().get_params())
+
+
+def test_attributes_under_the_names_of_mlp_classifier(digits):
+    X, y, *_ = digits
+    plain = LeNet5Classifier(max_epochs=3, random_state=0).fit(X, y)
+    assert plain.loss_ == plain.loss_curve_[-1]
+    assert plain.best_loss_ == min(plain.loss_curve_)
+    assert plain.validation_scores_ is None
+    assert plain.best_validation_score_ is None
+    assert plain.n_outputs_ == 10
+    assert plain.n_layers_ == 8  # the input, C1, S2, C3, S4, C5, F6, the output
+    stopped = LeNet5Classifier(max_epochs=3, early_stopping=True, hidden=(20,))
+    stopped.fit(X, y % 2)
+    accuracies = [row["valid_accuracy"] for row in stopped.history_]
+    assert stopped.validation_scores_ == accuracies
+    assert stopped.best_validation_score_ == max(accuracies)
+    assert stopped.n_outputs_ == 2
+    assert stopped.n_layers_ == 7
+
+
+def test_attributes_after_validated_and_other_epochs(digits):
+    X, y, *_ = digits
+    fitted = LeNet5Classifier(max_epochs=2, random_state=0).fit(X, y, X_val=X, y_val=y)
+    fitted.partial_fit(X, y)
+    assert len(fitted.loss_curve_) == 3
+    assert len(fitted.validation_scores_) == 2
+    assert fitted.loss_ == fitted.history_[2]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["loss_", "best_loss_", "validation_scores_", "best_validation_score_", "n_outputs_"],
+)
+def test_attributes_are_not_there_before_fit(name):
+    assert not hasattr(LeNet5Classifier(), name)

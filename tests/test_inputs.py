@@ -8,9 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
+from skorch.helper import SliceDataset
+from torch.utils.data import TensorDataset
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.inputs import as_array, as_labels
+from sklenet.preprocessing import PixelScaler
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
 
@@ -47,10 +52,22 @@ def read_only(X):
     return X
 
 
+def pillow(X, mode="L"):
+    return [Image.fromarray(image).convert(mode) for image in X.reshape(-1, 8, 8)]
+
+
+def array_of_objects(items):
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def dataset(X):
+    return TensorDataset(torch.from_numpy(X).float(), torch.arange(len(X)))
+
+
 def as_copy(X):
-    if isinstance(X, torch.Tensor):
-        return X.detach().clone().numpy()
-    return np.array(X, copy=True)
+    return np.array(as_array(X), copy=True)
 
 
 DTYPES = (
@@ -72,6 +89,22 @@ FORMS = {
     "torch": lambda X, p: torch.from_numpy(X),
     "torch images": lambda X, p: torch.from_numpy(X).float().reshape(-1, 1, 8, 8),
     "torch with gradient": lambda X, p: torch.from_numpy(X).float().requires_grad_(),
+    "torch bfloat16": lambda X, p: torch.from_numpy(X).bfloat16(),
+    "torch half": lambda X, p: torch.from_numpy(X).half().reshape(-1, 8, 8),
+    "torch uint16": lambda X, p: torch.from_numpy(X).to(torch.uint16),
+    "torch float8": lambda X, p: torch.from_numpy(X).to(torch.float8_e4m3fn),
+    "list of tensors": lambda X, p: list(torch.from_numpy(X).float().requires_grad_()),
+    "tuple of tensors": lambda X, p: tuple(torch.from_numpy(X).reshape(-1, 1, 8, 8)),
+    "Pillow": lambda X, p: pillow(X),
+    "tuple of Pillow": lambda X, p: tuple(pillow(X)),
+    "array of Pillow": lambda X, p: array_of_objects(pillow(X)),
+    "column of Pillow": lambda X, p: pd.Series(pillow(X), index=range(60, 0, -1)),
+    "Pillow, 32 bits": lambda X, p: pillow(X, "I"),
+    "Pillow, floats": lambda X, p: pillow(X, "F"),
+    "Pillow, 16 bits": lambda X, p: pillow(X.astype(np.uint16), "I;16"),
+    "column of arrays": lambda X, p: pd.Series(list(X.reshape(-1, 8, 8))),
+    "list of rows": lambda X, p: list(X),
+    "skorch": lambda X, p: SliceDataset(dataset(X), idx=0),
     "pandas": lambda X, p: pd.DataFrame(X, columns=with_names(X)),
     "polars": lambda X, p: pl.DataFrame(X, schema=with_names(X)),
 }
@@ -200,3 +233,94 @@ def _bounded(dtype, options):
     if not dtype.startswith("f"):
         return options
     return {"elements": st.floats(-1e6, 1e6, width=8 * int(dtype[1:]))}
+
+
+def test_colours_of_pillow(small):
+    X, y = small
+    images = [
+        Image.merge("RGB", (image, image.transpose(Image.Transpose.ROTATE_90), image))
+        for image in pillow(X)
+    ]
+    arrays = np.stack([np.asarray(image) for image in images]).transpose(0, 3, 1, 2)
+    fitted = LeNet5Classifier(**QUICK).fit(images, y)
+    assert fitted.image_shape_ == (3, 8, 8)
+    expected = LeNet5Classifier(**QUICK).fit(arrays, y)
+    assert np.array_equal(fitted.predict_proba(images), expected.predict_proba(arrays))
+
+
+def test_bits_of_pillow(small):
+    X, y = small
+    fitted = LeNet5Classifier(**QUICK).fit(
+        pillow(np.where(X > 8, 255, 0).astype(np.uint8), "1"), y
+    )
+    assert fitted.pixel_range_ == (0, 1)
+    assert np.array_equal(fitted.predict(X > 8), fitted.predict((X > 8).astype(float)))
+
+
+def test_transformers_take_the_same_forms(small):
+    X, _ = small
+    expected = PixelScaler().fit_transform(X.reshape(-1, 8, 8))
+    for form in (pillow(X), torch.from_numpy(X).bfloat16().reshape(-1, 8, 8)):
+        assert np.allclose(PixelScaler().fit_transform(form), expected)
+
+
+LABELS = {
+    "tensor": torch.from_numpy,
+    "tensor with gradient": lambda y: torch.from_numpy(y).float().requires_grad_(),
+    "bfloat16": lambda y: torch.from_numpy(y).bfloat16(),
+    "list of tensors": lambda y: list(torch.from_numpy(y)),
+    "skorch": lambda y: SliceDataset(TensorDataset(torch.from_numpy(y)), idx=0),
+    "categories": lambda y: pd.Series(y).astype("category"),
+    "nullable": lambda y: pd.Series(y).astype("Int64"),
+    "objects": lambda y: y.astype(object),
+    "floats": lambda y: y.astype(float),
+    "list": lambda y: y.tolist(),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("form", LABELS)
+def test_labels_in_every_form(form, small, expected):
+    X, y = small
+    labels = LABELS[form](y)
+    fitted = LeNet5Classifier(**QUICK).fit(X, labels, X_val=X, y_val=labels)
+    assert np.array_equal(fitted.predict_proba(X), expected)
+    fitted.partial_fit(X, labels)
+    assert fitted.n_iter_ == 3
+
+
+def test_classes_as_tensors(small):
+    X, y = small
+    fitted = LeNet5Classifier(**QUICK).partial_fit(X, y, torch.arange(10))
+    assert fitted.classes_.tolist() == list(range(10))
+
+
+def test_a_column_of_labels_works_with_scikit_learns_warning(small, expected):
+    X, y = small
+    with pytest.warns(UserWarning, match="column-vector y was passed"):
+        fitted = LeNet5Classifier(**QUICK).fit(X, y[:, None])
+    assert np.array_equal(fitted.predict_proba(X), expected)
+
+
+def test_a_batch_of_one_image_is_no_single_image(small):
+    X, y = small
+    fitted = LeNet5Classifier(**QUICK).fit(X, y)
+    for one in (X[:1], X[:1].reshape(1, 8, 8), X[:1].reshape(1, 1, 8, 8), pillow(X)[:1]):
+        assert fitted.predict(one).shape == (1,)
+    # As many samples as an image has rows, of as many features as it has columns.
+    for n_features in (1, 2, 3, 4):
+        table = np.random.default_rng(0).normal(size=(20, n_features))
+        fitted = LeNet5Classifier(**QUICK).fit(table, np.arange(20) % 2)
+        for n in (1, 2, 3, 4):
+            assert fitted.predict(table[:n]).shape == (n,)
+
+
+def test_what_numpy_reads_is_passed_on():
+    X = np.zeros((3, 4))
+    assert as_array(X) is X
+    frame = pd.DataFrame(X)
+    assert as_array(frame) is frame
+    rows = [[1, 2], [3, 4]]
+    assert as_array(rows) is rows
+    assert as_labels(rows) is rows
+    assert as_labels(None) is None

@@ -9,11 +9,28 @@ PACKAGE = Path(__file__).parents[1] / "sklenet"
 
 # From the inside out; a module may import from its own entry and from those before it.
 LAYERS = [
-    {"_torchvision", "_files", "_writing", "_descriptions", "images", "image_folder"},
+    {
+        "_torchvision",
+        "_files",
+        "_writing",
+        "_descriptions",
+        "inputs",
+        "images",
+        "image_folder",
+    },
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
-    {"checks", "saved", "persistence", "export", "summary"},
+    {
+        "labels",
+        "columns",
+        "pixel_range",
+        "checks",
+        "saved",
+        "persistence",
+        "export",
+        "summary",
+    },
     {"fitted"},
     {"estimator"},
     {"presets", "display", "framing", "rejection"},

@@ -469,6 +469,43 @@ def test_net_params_reach_skorch(small):
         fit(small, net_params={"nonsense": 1})
 
 
+def test_net_params_that_nothing_else_decides(small):
+    groups = [("features.*", {"lr": 0.01})]
+    for net_params in (
+        {"callbacks": "disable"},
+        {"callbacks__print_log": None, "use_caching": False},
+        {"torch_load_kwargs": {"weights_only": True}},
+        {"optimizer__eps": 1e-7, "optimizer__amsgrad": True},
+        {"optimizer__param_groups": groups},
+    ):
+        assert fit(small, net_params=net_params).n_iter_ == 2
+    for optimizer in ("rmsprop", torch.optim.SGD):
+        options = {"optimizer__momentum": 0.5}
+        fitted = fit(small, optimizer=optimizer, net_params=options)
+        assert fitted.net_.optimizer_.param_groups[0]["momentum"] == 0.5
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.03])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adam", "adamw", "sgd", "rmsprop", "sdlm", torch.optim.AdamW, torch.optim.NAdam],
+)
+def test_weight_decay_is_that_of_the_parameter(small, optimizer, weight_decay):
+    """Also 0: AdamW of torch has another default."""
+    fitted = fit(small, optimizer=optimizer, weight_decay=weight_decay, max_epochs=1)
+    (group,) = fitted.net_.optimizer_.param_groups
+    assert group["weight_decay"] == weight_decay
+
+
+def test_an_optimizer_without_weight_decay(small):
+    def make(params, lr):
+        return torch.optim.SGD(params, lr, momentum=0.9)
+
+    assert fit(small, optimizer=make).n_iter_ == 2
+    with pytest.raises(ValueError, match=r"'optimizer' parameter.*weight_decay=0.1"):
+        fit(small, optimizer=make, weight_decay=0.1)
+
+
 def test_every_number_may_be_numpys(small):
     """Grids and ranges are often arrays."""
     numbers = {

@@ -4,7 +4,10 @@ A layer's fan-in F is the number of its inputs per unit: input maps times kernel
 a convolution, inputs for a linear layer; fan-out likewise.
 """
 
+import inspect
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +29,9 @@ def _with_zero_bias(draw: Callable[..., torch.Tensor], **options: object) -> Ini
             if isinstance(layer, Subsample):
                 layer.weight.fill_(1 / layer.fan_in)
             elif isinstance(layer, PartialConv2d):
-                dense = draw(torch.empty(layer.shape), generator=generator, **options)
+                # NaN, as in `_unset`: whatever is not drawn will be seen.
+                dense = torch.full(layer.shape, torch.nan, dtype=layer.weight.dtype)
+                draw(dense, generator=generator, **options)
                 layer.weight.copy_(dense.flatten(0, 1)[layer.index])
             else:
                 draw(layer.weight, generator=generator, **options)
@@ -73,3 +78,100 @@ INITS: dict[str, Init] = {
     "lecun_uniform": lecun_uniform,
     "torch": torch_default,
 }
+
+
+def leave_uninitialized(layer: nn.Module, generator: torch.Generator) -> None:
+    """Leave weights as they are in memory, for a network whose weights will be loaded."""
+
+
+def make_init(choice: Any) -> Init:
+    """Return a function of a layer and a generator from the parameter `init`.
+
+    A callable takes
+
+    - a layer and a ``torch.Generator``;
+    - or a layer alone, as the functions for ``Module.apply`` do;
+    - or the weights, as the functions of ``torch.nn.init`` do; biases start at 0 then.
+
+    Only the first kind, and functions of ``torch.nn.init``, can draw from the generator.
+    All others draw from torch's global generator, which is seeded for them, and restored.
+    """
+    if isinstance(choice, str):
+        return INITS[choice]
+    if choice is leave_uninitialized:
+        return choice
+    attempts = _find_calls(choice)
+
+    def init(layer: nn.Module, generator: torch.Generator) -> None:
+        for k, attempt in enumerate(attempts):
+            _unset(layer)
+            try:
+                with torch.no_grad():
+                    attempt(layer, generator)
+            except Exception as error:
+                if k == len(attempts) - 1:
+                    raise _make_error(
+                        choice, f"it raises {error!r:.300} for {layer}"
+                    ) from error
+                continue
+            if all(p.isfinite().all() for p in layer.parameters(recurse=False)):
+                return
+        raise _make_error(choice, f"it leaves weights of {layer} without finite values")
+
+    return init
+
+
+def _find_calls(choice: Any) -> list[Init]:
+    """Return the ways to call a callable that may be right, the likeliest first."""
+    function = choice.func if isinstance(choice, partial) else choice
+    if getattr(function, "__module__", None) == "torch.nn.init":
+        takes_generator = "generator" in inspect.signature(choice).parameters
+        return [
+            _with_zero_bias(choice if takes_generator else _with_global_generator(choice))
+        ]
+    if _takes_two(choice):
+        return [choice]
+    call = _with_global_generator(choice)
+    # A function for Module.apply would do nothing, silently, if it were given weights.
+    return [call, _with_zero_bias(call)]
+
+
+def _make_error(choice: Any, reason: str) -> ValueError:
+    return ValueError(
+        f"The 'init' parameter is {choice!r}, but {reason}. Expected a function of a layer"
+        " and a torch.Generator, or one of the weights, such as nn.init.xavier_uniform_."
+    )
+
+
+def _takes_two(function: Callable) -> bool:
+    """Return whether a function may be called with a layer and a generator."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a builtin function
+        return False
+    required = [
+        p
+        for p in signature.parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+    has_many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    return has_many or len(required) != 1
+
+
+def _unset(layer: nn.Module) -> None:
+    """Set weights to NaN and biases to 0, which tells later what was not drawn."""
+    with torch.no_grad():
+        for name, p in layer.named_parameters(recurse=False):
+            p.fill_(0 if name == "bias" else torch.nan)
+
+
+def _with_global_generator(function: Callable[[Any], object]) -> Callable:
+    """Let a function that takes no generator draw from torch's, seeded and restored."""
+
+    def call(argument: Any, generator: torch.Generator) -> None:
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
+            function(argument)
+
+    return call

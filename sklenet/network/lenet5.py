@@ -2,12 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
-from sklenet.network.init import INITS, Init
-from sklenet.network.layers import ACTIVATIONS, POOLINGS, Dropout, FirstConv2d
+from sklenet.network.choices import build_activation, build_pooling, check_layer
+from sklenet.network.init import Init, make_init
+from sklenet.network.layers import Dropout, FirstConv2d
 from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
 
 Factory = Callable[..., nn.Module]
@@ -29,11 +32,13 @@ class LeNet5(nn.Module):
         The shape of one image on the network's canvas.
     n_outputs : int
         The number of output units.
-    activation, pooling : str or callable
-        A name in ``ACTIVATIONS`` or ``POOLINGS``, or what makes the layer: an activation
-        is called without arguments, a pooling with its window's side, 2.
+    activation, pooling : str, Module or callable
+        A name in ``ACTIVATIONS`` or ``POOLINGS``; a module, of which every layer is a copy;
+        a class or function that makes the layer, an activation without arguments, a
+        pooling from the side of its window, 2; or a function of a tensor.
     init : str or callable
-        A name in ``INITS``, or a function of a layer and a ``torch.Generator``.
+        A name in ``INITS``, a function of a layer and a ``torch.Generator``, or a function
+        of the weights, such as those of ``torch.nn.init``.
     dropout : float
         The probability with which a unit of a hidden layer is dropped in training.
     maps : sequence of int
@@ -79,7 +84,7 @@ class LeNet5(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        make_activation = _look_up(ACTIVATIONS, activation)
+        make_activation = partial(build_activation, activation)
         channels, height, width = input_shape
         n_first, n_second = map(int, maps)
         s4_height, s4_width = (s4_side(side, kernel_size) for side in (height, width))
@@ -111,10 +116,31 @@ class LeNet5(nn.Module):
         self.head = nn.Sequential(head)
         self.reseed_dropout(seed)
         generator = torch.Generator().manual_seed(seed)
-        draw = _look_up(INITS, init)
+        draw = make_init(init)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear | PartialConv2d | Subsample):
                 draw(layer, generator)
+        self._check_choices({"activation": activation, "pooling": pooling}, input_shape)
+
+    def _check_choices(self, choices: dict[str, Any], input_shape: Sequence[int]) -> None:
+        """Raise a ValueError if a layer that has no name does not do what it should."""
+        if all(isinstance(choice, str) for choice in choices.values()):
+            return
+        layers: list[tuple[str, nn.Module]] = []
+        for name, layer in self.layers().items():
+            is_subsampling = name in ("S2", "S4") and choices["pooling"] == "subsample"
+            layers += layer.named_children() if is_subsampling else [(name, layer)]
+        x = torch.zeros((1, *input_shape), dtype=torch.float32)
+        self.eval()  # so that neither statistics nor random numbers are touched
+        for name, layer in layers:
+            parameter = "pooling" if name in ("S2", "S4") else "activation"
+            choice = choices[parameter]
+            is_chosen = parameter == "pooling" or name.endswith(("activation", "squash"))
+            if is_chosen and not isinstance(choice, str):
+                check_layer(parameter, choice, layer, tuple(x.shape[1:]))
+            with torch.no_grad():
+                x = layer(x)
+        self.train()
 
     def reseed_dropout(self, seed: int) -> None:
         """Begin new sequences of random numbers in the dropout layers."""
@@ -131,12 +157,12 @@ class LeNet5(nn.Module):
         return self.head(self.features(images))
 
 
-def _pool(choice, channels: int, make_activation: Factory) -> nn.Module:
+def _pool(choice: Any, channels: int, make_activation: Factory) -> nn.Module:
     """Return S2 or S4; the paper's has weights, and squashes their sum."""
     if choice == "subsample":
         parts = OrderedDict(sum=Subsample(channels), squash=make_activation())
         return nn.Sequential(parts)
-    return _look_up(POOLINGS, choice)(2)
+    return build_pooling(choice)
 
 
 def layer_name(k: int) -> str:
@@ -154,7 +180,3 @@ def _empty(layer: type[nn.Module], *args: int, **kwargs: int) -> nn.Module:
     # `torch.device("meta")` a network has shapes, and no memory.
     device = "meta" if torch.get_default_device().type == "meta" else "cpu"
     return nn.utils.skip_init(layer, *args, device=device, **kwargs)
-
-
-def _look_up(registry, choice):
-    return registry[choice] if isinstance(choice, str) else choice

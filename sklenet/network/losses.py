@@ -6,11 +6,15 @@ the mean absolute error compare the softmax of the outputs with the label's unit
 takes each output for the logit of its own class against all others.
 """
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from sklenet.network.choices import can_be_called
 
 # The j of equation 9. The paper says only that it is positive.
 RUBBISH_DISTANCE = 0.1
@@ -134,3 +138,98 @@ def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torc
     outputs : tensor of shape (n, n_classes)
     """
     return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)
+
+
+class LossFunction(nn.Module):
+    """A function of outputs and labels as a module.
+
+    Parameters
+    ----------
+    function : callable
+    """
+
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.function(outputs, labels)
+
+
+def make_loss(choice: Any, label_smoothing: float, n_outputs: int) -> nn.Module:
+    """Return a loss from the parameter `loss`.
+
+    Parameters
+    ----------
+    choice : str, Module or callable
+        A name in ``LOSSES``; a module of outputs and labels, which is copied; a class or
+        function that makes one without arguments; or a function of outputs and labels.
+    label_smoothing : float
+        For the losses that have names.
+    n_outputs : int
+        The number of classes, with which a loss without a name is tried.
+
+    Raises
+    ------
+    ValueError
+        If the loss does not give one differentiable value per sample.
+    """
+    if isinstance(choice, str):
+        return LOSSES[choice](label_smoothing)
+    loss = _build_loss(choice)
+    _check_loss(choice, loss, n_outputs)
+    return loss
+
+
+def _build_loss(choice: Any) -> nn.Module:
+    if isinstance(choice, nn.Module):
+        return copy.deepcopy(choice)
+    is_factory = isinstance(choice, type) or not can_be_called(choice, 2)
+    try:
+        loss = choice()
+    except Exception as error:
+        if is_factory:
+            reason = f"called without arguments, it raises {error!r}"
+            raise _make_error(choice, reason) from error
+        return LossFunction(choice)  # of outputs and labels, such as F.cross_entropy
+    if isinstance(loss, nn.Module):
+        return loss
+    if is_factory:
+        raise _make_error(choice, f"called without arguments, it returns {loss!r:.60}")
+    return LossFunction(choice)
+
+
+def _check_loss(choice: Any, loss: nn.Module, n_outputs: int) -> None:
+    """Raise a ValueError unless the loss gives a value for each sample."""
+    if isinstance(loss, nn.NLLLoss):
+        raise _make_error(
+            choice, "it takes log-probabilities, which the outputs of the network are not"
+        )
+    # As many samples as nothing else counts, so that their number shows in the shape.
+    n = n_outputs + 1
+    outputs = torch.zeros((n, n_outputs), dtype=torch.float32, requires_grad=True)
+    labels = torch.arange(n) % n_outputs
+    try:
+        with torch.enable_grad():
+            values = loss(outputs * 1, labels)
+    except Exception as error:
+        reason = f"it raises {error!r} for outputs of shape {tuple(outputs.shape)}"
+        raise _make_error(choice, f"{reason} and labels of shape ({n},)") from error
+    if not isinstance(values, torch.Tensor):
+        raise _make_error(choice, f"it returns {values!r:.60} rather than a tensor")
+    if tuple(values.shape) != (n,):
+        raise ValueError(
+            f"The 'loss' parameter must give one loss per sample, of shape ({n},) for {n}"
+            f" samples, but {choice!r} gave {tuple(values.shape)}. Losses of torch do so"
+            " with reduction='none', such as nn.CrossEntropyLoss(reduction='none')."
+        )
+    if not values.requires_grad:
+        raise _make_error(choice, "its values cannot be differentiated by the outputs")
+
+
+def _make_error(choice: Any, reason: str) -> ValueError:
+    return ValueError(
+        f"The 'loss' parameter is {choice!r}, but {reason}. Expected a module such as"
+        " nn.CrossEntropyLoss(reduction='none'), a class or function that makes one without"
+        " arguments, or a function of outputs and labels that gives one loss per sample."
+    )

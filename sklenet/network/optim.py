@@ -1,7 +1,9 @@
 """Optimizers and learning-rate schedules by name."""
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim import lr_scheduler as schedulers
 
@@ -63,3 +65,112 @@ SCHEDULES: dict[str, Schedule] = {
     "one_cycle": one_cycle,
     "lecun1998": lecun1998,
 }
+
+
+def make_schedule(choice: Any) -> Schedule:
+    """Return a function that makes a scheduler, from the parameter `lr_schedule`.
+
+    The function raises a ValueError that names the parameter unless a callable returns a
+    scheduler of the optimizer, to be stepped after every batch, or None.
+    """
+    if isinstance(choice, str):
+        return SCHEDULES[choice]
+
+    def schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler | None:
+        if choice is schedulers.ReduceLROnPlateau:
+            raise _make_schedule_error(choice, _PLATEAU)
+        try:
+            scheduler = choice(optimizer, n_steps)
+        except Exception as error:
+            reason = f"called with an optimizer and {n_steps} steps, it raises {error!r}"
+            raise _make_schedule_error(choice, reason) from error
+        if isinstance(scheduler, schedulers.ReduceLROnPlateau):
+            raise _make_schedule_error(
+                choice, f"it returns a ReduceLROnPlateau; {_PLATEAU}"
+            )
+        if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+            raise _make_schedule_error(choice, f"it returns {scheduler!r:.60}")
+        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+            raise _make_schedule_error(
+                choice, "it returns a scheduler of another optimizer"
+            )
+        return scheduler
+
+    return schedule
+
+
+_PLATEAU = (
+    "ReduceLROnPlateau needs the validation loss, which is known once per epoch: use"
+    " net_params={'callbacks': [skorch.callbacks.LRScheduler('ReduceLROnPlateau',"
+    " monitor='valid_loss')]} for it"
+)
+
+
+def refuse_instances(optimizer: Any, lr_schedule: Any) -> None:
+    """Raise a ValueError if a parameter is an object that belongs to other weights."""
+    if isinstance(optimizer, Optimizer):
+        name = type(optimizer).__name__
+        raise ValueError(
+            f"The 'optimizer' parameter is an instance of {name}, which belongs to other"
+            f" weights than the network's. Pass the class {name}, its learning rate as"
+            " 'lr', its weight decay as 'weight_decay', and other options in 'net_params',"
+            " such as {'optimizer__betas': (0.9, 0.99)}."
+        )
+    if isinstance(lr_schedule, schedulers.LRScheduler):
+        reason = "an instance belongs to another optimizer than the network's"
+        raise _make_schedule_error(lr_schedule, reason)
+
+
+def check_optimization(
+    optimizer: Any, lr_schedule: Any, options: dict[str, Any], additional: dict[str, Any]
+) -> None:
+    """Raise an error if an optimizer, its options, or a schedule do not work.
+
+    They are tried on a single weight, and on a fit of a thousand steps, unless all of them
+    have names.
+
+    Parameters
+    ----------
+    optimizer, lr_schedule : str or callable
+        The parameters of these names.
+    options : dict
+        The options of the optimizer that parameters decide, ``lr`` among them.
+    additional : dict
+        Its other options, from `net_params`.
+    """
+    if isinstance(optimizer, str) and isinstance(lr_schedule, str) and not additional:
+        return
+    make = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))
+    try:
+        trial = make([weight], **options | additional)
+    except (TypeError, ValueError) as error:
+        if additional:
+            raise type(error)(
+                f"The 'net_params' parameter has options that optimizer={optimizer!r} does"
+                f" not accept, among {sorted(additional)}: {error}"
+            ) from error
+        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        reason = f"called with the weights and {shown}, it raises {error!r}"
+        raise _make_optimizer_error(optimizer, reason) from error
+    except Exception as error:
+        raise _make_optimizer_error(optimizer, f"it raises {error!r}") from error
+    if not isinstance(trial, Optimizer):
+        raise _make_optimizer_error(optimizer, f"it makes {trial!r:.60}")
+    make_schedule(lr_schedule)(trial, 1000)
+
+
+def _make_optimizer_error(choice: Any, reason: str) -> ValueError:
+    return ValueError(
+        f"The 'optimizer' parameter is {choice!r}, but {reason}. Expected a class of torch"
+        " optimizers, such as torch.optim.NAdam; its options other than 'lr' and"
+        " 'weight_decay' belong in 'net_params'."
+    )
+
+
+def _make_schedule_error(choice: Any, reason: str) -> ValueError:
+    return ValueError(
+        f"The 'lr_schedule' parameter is {choice!r}, but {reason}. Expected a function of"
+        " the optimizer and the number of steps that returns a torch scheduler, which is"
+        " stepped after every batch: lambda optimizer, n_steps: StepLR(optimizer, n_steps)."
+    )

@@ -1,15 +1,19 @@
 """From the parameters of LeNet5Classifier to the net that is trained."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNetClassifier
 
 from sklenet.images import Canvas
-from sklenet.network import LOSSES, OPTIMIZERS, SCHEDULES, LeNet5
+from sklenet.network import OPTIMIZERS, LeNet5
 from sklenet.network.codes import make_codes
 from sklenet.network.lecun1998 import check_connections
+from sklenet.network.losses import make_loss
+from sklenet.network.optim import check_optimization, make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
 from sklenet.training.state import continue_net
@@ -46,9 +50,7 @@ def build_net(
         Of the module, of the order of the samples, and of augmentation.
     """
     optimizer = OPTIMIZERS.get(params["optimizer"], params["optimizer"])
-    options = {
-        f"optimizer__{k}": v for k, v in _optimizer_options(optimizer, params).items()
-    }
+    options = {f"optimizer__{k}": v for k, v in _optimizer_options(params).items()}
     net = TrainingNet(
         LeNet5,
         module__input_shape=canvas.shape,
@@ -57,13 +59,13 @@ def build_net(
         module__codes=_codes(params, classes),
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
-        criterion=make_loss(params),
+        criterion=make_loss(params["loss"], params["label_smoothing"], len(classes)),
         classes=np.arange(len(classes)),
         optimizer=optimizer,
         l1=params["l1"],
         average=float(params["average"]),
         curvature_seed=seeds[0],
-        schedule=SCHEDULES.get(params["lr_schedule"], params["lr_schedule"]),
+        schedule=make_schedule(params["lr_schedule"]),
         max_epochs=int(params["max_epochs"]),
         # skorch and torch take no numpy integers.
         batch_size=int(params["batch_size"]),
@@ -150,56 +152,111 @@ def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
     return torch.from_numpy(make_codes(classes, int(hidden[-1])))
 
 
-_OWN = {
-    "activation",
-    "average",
-    "batch_size",
-    "classes",
-    "criterion",
-    "curvature_seed",
-    "dataset",
-    "device",
-    "iterator_train",
-    "iterator_valid",
-    "l1",
-    "lr",
-    "max_epochs",
-    "module",
-    "optimizer",
-    "schedule",
-    "train_split",
-    "verbose",
-    "warm_start",
+_NET_PARAMETERS = {
+    *signature(NeuralNetClassifier).parameters,
+    *signature(TrainingNet).parameters,
 }
 
+# What of skorch's net parameters of the estimator do not decide, apart from most options of
+# the optimizer.
+_FREE = ("callbacks", "compile", "torch_load_kwargs", "use_caching")
+_EXAMPLES = "'callbacks' or 'optimizer__betas'"
 
-def check_net_params(net_params: dict | None) -> None:
-    """Raise a ValueError if `net_params` has what other parameters decide."""
+# The parameters to use instead, unless they have the same name.
+_INSTEAD = {
+    "criterion": "loss",
+    "criterion__label_smoothing": "label_smoothing",
+    "curvature_seed": "random_state",
+    "dataset": "X",
+    "iterator_train": "batch_size",
+    "iterator_train__augment": "augment",
+    "iterator_train__seed": "random_state",
+    "iterator_train__shuffle": "random_state",
+    "iterator_valid": "batch_size",
+    "module": "maps",
+    "module__codes": "output",
+    "module__connections": "connections",
+    "module__input_shape": "image_shape",
+    "module__n_outputs": "y",
+    "module__seed": "random_state",
+    "optimizer__lr": "lr",
+    "optimizer__momentum": "momentum",
+    "optimizer__params": "maps",
+    "optimizer__weight_decay": "weight_decay",
+    "predict_nonlinearity": "loss",
+    "schedule": "lr_schedule",
+    "train_split": "validation_fraction",
+} | {f"module__{name}": name for name in ARCHITECTURE}
+
+
+def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
+    """Raise a ValueError if `net_params` has what other parameters decide.
+
+    Parameters
+    ----------
+    net_params : dict or None
+    optimizer : str or callable
+        The parameter of that name: `momentum` is an option of "sgd" alone.
+    """
     for name in net_params or {}:
-        if name in _OWN or name.startswith(("module__", "iterator_", "criterion__")):
+        if not isinstance(name, str):
             raise ValueError(
-                f"The 'net_params' parameter has {name!r}, which other parameters of"
-                " LeNet5Classifier decide. It is for the rest of skorch's, such as"
-                " 'callbacks' or 'optimizer__betas'."
+                f"The 'net_params' parameter has the key {name!r}. Its keys must be names"
+                f" of parameters of skorch's NeuralNet: {_EXAMPLES}."
             )
+        prefix, _, option = name.partition("__")
+        is_decided = name in _INSTEAD
+        if name == "optimizer__momentum" and optimizer != "sgd":
+            is_decided = not _has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
+        if prefix in _FREE or (prefix == "optimizer" and option and not is_decided):
+            continue
+        if prefix not in _NET_PARAMETERS:
+            raise ValueError(
+                f"The 'net_params' parameter has {name!r}, which is no parameter of"
+                f" skorch's NeuralNet. It may have, for example, {_EXAMPLES}."
+            )
+        instead = _INSTEAD.get(name) or _INSTEAD.get(prefix) or name
+        raise ValueError(
+            f"The 'net_params' parameter has {name!r}, which other parameters of"
+            f" LeNet5Classifier decide: use {instead!r} instead. It is for the rest of"
+            f" skorch's, such as {_EXAMPLES}."
+        )
 
 
-def make_loss(params: dict) -> torch.nn.Module:
-    """Return the criterion that the parameters name."""
-    loss = params["loss"]
-    return loss() if callable(loss) else LOSSES[loss](params["label_smoothing"])
+def check_callables(params: dict) -> None:
+    """Raise a ValueError if an optimizer or a schedule without a name does not work.
+
+    Layers, losses and initial weights are tried when the net is built.
+    """
+    choices = params["optimizer"], params["lr_schedule"]
+    if all(isinstance(choice, str) for choice in choices) and not params["net_params"]:
+        return
+    options = _optimizer_options(params) | {"lr": params["lr"]}
+    additional = {
+        name.removeprefix("optimizer__"): value
+        for name, value in (params["net_params"] or {}).items()
+        if name.startswith("optimizer__") and name != "optimizer__param_groups"
+    }
+    check_optimization(*choices, options, additional)
 
 
-def _optimizer_options(optimizer, params):
+def _optimizer_options(params: dict) -> dict[str, Any]:
     """Return what only some optimizers have: weight decay, SGD's momentum, fused steps."""
+    name = params["optimizer"]
     options: dict[str, Any] = {}
     exclusive = {"optimizer__foreach", "optimizer__differentiable"}
-    if params["optimizer"] in ("adam", "adamw", "sgd") and not (
-        exclusive & set(params["net_params"] or ())
-    ):
+    if name in ("adam", "adamw", "sgd") and not exclusive & set(params["net_params"] or ()):
         options["fused"] = True  # all of a step in one pass over the weights
-    if params["weight_decay"]:
+    # Also 0: by default, AdamW and others of torch decay the weights.
+    if params["weight_decay"] or _has_option(OPTIMIZERS.get(name, name), "weight_decay"):
         options["weight_decay"] = params["weight_decay"]
-    if params["optimizer"] == "sgd":
+    if name == "sgd":
         options["momentum"] = params["momentum"]
     return options
+
+
+def _has_option(optimizer: Any, name: str) -> bool:
+    try:
+        return name in signature(optimizer).parameters
+    except (TypeError, ValueError):  # a callable without a signature
+        return False

@@ -210,7 +210,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """Return the torch device that `device` names; "auto" is CUDA where there is one.
 
     Raises
@@ -229,7 +229,7 @@ def resolve_device(device: str) -> torch.device:
         available = ["'cpu'"]
         available += [f"'cuda:{k}'" for k in range(torch.cuda.device_count())]
         raise ValueError(
-            f"The 'device' parameter is {device!r}, which torch cannot use here; available:"
-            f" 'auto', {', '.join(available)}."
+            f"The 'device' parameter is {str(device)!r}, which torch cannot use here;"
+            f" available: 'auto', {', '.join(available)}."
         ) from error
     return resolved

@@ -1,10 +1,13 @@
+import functools
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from sklenet.network import INITS
+from sklenet.network import INITS, LeNet5
+from sklenet.network.init import leave_uninitialized, make_init
+from sklenet.network.lecun1998 import CONNECTIONS, PartialConv2d
 
 
 def drawn(name, layer=None):
@@ -47,3 +50,70 @@ def test_bias_starts_at_zero(name):
 @pytest.mark.parametrize("name", INITS)
 def test_layers_without_a_bias(name):
     assert drawn(name, nn.Conv2d(1, 2, 3, bias=False)).weight.isfinite().all()
+
+
+def all_weights(init, **options):
+    module = LeNet5(init=init, seed=3, **options)
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def apply_idiom(layer):
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("xavier_uniform", nn.init.xavier_uniform_),
+        ("xavier_normal", nn.init.xavier_normal_),
+        ("he_uniform", functools.partial(nn.init.kaiming_uniform_, nonlinearity="relu")),
+    ],
+)
+@pytest.mark.parametrize("connections", [None, CONNECTIONS])
+@pytest.mark.parametrize("pooling", ["max", "subsample"])
+def test_torchs_functions_are_those_of_the_names(name, function, connections, pooling):
+    options = {"connections": connections, "pooling": pooling}
+    assert torch.equal(all_weights(function, **options), all_weights(name, **options))
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        nn.init.orthogonal_,
+        functools.partial(nn.init.constant_, val=0.01),
+        functools.partial(nn.init.trunc_normal_, std=0.1),
+        lambda weight: nn.init.normal_(weight, std=0.1),
+        lambda weight: weight.uniform_(-0.1, 0.1),
+        apply_idiom,
+        lambda layer: layer.reset_parameters(),
+        lambda layer, generator: nn.init.normal_(layer.weight, generator=generator),
+    ],
+)
+def test_functions_draw_the_same_again_and_no_global_numbers(init):
+    state = torch.get_rng_state()
+    first = all_weights(init)
+    assert first.isfinite().all()
+    assert first.any()
+    assert torch.equal(first, all_weights(init))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_functions_of_weights_start_with_biases_of_zero():
+    module = LeNet5(init=lambda weight: weight.fill_(0.1))
+    assert module.features.C1.weight.unique().tolist() == [pytest.approx(0.1)]
+    assert not module.features.C1.bias.any()
+
+
+def test_what_is_not_drawn_is_an_error():
+    with pytest.raises(ValueError, match=r"'init'.*leaves weights of PartialConv2d"):
+        LeNet5(init=apply_idiom, connections=CONNECTIONS)
+
+
+def test_uninitialized_weights_are_left_alone():
+    layer = PartialConv2d(CONNECTIONS, 6, 5)
+    with torch.no_grad():
+        layer.weight.fill_(7)
+    make_init(leave_uninitialized)(layer, torch.Generator())
+    assert layer.weight.unique().tolist() == [7]

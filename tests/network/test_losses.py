@@ -1,11 +1,17 @@
 """Each loss against its formula, in float64."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
 from sklenet.network import LOSSES
+from sklenet.network.losses import make_loss
 
 rng = np.random.default_rng(0)
 Z = 3 * rng.standard_normal((7, 4))
@@ -48,3 +54,46 @@ def test_probabilities_of_bce_where_all_sigmoids_underflow():
     outputs = torch.tensor([[-1000.0, -1001.0]], dtype=torch.float64)
     probabilities = LOSSES["bce"]().log_probabilities(outputs).softmax(dim=1)
     assert torch.allclose(probabilities, F.softmax(outputs, dim=1))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        nn.CrossEntropyLoss(reduction="none"),
+        functools.partial(nn.CrossEntropyLoss, reduction="none"),
+        functools.partial(F.cross_entropy, reduction="none"),
+        LOSSES["cross_entropy"],
+        LOSSES["cross_entropy"](),
+        lambda: nn.CrossEntropyLoss(reduction="none"),
+        lambda outputs, labels: F.cross_entropy(outputs, labels, reduction="none"),
+    ],
+)
+def test_a_loss_in_another_form(choice):
+    outputs, labels = torch.from_numpy(Z), torch.from_numpy(LABELS)
+    loss = make_loss(choice, 0.0, 4)
+    assert loss is not choice
+    assert np.allclose(loss(outputs, labels), LOSSES["cross_entropy"]()(outputs, labels))
+
+
+def test_a_loss_in_another_form_trains_the_same_network():
+    X, y = (array[:60] for array in load_digits(return_X_y=True))
+    fits = [
+        LeNet5Classifier(max_epochs=2, random_state=0, loss=loss).fit(X, y)
+        for loss in ("cross_entropy", nn.CrossEntropyLoss(reduction="none"))
+    ]
+    first, second = (fitted.predict_proba(X) for fitted in fits)
+    assert np.allclose(first, second, atol=1e-4)
+
+
+def test_weights_of_a_loss_of_torch():
+    weight = torch.tensor([2.0, 1.0, 1.0, 0.5])
+    loss = make_loss(nn.CrossEntropyLoss(weight=weight, reduction="none"), 0.0, 4)
+    outputs, labels = torch.from_numpy(Z).float(), torch.from_numpy(LABELS)
+    plain = LOSSES["cross_entropy"]()(outputs, labels)
+    assert torch.allclose(loss(outputs, labels), plain * weight[labels])
+
+
+@pytest.mark.parametrize("n_outputs", [2, 3, 10])
+def test_one_value_per_class_is_not_one_per_sample(n_outputs):
+    with pytest.raises(ValueError, match=r"one loss per sample.*gave \(\d+,\)"):
+        make_loss(lambda outputs, labels: outputs.sum(dim=0), 0.0, n_outputs)

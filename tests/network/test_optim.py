@@ -1,7 +1,11 @@
 import pytest
 import torch
+from torch.optim import lr_scheduler
 
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
 from sklenet.network import SCHEDULES
+from sklenet.network.optim import make_schedule
 
 
 def rates(name, n_steps, lr=0.5):
@@ -43,3 +47,31 @@ def test_the_papers_schedule():
     wanted = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
     assert passes == pytest.approx(wanted)
     assert all(len(set(seen[7 * k : 7 * k + 7])) == 1 for k in range(20))
+
+
+def test_schedules_that_are_callables():
+    X, y = (array[:60] for array in load_digits(return_X_y=True))
+    options = {"max_epochs": 4, "batch_size": 16, "random_state": 0}
+    for choice in (
+        lr_scheduler.CosineAnnealingLR,
+        lambda optimizer, n_steps: lr_scheduler.CosineAnnealingLR(optimizer, n_steps),
+    ):
+        fitted = LeNet5Classifier(lr_schedule=choice, **options).fit(X, y)
+        named = LeNet5Classifier(lr_schedule="cosine", **options).fit(X, y)
+        assert fitted.loss_curve_ == named.loss_curve_
+    constant = LeNet5Classifier(lr_schedule=lambda optimizer, n: None, **options).fit(X, y)
+    assert [row["lr"] for row in constant.history_] == [0.001] * 4
+
+
+def test_a_schedule_that_fails_for_few_steps_only():
+    X, y = (array[:60] for array in load_digits(return_X_y=True))
+    estimator = LeNet5Classifier(
+        lr_schedule=lambda o, n: lr_scheduler.StepLR(o, 1 + 10 // (n // 100))
+    )
+    with pytest.raises(ValueError, match=r"'lr_schedule' param.*20 steps.*ZeroDivision"):
+        estimator.fit(X, y)
+    assert not hasattr(estimator, "net_")
+
+
+def test_schedules_that_have_names_are_not_wrapped():
+    assert make_schedule("cosine") is SCHEDULES["cosine"]
