@@ -36,7 +36,9 @@ def printable(text: str, keep: str = "") -> str:
 def _is_safe(character: str) -> bool:
     if character in _JOINERS:
         return True
-    is_noncharacter = ord(character) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(character) <= 0xFDEF
+    is_noncharacter = (
+        ord(character) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(character) <= 0xFDEF
+    )
     return not is_noncharacter and unicodedata.category(character) not in _UNSAFE
 
 

@@ -226,7 +226,9 @@ def check_size(
     n_weights = count_weights(estimator, image_shape, n_outputs)
     if n_weights <= limit:
         return
-    defaults = {name: p.default for name, p in signature(type(estimator)).parameters.items()}
+    defaults = {
+        name: p.default for name, p in signature(type(estimator)).parameters.items()
+    }
     name = min(
         ("hidden", "maps", "padding", "kernel_size"),
         key=lambda name: count_weights(

@@ -105,7 +105,11 @@ def _check_optuna(study: Study, search: Search) -> None:
 
 def check_installed(study: Study) -> None:
     """Raise a BadKey if the study's search needs a package that is not installed."""
-    if study.search and study.search.kind == "optuna" and not find_spec("optuna_integration"):
+    if (
+        study.search
+        and study.search.kind == "optuna"
+        and not find_spec("optuna_integration")
+    ):
         raise BadKey(
             ("search", "kind"),
             "search.kind: 'optuna' needs Optuna: pip install sklenet[optuna].",
@@ -206,9 +210,9 @@ def _examples(search: Search, key: Key, given) -> list:
     ):
         raise BadKey(
             key,
-            f"{name}: {short_repr(dict(given))} is not a distribution. Right would be one of"
-            f" {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, above 0 for"
-            " loguniform and whole for randint, such as {loguniform = [1e-4, 1e-1]}.",
+            f"{name}: {short_repr(dict(given))} is not a distribution. Right would be one"
+            f" of {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, above 0"
+            " for loguniform and whole for randint, such as {loguniform = [1e-4, 1e-1]}.",
         )
     return [ends[0], ends[1] - 1 if kind == "randint" else ends[1]]
 

@@ -12,9 +12,10 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from sklenet.study.fit import load_data, with_seed
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.journal import n_fits
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.plan import WINNER, jobs
+from sklenet.study.records import StudyJournal
 from sklenet.study.results import RECORDS
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import train
@@ -131,7 +132,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    done = count_done(study, Journal(Path(out) / study.name / RECORDS))
+    done = count_done(study, StudyJournal(Path(out) / study.name / RECORDS))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"

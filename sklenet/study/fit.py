@@ -15,8 +15,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklenet import datasets
-from sklenet.study.journal import Journal
 from sklenet.study.pipelines import make_steps
+from sklenet.study.records import StudyJournal
 from sklenet.study.train import Trained, noted, scores, test, train
 
 LOADERS: dict[str, Callable] = {
@@ -92,7 +92,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         self.rows_ = np.asarray(rows).ravel()
         metrics = self.evaluation.metrics
         self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_), *metrics)
-        self.record_ = Journal(self.journal).find(self.key_)
+        self.record_ = StudyJournal(self.journal).find(self.key_)
         if self.record_ is None:
             X, labels = load_data(self.data, "train")
             self.trained_ = train(self.pipeline, X[self.rows_], labels[self.rows_])
@@ -118,7 +118,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
                         X[rows],
                         labels[rows],
                     )
-            Journal(self.journal).append(record)
+            StudyJournal(self.journal).append(record)
             self.record_ = record
         score = self.record_.get("scores", {}).get(self.evaluation.metrics[0])
         return math.nan if score is None else score
@@ -148,7 +148,7 @@ def fit_and_test(
     """
     pipeline = with_seed(pipeline, seed)
     key = test_key(pipeline, data, evaluation)
-    if Journal(journal).find(key) is not None:
+    if StudyJournal(journal).find(key) is not None:
         return
     X, y = load_data(data, "train")
     X_valid = y_valid = None
@@ -179,7 +179,7 @@ def fit_and_test(
             trained = trained._replace(best=None)
         with noted(record):
             record |= _test(trained, data, X, y, evaluation)
-    Journal(journal).append(record)
+    StudyJournal(journal).append(record)
 
 
 def _test(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:

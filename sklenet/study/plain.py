@@ -61,5 +61,7 @@ def _scalar_problem(value, finite: bool) -> str | None:
         fits = -_LARGEST <= value < _LARGEST
         return None if fits else "is a whole number that does not fit 64 bits"
     if isinstance(value, float):
-        return f"is {value!r}, not a finite number" if finite and not isfinite(value) else None
+        return (
+            f"is {value!r}, not a finite number" if finite and not isfinite(value) else None
+        )
     return f"is a {type(value).__name__}, not text, a number, a boolean, a list or a table"

@@ -17,6 +17,9 @@ from sklenet.study.plain import MAX_DEPTH, find_problem, short_repr
 from sklenet.study.spec import Published, Search, Setting, Study, StudyError, Test
 
 _MAX_BYTES = 2**20
+# A dotted key of many parts, on which tomllib spends quadratic time.
+_PART = r"""(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_PART}){{50}}")
 _MAX_ERRORS = 20
 _MAX_MESSAGE = 4000  # characters; keys may be as long as the file
 
@@ -81,13 +84,16 @@ def _parse(path: Path) -> tuple[str, dict]:
         raise StudyError(
             f"{path}: more than {_MAX_BYTES:,} bytes, which is the limit for a study file."
         )
+    too_deep = f"{path}: tables or lists are nested more than {MAX_DEPTH} levels deep."
     try:
         text = content.decode("utf-8")
+        if _DEEP_KEY.search(text):
+            raise StudyError(too_deep)
         return text, tomllib.loads(text)
+    except StudyError:
+        raise
     except RecursionError as error:
-        raise StudyError(
-            f"{path}: lists or tables are nested too deeply; the limit is {MAX_DEPTH} levels."
-        ) from error
+        raise StudyError(too_deep) from error
     except ValueError as error:  # also integers of thousands of digits
         raise StudyError(f"{path}: not a TOML file: {error}") from error
 
@@ -117,8 +123,8 @@ def _like(name, own: dict, before: dict[str, dict], key: tuple[str, ...]) -> dic
     if not isinstance(name, str) or name not in before:
         raise BadKey(
             key,
-            f"{'.'.join(key)} is {short_repr(name)}, but must be the name of a setting above."
-            f"{suggest(str(name), before)}",
+            f"{'.'.join(key)} is {short_repr(name)}, but must be the name of a setting"
+            f" above.{suggest(str(name), before)}",
         )
     base = before[name]
     theirs, ours = base.get("estimator"), own.get("estimator")
@@ -142,9 +148,12 @@ def _with_none(value, parameters: bool = False):
 _CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Published}
 
 
+_TYPE = re.compile(r"constrained-.*|[a-z-]+\[.*\]", re.DOTALL)
+
+
 def _key(error) -> tuple[str, ...]:
     """Return the key's path, without pydantic's names for the types it tried."""
-    return tuple(str(p) for p in error["loc"] if not re.search(r"\[|^constrained-", str(p)))
+    return tuple(str(p) for p in error["loc"] if not _TYPE.fullmatch(str(p)))
 
 
 def _explain(path: tuple[str, ...], errors: list) -> str:

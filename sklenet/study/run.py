@@ -7,9 +7,10 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from sklenet.study.fit import fit_and_test, load_data
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.journal import n_fits
 from sklenet.study.plan import Job, evaluation, jobs
 from sklenet.study.provenance import provenance
+from sklenet.study.records import StudyJournal
 from sklenet.study.results import RECORDS
 from sklenet.study.search import search
 from sklenet.study.spec import PRESENTATION, Study, StudyError, to_plain
@@ -63,7 +64,7 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "run.lock", timeout=0):
-            journal = Journal(folder / RECORDS)
+            journal = StudyJournal(folder / RECORDS)
             run = _open(study, journal, keep, command, echo)
             _run(part or study, journal.path, run, n_jobs, echo)
     except Timeout:
