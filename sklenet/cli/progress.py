@@ -115,8 +115,8 @@ def _describe(record: dict) -> str:
         failed = record["state"] == "fail" or not record["history"]
         score = "no score" if failed else _score(record["history"][-1])
         given_up = ", given up" if record["state"] == "pruned" else ""
-        epochs = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
-        return f"{what}: {score}, {epochs}{given_up}"
+        took = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
+        return f"{what}: {score}, {took}{given_up}"
     if record["kind"] == "fold":
         scores = record.get("scores", {})
     else:

@@ -17,7 +17,7 @@ from sklenet.images import Canvas, check_image_shape
 from sklenet.study.allowed import MAX_WEIGHTS, check_estimator_value
 from sklenet.study.pipelines import classifier_parameters, make_steps
 from sklenet.study.plain import short_repr
-from sklenet.study.spec import Setting, Study, figure_names
+from sklenet.study.spec import Setting, Study, StudyError, figure_names
 from sklenet.training.build import build_net
 
 _TAKEN = {
@@ -44,7 +44,7 @@ _MAX_NAMES = 40  # in a message
 Key = tuple[str, ...]
 
 
-class BadKey(ValueError):
+class BadKey(StudyError):
     """A study's key with a wrong value; `key` is its path in the file."""
 
     def __init__(self, key: Key, message: str) -> None:

@@ -155,7 +155,7 @@ def fit_and_test(
     if evaluation.validation == "test":
         X_valid, y_valid = load_data(data, "test")
     elif evaluation.validation is not None:
-        held_out = _held_out(
+        held_out = held_out_rows(
             y, float(evaluation.validation), evaluation.validation_rows, seed
         )
         X_valid, y_valid = X[held_out], y[held_out]
@@ -208,8 +208,14 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
 
-def _held_out(y, part: float, which: str, seed: int) -> np.ndarray:
-    """Return which training rows are for validation."""
+def held_out_rows(y, part: float, which: str, seed: int) -> np.ndarray:
+    """Return a mask of the training images that are held out for validation.
+
+    Raises
+    ------
+    ValueError
+        If a random part is too small or too large to have every class in both.
+    """
     n = len(y)
     held_out = np.zeros(n, dtype=bool)
     if which == "first":

@@ -120,7 +120,7 @@ class Journal:
             if record is None and number == len(lines) - 1:
                 break  # of a power cut
             problem = "not a record" if record is None else self.problem_of(record)
-            if problem:
+            if record is None or problem:
                 before = self.path.read_bytes()[:position].count(b"\n")
                 raise JournalError(
                     f"{self.path}:{before + 1}: {problem}. Restore the file from a copy, or"

@@ -60,11 +60,25 @@ def read_study(path) -> Study:
         found = [(error.key, str(error))]
     else:
         return study
-    lines = []
-    for key, message in found:
-        line, message = find_line(text, key), message[:_MAX_MESSAGE]
-        lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
-    raise StudyError("\n".join(lines))
+    raise StudyError("\n".join(_locate(path, text, *one) for one in found))
+
+
+def located(path, error: BadKey) -> StudyError:
+    """Return the error with the file and the line of its key.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that the study was read from.
+    error : BadKey
+    """
+    text, _ = _parse(Path(path))
+    return StudyError(_locate(Path(path), text, error.key, str(error)))
+
+
+def _locate(path: Path, text: str, key: tuple[str, ...], message: str) -> str:
+    line, message = find_line(text, key), message[:_MAX_MESSAGE]
+    return f"{path}:{line}: {message}" if line else f"{path}: {message}"
 
 
 def _parse(path: Path) -> tuple[str, dict]:
@@ -186,8 +200,8 @@ def find_line(text: str, key: tuple[str, ...]) -> int | None:
     table: tuple[str, ...] = ()
     tables: dict[str, int] = {}
     best, length = None, 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip()
+    for number, whole in enumerate(text.split("\n"), start=1):
+        line = whole.strip()
         if header := _header(line):
             table = _parts(header)
             if line.startswith("[["):
@@ -199,8 +213,8 @@ def find_line(text: str, key: tuple[str, ...]) -> int | None:
                     table = (*table[:depth], str(tables[name]), *table[depth:])
                     break
             found = table
-        elif name := _assigned(line):
-            found = table + _parts(name)
+        elif assigned := _assigned(line):
+            found = table + _parts(assigned)
         else:
             continue
         if key[: len(found)] == found and len(found) > length:

@@ -201,13 +201,14 @@ class Results:
             paired t test, one row per data set and further setting.
         """
         rows = []
-        if not len(self.fits):
+        if score not in self.fits:
             return pd.DataFrame()
         for data, of_data in self.fits.groupby("data", sort=False):
             table = of_data.pivot(index="seed", columns="setting", values=score)
             names = list(dict.fromkeys(of_data["setting"]))
             for name in names[1:]:
-                pairs = (table[name] - table[names[0]]).dropna().to_numpy(dtype=float)
+                gaps = table[name].astype(float) - table[names[0]].astype(float)
+                pairs = gaps.dropna().to_numpy()
                 if len(pairs) > 1:
                     rows.append(
                         {"data": data, "setting": name, "minus": names[0]}
@@ -216,13 +217,29 @@ class Results:
                     )
         return pd.DataFrame(rows)
 
+    def tested(self, data: str) -> list[dict]:
+        """Return the records of the first setting with a confusion matrix, per seed.
+
+        Empty if no fit on the data set was tested.
+        """
+        found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
+        return [r for r in found if r["setting"] == found[0]["setting"]]
+
     def confusion(self, data: str, setting: str) -> np.ndarray:
-        """Return the sum over seeds of the confusion matrices on the test images."""
+        """Return the sum over seeds of the confusion matrices on the test images.
+
+        Raises
+        ------
+        KeyError
+            If no fit of the setting was tested.
+        """
         matrices = [
-            np.array(record["tests"][ORIGINALS]["confusion"])
+            np.array(_confusion(record))
             for record in self.fit_records
-            if (record["data"], record["setting"]) == (data, setting) and "tests" in record
+            if (record["data"], record["setting"]) == (data, setting) and _confusion(record)
         ]
+        if not matrices:
+            raise KeyError(f"no test of the setting {setting!r} on {data}")
         return np.sum(matrices, axis=0)
 
     def candidates(self, data: str) -> pd.DataFrame:
@@ -303,6 +320,11 @@ def _checked_study(path: Path, recorded: dict) -> Study:
     except BadKey as error:
         raise StudyError(f"{path}: the study in it: {error}") from error
     return study
+
+
+def _confusion(record: dict) -> list | None:
+    """Return the confusion matrix on the test images as they are, if there is one."""
+    return record.get("tests", {}).get(ORIGINALS, {}).get("confusion")
 
 
 def _epochs(record) -> dict:
