@@ -88,7 +88,14 @@ def _study(arguments) -> int:
     out = arguments.out.absolute()  # a worker may have been started elsewhere
     _check_options(arguments)
     try:
-        prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
+        prepare(
+            study,
+            out,
+            part=part,
+            n_jobs=arguments.n_jobs,
+            keep=arguments.keep,
+            is_checked=True,
+        )
     except BadKey as error:
         raise located(arguments.file, error) from error
     if arguments.dry_run:

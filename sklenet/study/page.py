@@ -25,9 +25,8 @@ PAGE = "report.html"
 
 _DPI = 110
 # What an older or incomplete record of a run may lack.
-_RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}} | {
-    "machine": {"cpu": "", "cores": "", "system": "", "cuda": None}
-}
+_RUN = {"command": None, "started": "", "revision": None, "versions": {}}
+_MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 _FEW_ROWS = 6
 _COUNTS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
 
@@ -132,7 +131,10 @@ def _render(results: Results, pictures: list[dict]) -> str:
     seconds = sum(r.get("seconds") or 0 for r in results.records)
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         study=study,
-        runs=[_RUN | run for run in results.runs],
+        runs=[
+            _RUN | run | {"machine": _MACHINE | run.get("machine", {})}
+            for run in results.runs
+        ],
         n_done=len(fits),
         n_planned=len(results.jobs),
         n_unasked=results.n_unasked,

@@ -34,6 +34,7 @@ def prepare(
     part: Study | None = None,
     n_jobs: int | None = None,
     keep: bool = False,
+    is_checked: bool = False,
 ) -> None:
     """Check everything about a run that can be known before training.
 
@@ -41,6 +42,8 @@ def prepare(
     ----------
     study, out, part, n_jobs, keep
         As `sklenet.study.run_study` takes them.
+    is_checked : bool, default=False
+        Whether `study` comes from `read_study`, which checks all its values.
 
     Raises
     ------
@@ -52,8 +55,9 @@ def prepare(
     """
     if n_jobs == 0:
         raise StudyError("n_jobs is 0; right would be 1 or more, or -1 for all cores.")
-    check_study(study)
-    check_search(study)
+    if not is_checked:
+        check_study(study)
+        check_search(study)
     check_installed(study)
     for name in (part or study).data:
         _check_data(part or study, name)
