@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "sklenet"
 
 # From the inside out; a module may import from its own entry and from those before it.
 LAYERS = [
-    {"_torchvision", "_files", "_descriptions", "images", "image_folder"},
+    {"_printable", "_torchvision", "_files", "_descriptions", "images", "image_folder"},
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},

@@ -1,7 +1,6 @@
 """What a study's search must satisfy."""
 
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from sklearn.base import clone
@@ -105,15 +104,15 @@ def _check_optuna(study: Study, search: Search) -> None:
 
 def check_installed(study: Study) -> None:
     """Raise a BadKey if the study's search needs a package that is not installed."""
-    if (
-        study.search
-        and study.search.kind == "optuna"
-        and not find_spec("optuna_integration")
-    ):
+    if study.search is None or study.search.kind != "optuna":
+        return
+    try:
+        import optuna_integration.sklearn  # noqa: F401
+    except ImportError:
         raise BadKey(
             ("search", "kind"),
             "search.kind: 'optuna' needs Optuna: pip install sklenet[optuna].",
-        )
+        ) from None
 
 
 def _check_grid(study: Study, search: Search) -> None:
