@@ -36,6 +36,14 @@ def write_text(text: str, stream) -> None:
     print(text, file=stream, flush=True)
 
 
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def show(arguments, text: str, values: dict) -> None:
     """Print results, as text or as JSON."""
     if arguments.json:

@@ -36,6 +36,7 @@ class Progress:
         self._total = count_fits(study)
         records, self._position = self._journal.since(0)
         self._done = count_done(study, records)
+        self._tail = self._journal.tail(self._position)
         self._seen = {record.get("key") for record in records}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -86,11 +87,12 @@ class Progress:
         beginning: the thread goes on, and whoever writes the journal reports the damage.
         """
         try:
-            if self._journal.size() < self._position:
+            if self._journal.tail(self._position) != self._tail:
                 self._position = 0
             records, self._position = self._journal.since(self._position)
+            self._tail = self._journal.tail(self._position)
         except (JournalError, OSError):
-            self._position = 0
+            self._position, self._tail = 0, b""
             return []
         return [record for record in records if record.get("key") not in self._seen]
 

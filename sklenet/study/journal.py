@@ -87,9 +87,14 @@ class Journal:
             file.seek(places.of[key])
             return _parse(file.readline())
 
-    def size(self) -> int:
-        """Return the number of bytes of the file, 0 if there is none."""
-        return self.path.stat().st_size if self.path.is_file() else 0
+    def tail(self, position: int) -> bytes:
+        """Return up to 4096 bytes before a byte of the file, to tell whether it changed."""
+        if not self.path.is_file():
+            return b""
+        start = max(0, position - 4096)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(position - start)
 
     def problem_of(self, record: dict) -> str | None:
         """Return what is wrong with a record that is read; None for any JSON object.

@@ -112,7 +112,7 @@ class Results:
         params = self.searches[data]["cv_results"]["params"][best]
         try:
             return winner_of(self.study, data, params)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{self.folder / RECORDS}: the best candidate of the search on {data},"
                 f" {short_repr(params)}, is not one of the study's: {error}"
