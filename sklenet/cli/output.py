@@ -27,12 +27,9 @@ def write_text(text: str, stream) -> None:
     """
     text = printable(text, keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = (
-            text.replace("±", "+/-").encode(encoding, "backslashreplace").decode(encoding)
-        )
+    if not _can_encode("±", encoding):
+        text = text.replace("±", "+/-")
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text, file=stream, flush=True)
 
 

@@ -25,7 +25,7 @@ PAGE = "report.html"
 
 _DPI = 110
 # What an older or incomplete record of a run may lack.
-_RUN = {"command": None, "started": "", "revision": None, "versions": {}}
+_RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}}
 _MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 _FEW_ROWS = 6
 _COUNTS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
