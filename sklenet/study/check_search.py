@@ -140,6 +140,8 @@ def _check_grid(study: Study, search: Search) -> None:
         for value in values:
             _check_candidate(study, key, {name: value})
         own[name] = values
+    if len(own) == 1:
+        return  # each candidate is one of the values above
     for candidate in _combinations(search, own):
         _check_candidate(study, ("search", "grid"), candidate)
 

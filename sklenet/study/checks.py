@@ -85,7 +85,8 @@ def check_counts(study: Study) -> None:
     thousands of millions of fits.
     """
     per_setting = [n_combinations(setting.grid) for setting in study.setting]
-    _check_count(("setting",), "settings", sum(per_setting), MAX_SETTINGS)
+    largest = str(int(np.argmax([min(n, 10**9) for n in per_setting] or [0])))
+    _check_count(("setting", largest), "settings", sum(per_setting), MAX_SETTINGS)
     search = study.search
     if search is None:
         settings = zip(study.setting, per_setting, strict=True)
@@ -111,7 +112,7 @@ def _check_count(key: Key, what: str, n: int, limit: int) -> None:
         found = f"{n:,}" if n < 10**12 else "more than 10^12"
         raise BadKey(
             key,
-            f"{'.'.join(key)}: the study has {found} {what}, more than the limit of"
+            f"{key[0]}: the study has {found} {what}, more than the limit of"
             f" {limit:,}. Make it smaller, or several studies of it.",
         )
 
