@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from inspect import signature
 from numbers import Integral, Real
 
 import numpy as np
@@ -198,6 +199,69 @@ def check_padding(estimator, image_shape: ImageShape) -> int | None:
     return padding
 
 
+# The most weights that a network may have: 4 GB in float32, and several times that while
+# it is trained.
+MAX_WEIGHTS = 1_000_000_000
+
+
+def count_weights(estimator, image_shape: ImageShape, n_outputs: int) -> int:
+    """Return the number of weights and biases of a network, without building it.
+
+    The pooling layers of 1998 and the codes of ``output="rbf"`` are not counted.
+
+    Parameters
+    ----------
+    estimator : LeNet5Classifier
+        Unfitted, with valid parameters.
+    image_shape : tuple of int (c, h, w)
+    n_outputs : int
+    """
+    channels, *sides = Canvas(image_shape, padding=border(estimator.padding)).shape
+    kernel = int(estimator.kernel_size)
+    n_first, n_second = map(int, estimator.maps)
+    n_weights = n_first * (channels * kernel**2 + 1) + n_second * (n_first * kernel**2 + 1)
+    n_inputs = n_second * math.prod(s4_side(side, kernel) for side in sides)
+    for n_units in (*map(int, estimator.hidden), n_outputs):
+        n_weights += n_units * (n_inputs + 1)
+        n_inputs = n_units
+    return n_weights
+
+
+def check_size(
+    estimator, image_shape: ImageShape, n_outputs: int, limit: int = MAX_WEIGHTS
+) -> None:
+    """Raise a ValueError if the network would have more than `limit` weights.
+
+    The message names the parameter that is responsible. Nothing is allocated.
+
+    Parameters
+    ----------
+    estimator : LeNet5Classifier
+        Unfitted, with valid parameters.
+    image_shape : tuple of int (c, h, w)
+    n_outputs : int
+    limit : int
+    """
+    n_weights = count_weights(estimator, image_shape, n_outputs)
+    if n_weights <= limit:
+        return
+    defaults = {
+        name: p.default for name, p in signature(type(estimator)).parameters.items()
+    }
+    name = min(
+        ("hidden", "maps", "padding", "kernel_size"),
+        key=lambda name: count_weights(
+            clone(estimator).set_params(**{name: defaults[name]}), image_shape, n_outputs
+        ),
+    )
+    count = f"{n_weights:,}" if n_weights < 10**15 else "more than 10^15"
+    raise ValueError(
+        f"The {name!r} parameter of LeNet5Classifier is {getattr(estimator, name)!r}, with"
+        f" which the network for images of {'x'.join(map(str, image_shape))} has {count}"
+        f" weights, more than the limit of {limit:,}. Lower it."
+    )
+
+
 def check_training_data(estimator, X, y, sample_weight, classes=None, *, continued):
     """Return the samples to train on.
 
@@ -247,6 +311,8 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
     else:
         counted = X if weights is None else X[weights > 0]
         pixel_range = (float(counted.min()), float(counted.max()))
+    padding = check_padding(estimator, image_shape)
+    check_size(estimator, image_shape, len(classes))
     names = ("n_features_in_", "feature_names_in_")
     features = {name: v for name, v in learner.__dict__.items() if name in names}
     return Samples(
@@ -259,7 +325,7 @@ def check_training_data(estimator, X, y, sample_weight, classes=None, *, continu
         check_feature_range(estimator.feature_range),
         class_weights,
         features,
-        check_padding(estimator, image_shape),
+        padding,
     )
 
 

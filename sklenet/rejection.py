@@ -127,12 +127,15 @@ class RejectionCurveDisplay:
         """
         import matplotlib.pyplot as plt
 
+        from sklenet.display.text import as_label, update_legend
+
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
-        (self.line_,) = ax.plot(100 * self.rejected, 100 * self.error, label=self.name)
+        label = None if self.name is None else as_label(self.name)
+        (self.line_,) = ax.plot(100 * self.rejected, 100 * self.error, label=label)
         ax.set(xlabel="rejected (%)", ylabel="error on the rest (%)", ylim=(0, None))
         if self.name:
-            ax.legend()
+            update_legend(ax, [self.line_])
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "sklenet"
 # From the inside out; a module may import from its own entry and from those before it.
 LAYERS = [
     {
+        "_printable",
         "_torchvision",
         "_files",
         "_writing",

@@ -18,6 +18,7 @@ from sklenet.framing import read_image
 from sklenet.preprocessing import DarkBackground
 from sklenet.saved import check_labels
 from sklenet.study.fit import LOADERS
+from sklenet.study.plain import find_problem, short_repr
 
 # Given by options of other names, or of no use at a command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
@@ -112,12 +113,16 @@ def _value(text: str):
     if text == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
         try:
-            return float(text)  # ".01" is no number in TOML
+            value = float(text)  # ".01" is no number in TOML
         except ValueError:
-            return text
+            value = text
+    problem = find_problem(value, finite=False)
+    if problem:
+        raise argparse.ArgumentTypeError(f"{short_repr(value)} {problem[1]}")
+    return value
 
 
 def _data(arguments) -> int:

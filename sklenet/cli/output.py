@@ -1,8 +1,10 @@
-"""What the commands print: figures on stdout, progress on stderr."""
+"""What the commands print: results on stdout, progress and messages on stderr."""
 
 import json
 import sys
 from collections.abc import Callable
+
+from sklenet._printable import printable
 
 
 def add_output_options(parser) -> None:
@@ -12,16 +14,43 @@ def add_output_options(parser) -> None:
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
+def write_text(text: str, stream) -> None:
+    """Write a line, or several, to stdout or stderr.
+
+    Escape sequences and other control characters are written as Python spells them, and
+    so are characters that the stream's encoding lacks.
+
+    Parameters
+    ----------
+    text : str
+    stream : text stream
+    """
+    text = printable(text, keep="\n")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if not _can_encode("±", encoding):
+        text = text.replace("±", "+/-")
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream, flush=True)
+
+
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def show(arguments, text: str, values: dict) -> None:
-    """Print figures, as text or as JSON."""
+    """Print results, as text or as JSON."""
     if arguments.json:
         print(json.dumps(values, indent=2))
     elif not arguments.quiet and text:
-        print(text)
+        write_text(text, sys.stdout)
 
 
 def teller(arguments) -> Callable[[str], None]:
-    """Return what prints a line of progress, or nothing with ``--quiet``."""
+    """Return a function that prints a line of progress, or nothing with ``--quiet``."""
     if arguments.quiet:
         return lambda line: None
-    return lambda line: print(line, file=sys.stderr, flush=True)
+    return lambda line: write_text(line, sys.stderr)

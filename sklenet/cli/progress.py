@@ -8,8 +8,11 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
+from sklenet._printable import printable
+from sklenet.cli.output import write_text
 from sklenet.study.estimate import count_done, count_fits
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.journal import JournalError, n_fits
+from sklenet.study.records import StudyJournal
 from sklenet.study.spec import Study
 
 _SECONDS = 0.5
@@ -28,11 +31,13 @@ class Progress:
     """
 
     def __init__(self, study: Study, journal: Path, *, quiet: bool = False) -> None:
-        self._journal = Journal(journal)
+        self._journal = StudyJournal(journal)
         self._quiet = quiet
         self._total = count_fits(study)
         records, self._position = self._journal.since(0)
         self._done = count_done(study, records)
+        self._tail = self._journal.tail(self._position)
+        self._seen = {record.get("key") for record in records}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None
@@ -49,10 +54,11 @@ class Progress:
 
     def tell(self, line: str) -> None:
         """Show a line of text."""
+        line = printable(line, keep="\n")
         if self._bar:
             self._bar.console.print(line, markup=False, highlight=False)
         elif not self._quiet:
-            print(line, file=sys.stderr, flush=True)
+            write_text(line, sys.stderr)
 
     def __enter__(self) -> "Progress":
         if self._bar:
@@ -74,9 +80,25 @@ class Progress:
             self._show_new()
         self._show_new()
 
+    def _read_new(self) -> list[dict]:
+        """Return the records that have not been seen.
+
+        If the journal has been rewritten or damaged meanwhile, it is read again from its
+        beginning: the thread goes on, and whoever writes the journal reports the damage.
+        """
+        try:
+            if self._journal.tail(self._position) != self._tail:
+                self._position = 0
+            records, self._position = self._journal.since(self._position)
+            self._tail = self._journal.tail(self._position)
+        except (JournalError, OSError):
+            self._position, self._tail = 0, b""
+            return []
+        return [record for record in records if record.get("key") not in self._seen]
+
     def _show_new(self) -> None:
-        records, self._position = self._journal.since(self._position)
-        for record in filter(n_fits, records):
+        for record in filter(n_fits, self._read_new()):
+            self._seen.add(record["key"])
             self._done += n_fits(record)
             self.tell(f"[{self._done}/{self._total}] {_describe(record)}")
         if self._bar:
@@ -92,21 +114,24 @@ def _describe(record: dict) -> str:
     if "error" in record:
         return f"{what}: {record['error']}"
     if record["kind"] == "trial":
-        score = "no score" if record["state"] == "fail" else f"{record['history'][-1]:.4f}"
+        failed = record["state"] == "fail" or not record["history"]
+        score = "no score" if failed else _score(record["history"][-1])
         given_up = ", given up" if record["state"] == "pruned" else ""
-        epochs = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
-        return f"{what}: {score}, {epochs}{given_up}"
+        took = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
+        return f"{what}: {score}, {took}{given_up}"
     if record["kind"] == "fold":
-        scores = record["scores"]
+        scores = record.get("scores", {})
     else:
         scores = {
             f"{test} {metric}": value
-            for test, values in record["tests"].items()
+            for test, values in record.get("tests", {}).items()
             for metric, value in values.items()
             if isinstance(value, float)
         }
-    shown = ", ".join(
-        f"{name} {'not finite' if value is None else format(value, '.4f')}"
-        for name, value in scores.items()
-    )
-    return f"{what}: {shown}, {len(record['history'])} epochs in {record['seconds']:.1f} s"
+    shown = "".join(f"{name} {_score(value)}, " for name, value in scores.items())
+    epochs, seconds = len(record.get("history", [])), record.get("seconds", 0)
+    return f"{what}: {shown}{epochs} epochs in {seconds:.1f} s"
+
+
+def _score(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4f}"

@@ -5,13 +5,16 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from sklenet.cli.output import add_output_options, show, teller
+from sklenet.cli.output import add_output_options, show, teller, write_text
 from sklenet.cli.progress import Progress
+from sklenet.study.checks import BadKey
 from sklenet.study.cluster import cluster, despite_deaths
 from sklenet.study.estimate import estimate
+from sklenet.study.files import Files
 from sklenet.study.page import PAGE, write_page
 from sklenet.study.plan import part_of
-from sklenet.study.read import read_study
+from sklenet.study.prepare import prepare
+from sklenet.study.read import located, read_study
 from sklenet.study.report import TABLE, write_tables
 from sklenet.study.results import RECORDS, Results
 from sklenet.study.run import run_study
@@ -82,17 +85,28 @@ def add_commands(commands) -> None:
 def _study(arguments) -> int:
     study = read_study(arguments.file)
     part = part_of(study, arguments.data, arguments.setting)
-    if arguments.workers is not None and arguments.workers < 1:
-        raise StudyError(f"--workers is {arguments.workers}; right would be 1 or more.")
-    if arguments.dry_run:
-        n_jobs = arguments.workers or arguments.n_jobs
-        lines, values = estimate(part, arguments.out, n_jobs=n_jobs)
-        show(arguments, "\n".join(lines), values)
-        return 0
-    if find_spec("matplotlib") is None:
-        raise StudyError("A study draws pictures: install sklenet[plots].")
-    tell = teller(arguments)
     out = arguments.out.absolute()  # a worker may have been started elsewhere
+    _check_options(arguments)
+    try:
+        prepare(
+            study,
+            out,
+            part=part,
+            n_jobs=arguments.n_jobs,
+            keep=arguments.keep,
+            is_checked=True,
+        )
+    except BadKey as error:
+        raise located(arguments.file, error) from error
+    if arguments.dry_run:
+        if arguments.scheduler:
+            with cluster(arguments.scheduler):
+                pass  # it answers, and has workers of the right versions
+        n_jobs = arguments.workers or arguments.n_jobs
+        lines, values = estimate(part, out, n_jobs=n_jobs)
+        show(arguments, "\n".join(lines), values)
+        return 1 if values["errors"] else 0
+    tell = teller(arguments)
     journal = out / study.name / RECORDS
     with ExitStack() as stack:
         n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
@@ -116,16 +130,29 @@ def _study(arguments) -> int:
     return _show(arguments, folder)
 
 
+def _check_options(arguments) -> None:
+    """Raise a StudyError for options and packages that a run would stumble over."""
+    if arguments.workers is not None and arguments.workers < 1:
+        raise StudyError(f"--workers is {arguments.workers}; right would be 1 or more.")
+    if (arguments.workers or arguments.scheduler) and find_spec("distributed") is None:
+        raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
+    if find_spec("matplotlib") is None:
+        raise StudyError("A study draws figures: install sklenet[plots].")
+
+
 def _report(arguments) -> int:
     if find_spec("matplotlib") is None:
-        raise StudyError("A report has pictures: install sklenet[plots].")
+        raise StudyError("A report has figures: install sklenet[plots].")
     return _show(arguments, arguments.folder)
 
 
 def _show(arguments, folder: Path) -> int:
     results = Results(folder)
-    text = write_tables(results)
-    page = write_page(results)
+    files = Files(folder)
+    text = write_tables(results, files)
+    page = write_page(results, files)
+    for error in files.errors:
+        write_text(f"sklenet: not written: {error}", sys.stderr)
     values = {
         "folder": str(folder),
         "page": page,
@@ -136,4 +163,4 @@ def _show(arguments, folder: Path) -> int:
         None in search["cv_results"]["mean_test_score"]
         for search in results.searches.values()
     )
-    return 1 if failed else 0
+    return 1 if failed or files.errors else 0

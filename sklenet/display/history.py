@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklenet.display.images import last_step
+from sklenet.display.text import as_label, update_legend
 
 
 class TrainingHistoryDisplay:
@@ -146,14 +147,14 @@ class TrainingHistoryDisplay:
         for label, rows in self.curves.items():
             epochs = np.arange(1, rows.shape[1] + 1)
             name = f"{label} (n = {len(rows)})" if len(rows) > 1 else label
-            self.lines_ += ax.plot(epochs, np.nanmean(rows, axis=0), label=name)
+            self.lines_ += ax.plot(epochs, np.nanmean(rows, axis=0), label=as_label(name))
             if len(rows) > 1:
                 low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
                 colour = self.lines_[-1].get_color()
                 ax.fill_between(epochs, low, high, alpha=0.2, color=colour)
         ax.set(xlabel="epoch", ylabel=ylabel, yscale="log")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+        update_legend(ax, self.lines_)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklenet.display.images import as_images, show_image, subdivide
+from sklenet.display.text import as_label
 
 
 class MisclassifiedDisplay:
@@ -82,7 +83,7 @@ class MisclassifiedDisplay:
         self.figure_ = self.ax_.figure
         for k, image in enumerate(self.images):
             show_image(self.axes_.flat[k], image)
-            title = f"{self.labels[k]}\nas {self.guesses[k]}"
+            title = f"{as_label(self.labels[k])}\nas {as_label(self.guesses[k])}"
             if self.probabilities is not None:
                 title += f" {self.probabilities[k]:.2f}"
             self.axes_.flat[k].set_title(title, fontsize="small")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklenet.display.images import as_images, like, show_image, subdivide
+from sklenet.display.text import as_label
 from sklenet.preprocessing import Inverter
 
 
@@ -85,5 +86,7 @@ class NegativeDisplay:
             ):
                 show_image(part, image, limits)
                 wrong = self.labels is not None and guess != np.asarray(self.labels)[k]
-                part.set_title(f"{guess}", fontsize="small", color="r" if wrong else "k")
+                part.set_title(
+                    as_label(guess), fontsize="small", color="r" if wrong else "k"
+                )
         return self

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklenet.display.images import show_image, subdivide, to_classifier
+from sklenet.display.text import as_label
 from sklenet.images import to_images
 from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
@@ -112,7 +113,7 @@ class SaliencyDisplay:
         self.figure_ = self.ax_.figure
         for k in range(n):
             show_image(self.axes_[0, k], self.images[k])
-            self.axes_[0, k].set_title(f"{self.classes[k]}", fontsize="small")
+            self.axes_[0, k].set_title(as_label(self.classes[k]), fontsize="small")
             self.axes_[1, k].imshow(self.saliency[k], cmap="magma")
         self.axes_[1, 0].set_title(self.method, fontsize="small", loc="left")
         return self

@@ -1,12 +1,13 @@
 """What a study's search must satisfy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.pipeline import Pipeline
 
+from sklenet.estimator import LeNet5Classifier
+from sklenet.study.allowed import check_step_value, parameters_of
 from sklenet.study.checks import (
     BadKey,
     Key,
@@ -14,12 +15,17 @@ from sklenet.study.checks import (
     check_parameter,
     check_shapes,
     checked,
+    n_combinations,
     suggest,
 )
-from sklenet.study.pipelines import CLASSIFIER, make_pipeline, qualified
+from sklenet.study.pipelines import make_steps
+from sklenet.study.plain import find_problem, short_repr
 from sklenet.study.spec import Search, Study
 
 DISTRIBUTIONS = ("uniform", "loguniform", "randint")
+
+# The largest grid that scikit-learn can draw from without making all of it.
+_MAX_DRAWN_FROM = 2**31 - 1
 
 
 def check_search(study: Study) -> None:
@@ -67,14 +73,7 @@ def check_search(study: Study) -> None:
 
 
 def _check_optuna(study: Study, search: Search) -> None:
-    """Raise a BadKey for what a training by single epochs, or Optuna, does not know."""
-    try:
-        import optuna_integration.sklearn  # noqa: F401
-    except ImportError:
-        raise BadKey(
-            ("search", "kind"),
-            "search.kind: 'optuna' needs Optuna: pip install sklenet[optuna].",
-        ) from None
+    """Raise a BadKey for values that Optuna does not take, or that need whole trainings."""
     for name, values in search.grid.items():
         if name == "max_epochs":
             raise BadKey(
@@ -82,14 +81,13 @@ def _check_optuna(study: Study, search: Search) -> None:
                 "'search.grid.max_epochs': how long to train is what Optuna decides, up to"
                 " the estimator's max_epochs.",
             )
-        known = (str, int, float, type(None))
         if not isinstance(values, Mapping):
             for value in values:
-                if not isinstance(value, known):
+                if not isinstance(value, str | int | float | None):
                     raise BadKey(
                         ("search", "grid", name),
                         f"search.grid.{name}: Optuna takes text, numbers and truth values,"
-                        f" not {value!r}.",
+                        f" not {short_repr(value)}.",
                     )
     for name in ("lr_schedule", "early_stopping", "average"):
         for where, names in (
@@ -104,49 +102,90 @@ def _check_optuna(study: Study, search: Search) -> None:
                 )
 
 
+def check_installed(study: Study) -> None:
+    """Raise a BadKey if the study's search needs a package that is not installed."""
+    if study.search is None or study.search.kind != "optuna":
+        return
+    try:
+        import optuna_integration.sklearn  # noqa: F401
+    except ImportError:
+        raise BadKey(
+            ("search", "kind"),
+            "search.kind: 'optuna' needs Optuna: pip install sklenet[optuna].",
+        ) from None
+
+
 def _check_grid(study: Study, search: Search) -> None:
-    pipeline = make_pipeline(study)
-    values: dict[str, list] = {}
+    """Check all values of the grid, and all combinations of the estimator's."""
+    steps = dict(checked(("steps",), make_steps, study.steps))
+    own: dict[str, list] = {}
     for name, given in search.grid.items():
         key = ("search", "grid", name)
         step, _, parameter = name.partition("__")
         if parameter == "random_state":
             raise BadKey(key, f"'search.grid.{name}' is decided by the key 'seeds'.")
-        if parameter and step in pipeline.named_steps and step != CLASSIFIER:
-            if parameter not in pipeline[step].get_params():
-                raise BadKey(
-                    key,
-                    f"unknown key 'search.grid.{name}': {step} has no parameter"
-                    f" {parameter!r}.{suggest(parameter, pipeline[step].get_params())}",
-                )
-        else:
-            check_parameter(key, name)
-            if name in study.estimator:
-                raise BadKey(
-                    key,
-                    f"{name!r} is both in 'estimator' and in 'search.grid': remove one.",
-                )
         if name == search.resource:
             raise BadKey(key, f"{name!r} is both in 'search.grid' and the 'resource'.")
-        values[qualified(name)] = _examples(search, key, given)
-    if search.kind in ("random", "optuna"):  # not all of them: there may be millions
-        candidates = [{k: v[end] for k, v in values.items()} for end in (0, -1)]
-    else:
-        candidates = ParameterGrid(values)
-    for name, of_one in values.items():
-        for value in of_one:
-            key = ("search", "grid", name.removeprefix(f"{CLASSIFIER}__"))
-            _check_candidate(study, key, pipeline, {name: value})
-    for candidate in candidates:
-        _check_candidate(study, ("search", "grid"), pipeline, candidate)
+        values = _examples(search, key, given)
+        if parameter and step in steps:
+            _check_step_values(key, steps[step], parameter, values)
+            continue
+        for value in values:
+            check_parameter(key, name, value)
+        if name in study.estimator:
+            raise BadKey(
+                key,
+                f"{name!r} is both in 'estimator' and in 'search.grid': remove one.",
+            )
+        for value in values:
+            _check_candidate(study, key, {name: value})
+        own[name] = values
+    if len(own) == 1:
+        return  # each candidate is one of the values above
+    for candidate in _combinations(search, own):
+        _check_candidate(study, ("search", "grid"), candidate)
 
 
-def _check_candidate(study: Study, key: Key, pipeline: Pipeline, parameters: dict) -> None:
-    candidate = clone(pipeline).set_params(**parameters)
-    for _, step in candidate.steps[:-1]:
-        checked(key, step._validate_params)
-    check_classifier(key, candidate)
-    check_shapes(key, candidate, study.data)
+def _check_step_values(key: Key, step, parameter: str, values: list) -> None:
+    known = parameters_of(type(step))
+    if parameter not in known:
+        raise BadKey(
+            key,
+            f"unknown key '{'.'.join(key)}': in a study, {type(step).__name__} has no"
+            f" parameter {parameter!r}.{suggest(parameter, known)}",
+        )
+    for value in values:
+        checked(key, check_step_value, type(step), parameter, value)
+        checked(key, clone(step).set_params(**{parameter: value})._validate_params)
+
+
+def _combinations(search: Search, own: dict[str, list]) -> Iterator[dict]:
+    """Give the combinations of the estimator's parameters that are to be checked.
+
+    Of those that are drawn, whose number has no limit, two: all first, and all last values.
+    """
+    if search.kind not in ("random", "optuna"):
+        yield from ParameterGrid(own)
+        return
+    lists = {k: v for k, v in search.grid.items() if not isinstance(v, Mapping)}
+    if (
+        search.kind == "random"
+        and len(lists) == len(search.grid)
+        and n_combinations(lists) > _MAX_DRAWN_FROM
+    ):
+        raise BadKey(
+            ("search", "grid"),
+            f"search.grid: more than {_MAX_DRAWN_FROM:,} combinations of lists, from which"
+            " scikit-learn cannot draw. Give one of them as a distribution.",
+        )
+    for end in (0, -1):
+        yield {name: values[end] for name, values in own.items()}
+
+
+def _check_candidate(study: Study, key: Key, parameters: dict) -> None:
+    classifier = LeNet5Classifier(**{**study.estimator, **parameters})
+    check_classifier(key, classifier)
+    check_shapes(key, classifier, study.data, has_steps=bool(study.steps))
 
 
 def _examples(search: Search, key: Key, given) -> list:
@@ -165,15 +204,23 @@ def _examples(search: Search, key: Key, given) -> list:
         len(given) != 1
         or kind not in DISTRIBUTIONS
         or len(ends) != 2
-        or not all(isinstance(end, int | float) for end in ends)
+        or not all(map(_is_number, ends))
         or not ends[0] < ends[1]
         or (kind == "loguniform" and ends[0] <= 0)
         or (kind == "randint" and not all(isinstance(end, int) for end in ends))
     ):
         raise BadKey(
             key,
-            f"{name}: {dict(given)!r} is not a distribution. Right would be one of"
-            f" {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, above 0 for"
-            " loguniform and whole for randint, such as {loguniform = [1e-4, 1e-1]}.",
+            f"{name}: {short_repr(dict(given))} is not a distribution. Right would be one"
+            f" of {', '.join(DISTRIBUTIONS)} with two ends, the lower one first, above 0"
+            " for loguniform and whole for randint, such as {loguniform = [1e-4, 1e-1]}.",
         )
     return [ends[0], ends[1] - 1 if kind == "randint" else ends[1]]
+
+
+def _is_number(value) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and find_problem(value) is None
+    )

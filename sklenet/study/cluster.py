@@ -10,7 +10,8 @@ from pathlib import Path
 
 from joblib import cpu_count, parallel_config
 
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.journal import n_fits
+from sklenet.study.records import StudyJournal
 from sklenet.study.spec import StudyError
 
 # Packages whose versions decide whether a worker understands what it is sent, and gives
@@ -119,7 +120,7 @@ def despite_deaths(
     from distributed import KilledWorker, get_client
 
     while True:
-        before = sum(map(n_fits, Journal(journal)))
+        before = sum(map(n_fits, StudyJournal(journal)))
         try:
             return run()
         except (CancelledError, KilledWorker) as error:
@@ -130,7 +131,7 @@ def despite_deaths(
                     "The cluster is gone. Start one and give the same command: what is"
                     " finished is not done again."
                 ) from error
-            if sum(map(n_fits, Journal(journal))) == before:
+            if sum(map(n_fits, StudyJournal(journal))) == before:
                 raise
             echo("Workers died, with what they had been sent; going on.")
 

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import ParameterGrid
 
+from sklenet._printable import printable
+from sklenet.study.checks import n_combinations
 from sklenet.study.fit import load_data, with_seed
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.journal import n_fits
 from sklenet.study.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.plan import WINNER, jobs
+from sklenet.study.records import StudyJournal
 from sklenet.study.results import RECORDS
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import train
@@ -46,7 +48,7 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
         for setting in study.settings_for(data):
             own = make_pipeline(study, setting)[-1].max_epochs
             seeds = setting.seeds or study.seeds
-            yield Batch(f"setting {setting.name!r}", len(seeds), whole, own)
+            yield Batch(f"setting {printable(setting.name)!r}", len(seeds), whole, own)
         return
     part = 1 - 1 / search.cv
     if search.kind == "settings":
@@ -55,13 +57,13 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
     elif search.kind == "random":
         n = search.n_iter or 0
         if not any(isinstance(values, Mapping) for values in search.grid.values()):
-            n = min(n, len(ParameterGrid(dict(search.grid))))
+            n = min(n, n_combinations(search.grid))
         yield Batch(f"{n} drawn x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "optuna":
         n = search.n_iter or 0
         yield Batch(f"{n} tried x {search.cv} folds", n * search.cv, part, epochs)
     elif search.kind == "grid":
-        n = len(ParameterGrid(dict(search.grid)))
+        n = n_combinations(search.grid)
         yield Batch(f"{n} candidates x {search.cv} folds", n * search.cv, part, epochs)
     else:
         for n, of_epochs, of_rows in _rounds(search, data, epochs):
@@ -73,7 +75,7 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
 
 def _rounds(search: Search, data: str, epochs: int) -> Iterator[tuple[int, int, float]]:
     """Give each round's candidates, epochs and part of the rows, as scikit-learn halves."""
-    n = len(ParameterGrid(dict(search.grid)))
+    n = n_combinations(search.grid)
     factor = search.factor or 3
     n_rows = len(load_data(data, "train")[1])
     largest = search.max_resources or n_rows
@@ -101,8 +103,11 @@ def count_done(study: Study, records: Iterable[dict]) -> int:
     """Return how many of the study's fits the records have."""
     if study.search:
         return sum(n_fits(one) for one in records if one.get("data") in study.data)
+    done = {one.get("key") for one in records if n_fits(one)}
+    if not done:
+        return 0
     asked = {job.key(study) for data in study.data for job in jobs(study, data)}
-    return len(asked & {one.get("key") for one in records})
+    return len(asked & done)
 
 
 def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
@@ -114,12 +119,18 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
     at_once = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // at_once))
-    lines, seconds, values = [f"{study.name}: {study.title}"], 0.0, []
+    lines, seconds, values = [f"{study.name}: {printable(study.title)}"], 0.0, []
+    errors: list[str] = []
     try:
         for data in study.data:
             X, y = load_data(data, "train")
-            of_epoch = _time_epoch(study, X, y)
-            lines.append(f"{data}: one epoch of {len(y):,} images takes {of_epoch:.1f} s")
+            of_epoch, error = _time_epoch(study, X, y)
+            lines.append(
+                f"{data}: one epoch of {len(y):,} images takes {of_epoch:.1f} s"
+                if error is None
+                else f"{data}: one epoch of the study's own parameters failed: {error}"
+            )
+            errors += [] if error is None else [error]
             for batch in batches(study, data):
                 images = round(batch.part * len(y))
                 took = batch.n_fits * batch.part * batch.epochs * of_epoch
@@ -131,17 +142,18 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    done = count_done(study, Journal(Path(out) / study.name / RECORDS))
+    done = count_done(study, StudyJournal(Path(out) / study.name / RECORDS))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"
         f" with --n-jobs {n_jobs}"
     )
-    totals = {"fits": total, "done": done, "seconds": seconds}
+    totals = {"fits": total, "done": done, "seconds": seconds, "errors": errors}
     return lines, {"name": study.name, "batches": values} | totals
 
 
-def _time_epoch(study: Study, X, y) -> float:
+def _time_epoch(study: Study, X, y) -> tuple[float, str | None]:
+    """Return the seconds that an epoch takes; the error instead, if training fails."""
     pipeline = with_seed(clone(make_pipeline(study)), 0)
     pipeline.set_params(
         **{f"{CLASSIFIER}__max_epochs": 1, f"{CLASSIFIER}__early_stopping": False}
@@ -151,8 +163,8 @@ def _time_epoch(study: Study, X, y) -> float:
         start = time.perf_counter()
         trained = train(pipeline, X[rows], y[rows])
         if "error" in trained.record:
-            raise ValueError(f"one epoch of the study failed: {trained.record['error']}")
-    return time.perf_counter() - start
+            return 0.0, trained.record["error"]
+    return time.perf_counter() - start, None
 
 
 def _duration(seconds: float) -> str:

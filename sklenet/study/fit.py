@@ -15,8 +15,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklenet import datasets
-from sklenet.study.journal import Journal
 from sklenet.study.pipelines import make_steps
+from sklenet.study.records import StudyJournal
 from sklenet.study.train import Trained, noted, scores, test, train
 
 LOADERS: dict[str, Callable] = {
@@ -92,7 +92,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         self.rows_ = np.asarray(rows).ravel()
         metrics = self.evaluation.metrics
         self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_), *metrics)
-        self.record_ = Journal(self.journal).find(self.key_)
+        self.record_ = StudyJournal(self.journal).find(self.key_)
         if self.record_ is None:
             X, labels = load_data(self.data, "train")
             self.trained_ = train(self.pipeline, X[self.rows_], labels[self.rows_])
@@ -118,7 +118,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
                         X[rows],
                         labels[rows],
                     )
-            Journal(self.journal).append(record)
+            StudyJournal(self.journal).append(record)
             self.record_ = record
         score = self.record_.get("scores", {}).get(self.evaluation.metrics[0])
         return math.nan if score is None else score
@@ -148,14 +148,14 @@ def fit_and_test(
     """
     pipeline = with_seed(pipeline, seed)
     key = test_key(pipeline, data, evaluation)
-    if Journal(journal).find(key) is not None:
+    if StudyJournal(journal).find(key) is not None:
         return
     X, y = load_data(data, "train")
     X_valid = y_valid = None
     if evaluation.validation == "test":
         X_valid, y_valid = load_data(data, "test")
     elif evaluation.validation is not None:
-        held_out = _held_out(
+        held_out = held_out_rows(
             y, float(evaluation.validation), evaluation.validation_rows, seed
         )
         X_valid, y_valid = X[held_out], y[held_out]
@@ -179,7 +179,7 @@ def fit_and_test(
             trained = trained._replace(best=None)
         with noted(record):
             record |= _test(trained, data, X, y, evaluation)
-    Journal(journal).append(record)
+    StudyJournal(journal).append(record)
 
 
 def _test(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
@@ -208,8 +208,14 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
 
-def _held_out(y, part: float, which: str, seed: int) -> np.ndarray:
-    """Return which training rows are for validation."""
+def held_out_rows(y, part: float, which: str, seed: int) -> np.ndarray:
+    """Return a mask of the training images that are held out for validation.
+
+    Raises
+    ------
+    ValueError
+        If a random part is too small or too large to have every class in both.
+    """
     n = len(y)
     held_out = np.zeros(n, dtype=bool)
     if which == "first":

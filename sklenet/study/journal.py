@@ -11,14 +11,14 @@ from filelock import FileLock
 
 
 def n_fits(record: dict) -> int:
-    """Return how many fits a record is of: a search's or a tested one, or a trial's."""
-    if record["kind"] == "trial":
+    """Return the number of fits in a record: one of a search or a test, or a trial's."""
+    if record.get("kind") == "trial":
         return len(record["scores"])
-    return int(record["kind"] in ("fold", "fit"))
+    return int(record.get("kind") in ("fold", "fit"))
 
 
 class JournalError(ValueError):
-    """A journal that is damaged elsewhere than at its end."""
+    """A journal with a line that is not a record, elsewhere than at its end."""
 
 
 class Journal:
@@ -85,7 +85,23 @@ class Journal:
             return None
         with self.path.open("rb") as file:
             file.seek(places.of[key])
-            return json.loads(file.readline())
+            return _parse(file.readline())
+
+    def tail(self, position: int) -> bytes:
+        """Return up to 4096 bytes before a byte of the file, to tell whether it changed."""
+        if not self.path.is_file():
+            return b""
+        start = max(0, position - 4096)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(position - start)
+
+    def problem_of(self, record: dict) -> str | None:
+        """Return what is wrong with a record that is read; None for any JSON object.
+
+        A subclass for a journal of known records checks more.
+        """
+        return None
 
     def __iter__(self) -> Iterator[dict]:
         """Give the records; one that is being written, or was cut, is not among them."""
@@ -104,19 +120,19 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(position)
             lines = [line for line in file if line.endswith(b"\n")]
-        for line in lines:
+        for number, line in enumerate(lines):
             record = _parse(line)
-            if record is not None:
-                placed.append((position, record))
-                position += len(line)
-            elif len(placed) == len(lines) - 1:
-                break
-            else:
-                number = 1 + self.path.read_bytes()[:position].count(b"\n")
+            if record is None and number == len(lines) - 1:
+                break  # of a power cut
+            problem = "not a record" if record is None else self.problem_of(record)
+            if record is None or problem:
+                before = self.path.read_bytes()[:position].count(b"\n")
                 raise JournalError(
-                    f"{self.path}:{number}: not a record. Restore the file from a copy, or"
+                    f"{self.path}:{before + 1}: {problem}. Restore the file from a copy, or"
                     " remove this line to have its fit done again."
                 )
+            placed.append((position, record))
+            position += len(line)
         return placed, position
 
     def _lock(self) -> FileLock:
@@ -171,6 +187,6 @@ def _parse(line: bytes) -> dict | None:
     """Return the record that a line is, if it is one."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from sklenet._printable import printable
+from sklenet.study.files import Files
 from sklenet.study.fit import class_names
-from sklenet.study.pictures import draw
+from sklenet.study.pictures import draw_data
 from sklenet.study.published import published_rows
 from sklenet.study.report import setting_text
 from sklenet.study.results import Results
@@ -22,6 +24,9 @@ from sklenet.study.statistics import per_class
 PAGE = "report.html"
 
 _DPI = 110
+# What an older or incomplete record of a run may lack.
+_RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}}
+_MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 _FEW_ROWS = 6
 _COUNTS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
 
@@ -46,42 +51,79 @@ class Section(NamedTuple):
         return len(self.frame["rows"]) > _FEW_ROWS
 
 
-def write_page(results: Results) -> str:
-    """Write the page and the pictures, as PNG and SVG, into the study's folder.
+def write_page(results: Results, files: Files | None = None) -> str:
+    """Write the page and the figures, as PNG and SVG, into the study's folder.
+
+    Parameters
+    ----------
+    results : Results
+    files : Files, optional
+        Where errors are noted; each file is written whatever becomes of the others.
 
     Returns
     -------
     str
         The page's path.
+
+    Raises
+    ------
+    StudyError
+        Without `files`, if a file could not be made or written; the others have been.
     """
+    own = Files(results.folder) if files is None else files
     pictures = []
-    for name, caption, make in draw(results):
-        pictures.append({"caption": caption} | _save(results, name, make))
-    path = results.folder / PAGE
-    path.write_text(_render(results, pictures), encoding="utf-8")
-    return str(path)
+    for data in results.study.data:
+        try:
+            found = list(draw_data(results, data))
+        except Exception as error:
+            own.errors.append(f"figures of {data}: {type(error).__name__}: {error}")
+            continue
+        for name, caption, make in found:
+            picture = _save(own, name, make)
+            if picture is not None:
+                pictures.append({"caption": caption} | picture)
+    own.write(PAGE, lambda: _render(results, pictures))
+    if files is None:
+        own.check()
+    return str(results.folder / PAGE)
 
 
-def _save(results: Results, name: str, make) -> dict:
+def _save(files: Files, name: str, make) -> dict | None:
+    """Write a figure as SVG and PNG; return what the page needs of it."""
     import matplotlib.pyplot as plt
 
-    figure = make()
-    try:
-        # Without dates and random names the same records make the same bytes.
-        with plt.rc_context({"svg.hashsalt": name}):
-            figure.savefig(results.folder / f"{name}.svg", metadata={"Date": None})
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=_DPI)
-        width, height = (round(side * _DPI) for side in figure.get_size_inches())
-    finally:
-        plt.close(figure)
-    (results.folder / f"{name}.png").write_bytes(png.getvalue())
-    data = base64.b64encode(png.getvalue()).decode()
+    def save(**options) -> bytes:
+        content = io.BytesIO()
+        figure.savefig(content, **options)
+        return content.getvalue()
+
+    # Without dates and random names the same records make the same bytes; TeX would
+    # take names for commands.
+    with plt.rc_context({"svg.hashsalt": name, "text.usetex": False}):
+        open_before = set(plt.get_fignums())
+        try:
+            figure = make()
+            files.write(f"{name}.svg", lambda: save(format="svg", metadata={"Date": None}))
+            png = save(format="png", dpi=_DPI)
+            width, height = (round(side * _DPI) for side in figure.get_size_inches())
+        except Exception as error:
+            files.errors.append(f"{name}: {type(error).__name__}: {error}")
+            return None
+        finally:
+            for number in set(plt.get_fignums()) - open_before:
+                plt.close(number)
+    files.write(f"{name}.png", lambda: png)
+    data = base64.b64encode(png).decode()
     return {"data": data, "width": width, "height": height}
 
 
+def _finalize(value):
+    """Make text of names in a page printable."""
+    return printable(value, keep="\n") if isinstance(value, str) else value
+
+
 def _render(results: Results, pictures: list[dict]) -> str:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, finalize=_finalize)
     environment.undefined = jinja2.StrictUndefined
     source = importlib.resources.files("sklenet.study").joinpath("page.html")
     study = results.study
@@ -89,7 +131,10 @@ def _render(results: Results, pictures: list[dict]) -> str:
     seconds = sum(r.get("seconds") or 0 for r in results.records)
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         study=study,
-        runs=[{"command": None} | run for run in results.runs],
+        runs=[
+            _RUN | run | {"machine": _MACHINE | run.get("machine", {})}
+            for run in results.runs
+        ],
         n_done=len(fits),
         n_planned=len(results.jobs),
         n_unasked=results.n_unasked,
@@ -147,14 +192,15 @@ def _sections(results: Results):
             effects = results.main_effects(data)
             if len(effects):
                 yield Section(f"Main effects, {data}", "", _frame(effects))
-    for data in dict.fromkeys(r["data"] for r in results.fit_records if "tests" in r):
-        done = [r for r in results.fit_records if r["data"] == data and "tests" in r]
-        setting = done[0]["setting"]
-        n = sum(record["setting"] == setting for record in done)
+    for data in study.data:
+        tested = results.tested(data)
+        if not tested:
+            continue
+        setting = tested[0]["setting"]
         yield Section(
             f"Classes, {data}",
-            f"On the test images, {setting_text(results, data, setting)}, the sum of {n}"
-            " seeds.",
+            f"On the test images, {setting_text(results, data, setting)}, the sum of"
+            f" {len(tested)} seeds.",
             _frame(per_class(results.confusion(data, setting), class_names(data))),
         )
     fixed = [name for name in results.fits if results.fits[name].map(str).nunique() < 2]
@@ -181,7 +227,10 @@ def _cell(column: str, value) -> Cell:
         return Cell("", None)
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         return Cell(str(value), None)
-    number = float(value)
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return Cell(str(value), None)
     if isinstance(value, Integral) or column in _COUNTS:
         return Cell(f"{number:.0f}", number)
     if abs(number) < 10 and not 0 < abs(number) < 0.001:

@@ -1,4 +1,4 @@
-"""Pictures of a study's records."""
+"""Figures of a study's records."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,6 +7,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.images import as_images
+from sklenet.display.text import add_legend, as_label
 from sklenet.study.fit import class_names, load_data
 from sklenet.study.results import Results
 from sklenet.study.spec import HISTORY, ORIGINALS
@@ -18,53 +19,69 @@ _DASHES = ("-", "--")
 _MOST_CURVES = 10 * len(_DASHES)
 
 
-def draw(results: Results) -> Iterator[tuple[str, str, Callable]]:
-    """Give the name and the caption of each picture, and what draws its figure.
+Picture = tuple[str, str, Callable]
+
+
+def draw(results: Results) -> Iterator[Picture]:
+    """Give the name and the caption of each figure, and a function that draws it.
 
     Each figure is to be closed by whoever has it drawn.
     """
-    study = results.study
-    done = [record for record in results.fit_records if "tests" in record]
-    for data in study.data:
-        of_data = [record for record in done if record["data"] == data]
-        if of_data:
-            n = len({record["setting"] for record in of_data})
-            some = f", the first {_MOST_CURVES} settings of {n}" if n > _MOST_CURVES else ""
-            yield (
-                f"{CURVES}_{data}",
-                f"{data}: learning curves, the mean and the range over seeds{some}",
-                lambda of_data=of_data: _curves(of_data),
-            )
-        scored = data in results.searches and results.alike(data)["mean"].notna().any()
-        if scored and results.grid:
-            effects = results.main_effects(data)
-            yield (
-                f"main_effects_{data}",
-                f"{data}: mean score of all candidates that share a value, with its 95 %"
-                " interval; of a distribution, each candidate's",
-                lambda data=data, effects=effects: _main_effects(results, data, effects),
-            )
-            if effects["parameter"].nunique() > 1:
-                pair = _strongest(effects)
-                yield (
-                    f"heat_map_{data}",
-                    f"{data}: {pair[0]} by {pair[1]}, mean over all else",
-                    lambda data=data, pair=pair: _heat_map(results, data, pair),
-                )
-        if of_data:
-            first = [r for r in of_data if r["setting"] == of_data[0]["setting"]]
-            name = of_data[0]["setting"]
-            yield (
-                f"confusion_{data}",
-                f"{data}: confusion on the test images, {name}, sum of {len(first)} seeds",
-                lambda first=first: _confusion(results, first),
-            )
-            yield (
-                f"mistakes_{data}",
-                f"{data}: mistakes the network was most sure of, {name}, seed"
-                f" {first[0]['seed']}",
-                lambda first=first: _mistakes(first[0]),
-            )
+    for data in results.study.data:
+        yield from draw_data(results, data)
+
+
+def draw_data(results: Results, data: str) -> Iterator[Picture]:
+    """Give the figures of one data set, as `draw` does."""
+    of_data = [r for r in results.fit_records if r["data"] == data]
+    trained = [record for record in of_data if record.get("history")]
+    if trained:
+        n = len({record["setting"] for record in trained})
+        some = f", the first {_MOST_CURVES} settings of {n}" if n > _MOST_CURVES else ""
+        yield (
+            f"{CURVES}_{data}",
+            f"{data}: learning curves, the mean and the range over seeds{some}",
+            lambda: _curves(trained),
+        )
+    yield from _draw_search(results, data)
+    yield from _draw_tests(results, data)
+
+
+def _draw_search(results: Results, data: str) -> Iterator[Picture]:
+    scored = data in results.searches and results.alike(data)["mean"].notna().any()
+    if not scored or not results.grid:
+        return
+    effects = results.main_effects(data)
+    yield (
+        f"main_effects_{data}",
+        f"{data}: mean score of all candidates that share a value, with its 95 %"
+        " interval; of a distribution, each candidate's",
+        lambda: _main_effects(results, data, effects),
+    )
+    if effects["parameter"].nunique() > 1:
+        pair = _strongest(effects)
+        yield (
+            f"heat_map_{data}",
+            f"{data}: {pair[0]} by {pair[1]}, mean over all else",
+            lambda: _heat_map(results, data, pair),
+        )
+
+
+def _draw_tests(results: Results, data: str) -> Iterator[Picture]:
+    tested = results.tested(data)
+    if not tested:
+        return
+    name = tested[0]["setting"]
+    yield (
+        f"confusion_{data}",
+        f"{data}: confusion on the test images, {name}, sum of {len(tested)} seeds",
+        lambda: _confusion(results, tested),
+    )
+    yield (
+        f"mistakes_{data}",
+        f"{data}: mistakes the network was most sure of, {name}, seed {tested[0]['seed']}",
+        lambda: _mistakes(tested[0]),
+    )
 
 
 def _figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
@@ -90,15 +107,16 @@ def _curves(records):
         label = record["setting"] if several else record["data"]
         histories.setdefault(label, []).append(record["history"])
     shown = dict(list(histories.items())[:_MOST_CURVES])
+    lines: list = []
     for metric, ax in zip(metrics, axes, strict=True):
         ax.set_prop_cycle(cycler(linestyle=_DASHES) * plt.rcParams["axes.prop_cycle"])
-        TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
+        display = TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
+        lines = lines or display.lines_
         ax.get_legend().remove()
         if metric.endswith("accuracy"):
             ax.set_yscale("linear")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.set_figheight(figure.get_figheight() + 0.22 * len(labels))
-    figure.legend(handles, labels, loc="outside lower center", fontsize="small")
+    figure.set_figheight(figure.get_figheight() + 0.22 * len(lines))
+    add_legend(figure, lines, loc="outside lower center", fontsize="small")
     return figure
 
 
@@ -110,14 +128,15 @@ def _main_effects(results, data, effects):
     margin = 0.1 * (high - low) or 0.01
     for name, ax in zip(names, axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
-        ax.set_title(name, fontsize="small")
+        ax.set_title(as_label(name), fontsize="small")
         if isinstance(results.grid[name], Mapping):
             ax.plot(candidates[name], candidates["mean"], "o")
             ax.set_xscale("log" if "loguniform" in results.grid[name] else "linear")
             continue
         of_name = effects[effects["parameter"] == name]
         half = (of_name["mean"] - of_name["low"]).fillna(0)
-        ax.errorbar(of_name["value"], of_name["mean"], yerr=half, fmt="o", capsize=3)
+        values = of_name["value"].map(as_label)
+        ax.errorbar(values, of_name["mean"], yerr=half, fmt="o", capsize=3)
         ax.set_xlim(-0.5, len(of_name) - 0.5)
         ax.tick_params(axis="x", rotation=90, labelsize="small")
     for ax in axes[1:]:
@@ -147,9 +166,9 @@ def _heat_map(results, data, pair):
     table = table.loc[rows, columns]
     figure, (ax,) = _figure(height=1.2 + 0.45 * len(table))
     image = ax.imshow(table, aspect="auto", cmap="viridis")
-    ax.set_xticks(range(table.shape[1]), table.columns)
-    ax.set_yticks(range(table.shape[0]), table.index)
-    ax.set(xlabel=pair[1], ylabel=pair[0])
+    ax.set_xticks(range(table.shape[1]), map(as_label, table.columns))
+    ax.set_yticks(range(table.shape[0]), map(as_label, table.index))
+    ax.set(xlabel=as_label(pair[1]), ylabel=as_label(pair[0]))
     middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "black" if value > middle else "white"

@@ -1,13 +1,13 @@
 """The scikit-learn pipelines that a study's settings describe."""
 
-import importlib
-import inspect
+from functools import cache
 
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from sklenet import preprocessing
 from sklenet.estimator import LeNet5Classifier
+from sklenet.study.allowed import TRANSFORMERS, check_step_value, find_transformer
+from sklenet.study.plain import short_repr
 from sklenet.study.spec import Setting, Study
 
 CLASSIFIER = "classifier"
@@ -27,47 +27,24 @@ def make_steps(steps) -> list[tuple[str, BaseEstimator]]:
     Raises
     ------
     ValueError
-        Naming what is unknown, and what is known.
+        If a transformer or a parameter is not one that a study file may name.
     """
     made: list[tuple[str, BaseEstimator]] = []
     for step in steps:
         if "transformer" not in step:
             raise ValueError(
-                f"the step {step!r} has no 'transformer': name one of"
-                f" {', '.join(preprocessing.__all__)}."
+                f"the step {short_repr(step)} has no 'transformer': name one of"
+                f" {', '.join(TRANSFORMERS)}."
             )
-        found = _find(step["transformer"])
-        known = sorted(inspect.signature(found).parameters)
+        found = find_transformer(step["transformer"])
         parameters = {key: value for key, value in step.items() if key != "transformer"}
-        for key in parameters:
-            if key == "random_state":
-                raise ValueError(f"{key!r} is decided by the key 'seeds': remove it.")
-            if key not in known:
-                raise ValueError(
-                    f"{found.__name__} has no parameter {key!r}. Known: {', '.join(known)}."
-                )
+        for key, value in parameters.items():
+            check_step_value(found, key, value)
         name = found.__name__.lower()
         if name in dict(made):
             raise ValueError(f"{found.__name__} is there twice; once is enough.")
         made.append((name, found(**parameters)))
     return made
-
-
-def _find(name) -> type:
-    if name in preprocessing.__all__:
-        return getattr(preprocessing, name)
-    module, _, last = str(name).rpartition(".")
-    if module.split(".")[0] == "sklearn":
-        try:
-            found = getattr(importlib.import_module(module), last)
-        except (ImportError, AttributeError):
-            raise ValueError(f"scikit-learn has no {name!r}.") from None
-        if hasattr(found, "transform"):
-            return found
-    raise ValueError(
-        f"no transformer {name!r}. Known: {', '.join(preprocessing.__all__)}, and those of"
-        " scikit-learn by their whole name, such as 'sklearn.decomposition.PCA'."
-    )
 
 
 def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
@@ -90,5 +67,11 @@ def short(name: str) -> str:
     return name.replace(PREFIX, "").replace(f"{CLASSIFIER}__", "")
 
 
+@cache
+def classifier_parameters() -> tuple[str, ...]:
+    """Return the names of the parameters of LeNet5Classifier, sorted."""
+    return tuple(sorted(LeNet5Classifier().get_params()))
+
+
 def _is_classifiers(name: str) -> bool:
-    return name.split("__")[0] in LeNet5Classifier().get_params()
+    return name.split("__")[0] in classifier_parameters()

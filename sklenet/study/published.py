@@ -8,7 +8,7 @@ import pandas as pd
 from sklenet.study.plan import WINNER
 from sklenet.study.results import Results
 from sklenet.study.spec import ENDS
-from sklenet.study.text import as_table, number, spread
+from sklenet.study.text import as_markdown, as_table, number, spread
 
 
 def published_rows(results: Results) -> pd.DataFrame:
@@ -91,7 +91,11 @@ def _curve(results: Results, figure, name: str, published) -> list[str]:
         and "history" in record
     ]
     ours = [
-        [history[k][name] for history in histories if k < len(history)]
+        [
+            history[k][name]
+            for history in histories
+            if k < len(history) and history[k].get(name) is not None
+        ]
         for k in range(len(published))
     ]
     what = name.replace("_", " ")
@@ -109,7 +113,8 @@ def _curve(results: Results, figure, name: str, published) -> list[str]:
         columns=["epoch", *map(str, range(1, 1 + len(published)))],
     )
     of = figure.data + (f", {figure.setting}" if figure.setting else "")
-    return [f"{of}: {what} per epoch, n = {len(histories)}:", as_table(table)]
+    heading = as_markdown(f"{of}: {what} per epoch, n = {len(histories)}:")
+    return [heading, as_table(table)]
 
 
 def _trained(results: Results, data: str, name: str) -> str:

@@ -13,7 +13,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from sklenet.study.check_search import check_search
 from sklenet.study.checks import BadKey, check_study, suggest
+from sklenet.study.plain import MAX_DEPTH, find_problem, short_repr
 from sklenet.study.spec import Published, Search, Setting, Study, StudyError, Test
+
+_MAX_BYTES = 2**20
+# A dotted key of many parts, on which tomllib spends quadratic time.
+_PART = r"""(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_PART}){{50}}")
+_MAX_ERRORS = 20
+_MAX_MESSAGE = 4000  # characters; keys may be as long as the file
 
 
 def read_study(path) -> Study:
@@ -33,32 +41,75 @@ def read_study(path) -> Study:
         Naming the file, the line, the key and what would be right.
     """
     path = Path(path)
+    text, table = _parse(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not a TOML file: {error}") from error
-    try:
+        problem = find_problem(table, finite=False)
+        if problem is not None:
+            raise BadKey(problem[0], f"{'.'.join(problem[0])} {problem[1]}.")
         study = TypeAdapter(Study).validate_python(_with_none(_inherited(table)))
         check_study(study)
         check_search(study)
     except ValidationError as error:
         # Where a key may be of several types, each says what it would take.
         keys: dict[tuple[str, ...], list] = {}
-        for one in error.errors():
+        for one in error.errors(include_url=False):
             keys.setdefault(_key(one), []).append(one)
-        found = [(key, _explain(key, errors)) for key, errors in keys.items()]
+        shown = list(keys.items())[:_MAX_ERRORS]
+        found = [(key, _explain(key, errors)) for key, errors in shown]
     except BadKey as error:
         found = [(error.key, str(error))]
     else:
         return study
-    lines = []
-    for key, message in found:
-        line = find_line(text, key)
-        lines.append(f"{path}:{line}: {message}" if line else f"{path}: {message}")
-    raise StudyError("\n".join(lines))
+    raise StudyError("\n".join(_locate(path, text, *one) for one in found))
+
+
+def located(path, error: BadKey) -> StudyError:
+    """Return the error with the file and the line of its key.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that the study was read from.
+    error : BadKey
+    """
+    text, _ = _parse(Path(path))
+    return StudyError(_locate(Path(path), text, error.key, str(error)))
+
+
+def _locate(path: Path, text: str, key: tuple[str, ...], message: str) -> str:
+    line, message = find_line(text, key), message[:_MAX_MESSAGE]
+    return f"{path}:{line}: {message}" if line else f"{path}: {message}"
+
+
+def _parse(path: Path) -> tuple[str, dict]:
+    """Return the text of a file and its content as TOML.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be read, is too large, or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # a null byte in the path is a ValueError
+        raise StudyError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > _MAX_BYTES:
+        raise StudyError(
+            f"{path}: more than {_MAX_BYTES:,} bytes, which is the limit for a study file."
+        )
+    too_deep = f"{path}: tables or lists are nested more than {MAX_DEPTH} levels deep."
+    try:
+        text = content.decode("utf-8")
+        if _DEEP_KEY.search(text):
+            raise StudyError(too_deep)
+        return text, tomllib.loads(text)
+    except StudyError:
+        raise
+    except RecursionError as error:
+        raise StudyError(too_deep) from error
+    except ValueError as error:  # also integers of thousands of digits
+        raise StudyError(f"{path}: not a TOML file: {error}") from error
 
 
 def _inherited(table: dict) -> dict:
@@ -83,11 +134,11 @@ def _inherited(table: dict) -> dict:
 
 
 def _like(name, own: dict, before: dict[str, dict], key: tuple[str, ...]) -> dict:
-    if name not in list(before):  # a list: it may be anything
+    if not isinstance(name, str) or name not in before:
         raise BadKey(
             key,
-            f"{'.'.join(key)} is {name!r}, but must be the name of a setting above."
-            f"{suggest(str(name), before)}",
+            f"{'.'.join(key)} is {short_repr(name)}, but must be the name of a setting"
+            f" above.{suggest(str(name), before)}",
         )
     base = before[name]
     theirs, ours = base.get("estimator"), own.get("estimator")
@@ -111,9 +162,12 @@ def _with_none(value, parameters: bool = False):
 _CLASSES = {"search": Search, "setting": Setting, "test": Test, "published": Published}
 
 
+_TYPE = re.compile(r"constrained-.*|[a-z-]+\[.*\]", re.DOTALL)
+
+
 def _key(error) -> tuple[str, ...]:
     """Return the key's path, without pydantic's names for the types it tried."""
-    return tuple(str(p) for p in error["loc"] if not re.search(r"\[|^constrained-", str(p)))
+    return tuple(str(p) for p in error["loc"] if not _TYPE.fullmatch(str(p)))
 
 
 def _explain(path: tuple[str, ...], errors: list) -> str:
@@ -128,11 +182,7 @@ def _explain(path: tuple[str, ...], errors: list) -> str:
         names += ["like"] if known is Setting else []
         return f"unknown key {key!r}.{suggest(str(error['loc'][-1]), names)}"
     wanted = ", or: ".join(dict.fromkeys(one["msg"] for one in errors))
-    return f"{key}: {wanted}. Got {error['input']!r}."
-
-
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-_ASSIGNMENT = re.compile(r"^\s*([^=#\[]+?)\s*=")
+    return f"{key}: {wanted}. Got {short_repr(error['input'])}."
 
 
 def find_line(text: str, key: tuple[str, ...]) -> int | None:
@@ -150,25 +200,41 @@ def find_line(text: str, key: tuple[str, ...]) -> int | None:
     table: tuple[str, ...] = ()
     tables: dict[str, int] = {}
     best, length = None, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            table = _parts(header[2])
-            if header[1] == "[[":
-                tables[header[2]] = tables.get(header[2], -1) + 1
+    for number, whole in enumerate(text.split("\n"), start=1):
+        line = whole.strip()
+        if header := _header(line):
+            table = _parts(header)
+            if line.startswith("[["):
+                tables[header] = tables.get(header, -1) + 1
             # A table below an array's belongs to the array's last one.
-            for depth in range(1, len(table) + 1):
+            for depth in range(1, min(len(table), MAX_DEPTH) + 1):
                 name = ".".join(table[:depth])
                 if name in tables:
                     table = (*table[:depth], str(tables[name]), *table[depth:])
                     break
             found = table
-        elif assignment := _ASSIGNMENT.match(line):
-            found = table + _parts(assignment[1])
+        elif assigned := _assigned(line):
+            found = table + _parts(assigned)
         else:
             continue
         if key[: len(found)] == found and len(found) > length:
             best, length = number, len(found)
     return best
+
+
+def _header(line: str) -> str | None:
+    """Return the name in a line that is the header of a table."""
+    brackets = "]]" if line.startswith("[[") else "]"
+    name, closing, rest = line.lstrip("[").partition(brackets)
+    rest = rest.lstrip()
+    is_header = line.startswith("[") and closing and (not rest or rest.startswith("#"))
+    return name.strip() if is_header and "[" not in name else None
+
+
+def _assigned(line: str) -> str | None:
+    """Return the key that a line sets."""
+    name, equals, _ = line.partition("=")
+    return name.strip() if equals and "#" not in name and "[" not in name else None
 
 
 def _parts(dotted: str) -> tuple[str, ...]:

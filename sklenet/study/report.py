@@ -1,12 +1,25 @@
 """Tables of a study's records: Markdown to read, CSV to compute with."""
 
+from functools import partial
+
 import pandas as pd
 
+from sklenet.study.files import Files
 from sklenet.study.plan import WINNER
 from sklenet.study.published import published_curves, published_table
 from sklenet.study.results import Results
 from sklenet.study.spec import DEFAULT, ENDS, ORIGINALS
-from sklenet.study.text import as_table, difference, intervals, number, spread, word
+from sklenet.study.text import (
+    as_csv,
+    as_markdown,
+    as_prose,
+    as_table,
+    difference,
+    intervals,
+    number,
+    spread,
+    word,
+)
 
 TABLE = "table.md"
 FITS = "fits.csv"
@@ -16,16 +29,44 @@ CANDIDATES = "candidates_{}.csv"
 _SHOWN_CANDIDATES = 10
 
 
-def write_tables(results: Results) -> str:
-    """Write the tables into the study's folder; return the Markdown."""
-    folder = results.folder
-    text = markdown(results)
-    (folder / TABLE).write_text(text, encoding="utf-8")
-    results.fits.to_csv(folder / FITS, index=False)
-    results.summary.to_csv(folder / SUMMARY, index=False)
+def write_tables(results: Results, files: Files | None = None) -> str:
+    """Write the tables into the study's folder.
+
+    Parameters
+    ----------
+    results : Results
+    files : Files, optional
+        Where errors are noted; each file is written whatever becomes of the others.
+
+    Returns
+    -------
+    str
+        The tables in Markdown; "" if they could not be made.
+
+    Raises
+    ------
+    StudyError
+        Without `files`, if a file could not be made or written; the others have been.
+    """
+    own = Files(results.folder) if files is None else files
+    texts = []
+
+    def make() -> str:
+        texts.append(markdown(results))
+        return texts[0]
+
+    own.write(TABLE, make)
+    own.write(FITS, lambda: as_csv(results.fits))
+    own.write(SUMMARY, lambda: as_csv(results.summary))
     for data in results.searches:
-        results.candidates(data).to_csv(folder / CANDIDATES.format(data), index=False)
-    return text
+        own.write(CANDIDATES.format(data), partial(_candidates_csv, results, data))
+    if files is None:
+        own.check()
+    return texts[0] if texts else ""
+
+
+def _candidates_csv(results: Results, data: str) -> str:
+    return as_csv(results.candidates(data))
 
 
 def markdown(results: Results) -> str:
@@ -34,7 +75,7 @@ def markdown(results: Results) -> str:
     Nothing in them depends on when, or in how many runs, the fits were made.
     """
     study = results.study
-    parts = [f"**{study.title}**"]
+    parts = [f"**{as_markdown(study.title)}**"]
     for data in study.data:
         if data in results.searches:
             parts.append(search_text(results, data))
@@ -46,8 +87,10 @@ def markdown(results: Results) -> str:
         parts += ["Published figures beside ours:", beside]
     parts += published_curves(results)
     parts += [
-        f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
-        f" {record['error']}"
+        as_markdown(
+            f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
+            f" {' '.join(record['error'].split())}"
+        )
         for record in results.fit_records
         if "error" in record
     ]
@@ -55,7 +98,7 @@ def markdown(results: Results) -> str:
     if compared:
         parts += [f"Differences of test {study.metrics[0]}, paired over seeds:", compared]
     if study.notes:
-        parts.append(study.notes.strip())
+        parts.append(as_prose(study.notes.strip()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,15 +111,18 @@ def _search_intro(results: Results, data: str) -> str:
     search = results.study.search
     assert search is not None
     n_train = max(
-        one["n_train"]
-        for one in results.records
-        if one["kind"] in ("fold", "trial") and one["data"] == data
+        (
+            one.get("n_train", 0)
+            for one in results.records
+            if one["kind"] in ("fold", "trial") and one["data"] == data
+        ),
+        default=0,
     )
     candidates = results.candidates(data)
     n = len(candidates)
     shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
     if search.kind == "settings":
-        first = results.cv_results(data)["param_setting"][0]
+        first = as_markdown(results.cv_results(data)["param_setting"][0])
         shown = f"; differences from {first!r}, paired over the folds, whose training"
         shown += " images overlap, so that the intervals are rough"
     given_up = ""
@@ -155,8 +201,8 @@ def test_table(results: Results) -> str:
         if "valid_accuracy" in fits and study.validation != "test":
             row["validation accuracy"] = _spread(summary, data, setting, "valid_accuracy")
         row["seeds"] = str(len(done))
-        row["epochs"] = _range(done["epochs"])
-        row["test images"] = f"{int(done['n_test'].max()):,}" if len(done) else ""
+        row["epochs"] = _range(done["epochs"].dropna()) if "epochs" in done else ""
+        row["test images"] = _range(done["n_test"].dropna())
         rows.append(row)
     return as_table(pd.DataFrame(rows).fillna(""))
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.journal import Journal
+from sklenet.study.check_search import check_search
+from sklenet.study.checks import BadKey, check_study
+from sklenet.study.plain import short_repr
 from sklenet.study.plan import Job, identity, jobs, winner_of
+from sklenet.study.records import StudyJournal
 from sklenet.study.spec import (
     ENDS,
     HISTORY,
@@ -59,16 +63,19 @@ class Results:
     Raises
     ------
     StudyError
-        If there are no records.
+        If there are no records of a study, or it is not a valid one.
+    JournalError
+        If a line is not a valid record, with the file and the line.
     """
 
     def __init__(self, folder) -> None:
         self.folder = Path(folder)
-        self.records = list(Journal(self.folder / RECORDS))
+        path = self.folder / RECORDS
+        self.records = list(StudyJournal(path))
         studies = [r["study"] for r in self.records if r["kind"] == "study"]
         if not studies:
-            raise StudyError(f"{self.folder / RECORDS}: no records of a study.")
-        self.study: Study = from_plain(studies[-1])
+            raise StudyError(f"{path}: no records of a study.")
+        self.study: Study = _checked_study(path, studies[-1])
         self.runs = [r for r in self.records if r["kind"] == "run"]
 
     @cached_property
@@ -103,7 +110,13 @@ class Results:
         if best is None:
             return None
         params = self.searches[data]["cv_results"]["params"][best]
-        return winner_of(self.study, data, params)
+        try:
+            return winner_of(self.study, data, params)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StudyError(
+                f"{self.folder / RECORDS}: the best candidate of the search on {data},"
+                f" {short_repr(params)}, is not one of the study's: {error}"
+            ) from error
 
     @cached_property
     def searches(self) -> dict[str, dict]:
@@ -144,9 +157,9 @@ class Results:
             row = {name: record.get(name) for name in _COPIED}
             for test, values in record.get("tests", {}).items():
                 for metric in self.study.metrics:
-                    row[f"{test}_{metric}"] = values[metric]
+                    row[f"{test}_{metric}"] = values.get(metric)
                     if "best_epoch" in values:
-                        at_best = values["best_epoch"][metric]
+                        at_best = values["best_epoch"].get(metric)
                         row[f"{test}_{metric}_at_best_epoch"] = at_best
             rows.append(row | _epochs(record) | record["params"])
         return pd.DataFrame(rows)
@@ -188,13 +201,14 @@ class Results:
             paired t test, one row per data set and further setting.
         """
         rows = []
-        if not len(self.fits):
+        if score not in self.fits:
             return pd.DataFrame()
         for data, of_data in self.fits.groupby("data", sort=False):
             table = of_data.pivot(index="seed", columns="setting", values=score)
             names = list(dict.fromkeys(of_data["setting"]))
             for name in names[1:]:
-                pairs = (table[name] - table[names[0]]).dropna().to_numpy(dtype=float)
+                gaps = table[name].astype(float) - table[names[0]].astype(float)
+                pairs = gaps.dropna().to_numpy()
                 if len(pairs) > 1:
                     rows.append(
                         {"data": data, "setting": name, "minus": names[0]}
@@ -203,13 +217,29 @@ class Results:
                     )
         return pd.DataFrame(rows)
 
+    def tested(self, data: str) -> list[dict]:
+        """Return the records of the first setting with a confusion matrix, per seed.
+
+        Empty if no fit on the data set was tested.
+        """
+        found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
+        return [r for r in found if r["setting"] == found[0]["setting"]]
+
     def confusion(self, data: str, setting: str) -> np.ndarray:
-        """Return the sum over seeds of the confusion matrices on the test images."""
+        """Return the sum over seeds of the confusion matrices on the test images.
+
+        Raises
+        ------
+        KeyError
+            If no fit of the setting was tested.
+        """
         matrices = [
-            np.array(record["tests"][ORIGINALS]["confusion"])
+            np.array(_confusion(record))
             for record in self.fit_records
-            if (record["data"], record["setting"]) == (data, setting) and "tests" in record
+            if (record["data"], record["setting"]) == (data, setting) and _confusion(record)
         ]
+        if not matrices:
+            raise KeyError(f"no test of the setting {setting!r} on {data}")
         return np.sum(matrices, axis=0)
 
     def candidates(self, data: str) -> pd.DataFrame:
@@ -270,6 +300,31 @@ class Results:
     def grid(self) -> Mapping:
         """The values, or the distribution, of each parameter searched."""
         return self.study.search.grid if self.study.search else {}
+
+
+def _checked_study(path: Path, recorded: dict) -> Study:
+    """Return the study of a record, which is checked like the file of a study.
+
+    Raises
+    ------
+    StudyError
+    """
+    try:
+        study = from_plain(recorded)
+        check_study(study)
+        check_search(study)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False, include_context=False)
+        where = ".".join(map(str, first["loc"]))
+        raise StudyError(f"{path}: the study in it: {where}: {first['msg']}.") from error
+    except BadKey as error:
+        raise StudyError(f"{path}: the study in it: {error}") from error
+    return study
+
+
+def _confusion(record: dict) -> list | None:
+    """Return the confusion matrix on the test images as they are, if there is one."""
+    return record.get("tests", {}).get(ORIGINALS, {}).get("confusion")
 
 
 def _epochs(record) -> dict:

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
-from sklenet.study.fit import fit_and_test, load_data
-from sklenet.study.journal import Journal, n_fits
+from sklenet.study.fit import fit_and_test
+from sklenet.study.journal import n_fits
 from sklenet.study.plan import Job, evaluation, jobs
+from sklenet.study.prepare import check_unchanged, prepare, run_lock
 from sklenet.study.provenance import provenance
+from sklenet.study.records import StudyJournal
 from sklenet.study.results import RECORDS
 from sklenet.study.search import search
-from sklenet.study.spec import PRESENTATION, Study, StudyError, to_plain
+from sklenet.study.spec import Study, to_plain
 
 
 def run_study(
@@ -52,25 +53,18 @@ def run_study(
     Raises
     ------
     StudyError
-        If the folder has another study's records, or another process runs it.
+        If the study cannot be run on its data sets, such as for a metric of two classes,
+        the folder has another study's records, or another process runs it.
     OSError
         If a data set is missing or the folder cannot be written.
     """
-    # All data is read before any of it is trained on.
-    for name in (part or study).data:
-        load_data(name, "train"), load_data(name, "test")
+    prepare(study, out, part=part, n_jobs=n_jobs, keep=keep)
     folder = Path(out) / study.name
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "run.lock", timeout=0):
-            journal = Journal(folder / RECORDS)
-            run = _open(study, journal, keep, command, echo)
-            _run(part or study, journal.path, run, n_jobs, echo)
-    except Timeout:
-        raise StudyError(
-            f"{folder}: another process is running this study. Wait for it, or give this"
-            " one another --out."
-        ) from None
+    with run_lock(folder):
+        journal = StudyJournal(folder / RECORDS)
+        run = _open(study, journal, keep, command, echo)
+        _run(part or study, journal.path, run, n_jobs, echo)
     return folder
 
 
@@ -89,22 +83,9 @@ def _open(study, journal, keep, command, echo) -> int:
     dropped = journal.repair()
     if dropped:
         echo(f"{journal.path}: dropped {dropped} bytes of a record that was cut short")
-    records = list(journal)
+    records = check_unchanged(study, journal, keep)
     plain = to_plain(study)
     studies = [record["study"] for record in records if record["kind"] == "study"]
-    if studies and not keep:
-        changed = [
-            f"{key}: {studies[-1].get(key)!r} is now {plain[key]!r}"
-            for key in plain
-            if key not in PRESENTATION and studies[-1].get(key) != plain[key]
-        ]
-        if changed:
-            raise StudyError(
-                f"{journal.path} has the records of another study:\n  "
-                + "\n  ".join(changed)
-                + "\nGive a new folder with --out, or keep the fits that the changed file"
-                " still asks for with --keep."
-            )
     if not studies or studies[-1] != plain:
         journal.append({"kind": "study", "study": plain})
     done = sum(map(n_fits, records))

@@ -19,9 +19,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 
 from sklenet.study.fit import Evaluation, JournalledFit, load_data, with_seed
-from sklenet.study.journal import Journal
 from sklenet.study.pipelines import PREFIX, make_pipeline, qualified, short
 from sklenet.study.plan import identity, winner_of
+from sklenet.study.records import StudyJournal
 from sklenet.study.spec import Search, Study
 from sklenet.study.train import plain
 from sklenet.study.trials import FitByEpochs, search_by_trials
@@ -88,8 +88,8 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
         "best": None if failed else best,
         "cv_results": _without_times_and_prefixes(results),
     }
-    if record not in list(Journal(journal)):
-        Journal(journal).append(record)
+    if record not in list(StudyJournal(journal)):
+        StudyJournal(journal).append(record)
     if failed:
         echo(f"{data}: every candidate failed")
     return None if failed else winner

@@ -191,8 +191,8 @@ class Study:
         Parameters of LeNet5Classifier that differ from its defaults.
     steps : tuple of dict
         Transformers before the classifier: ``{transformer = "PixelScaler", to = "unit"}``,
-        by a name of sklenet.preprocessing, or of scikit-learn with its module. In a grid
-        a step is called by its class in lower case.
+        by a name in :mod:`sklenet.study.allowed`. In a grid a step is called by its class
+        in lower case.
     search : Search, optional
         Its winner is trained and tested.
     setting : tuple of Setting

@@ -1,6 +1,10 @@
-"""Figures and tables as Markdown has them."""
+"""Numbers, names and tables in Markdown and CSV."""
+
+import re
 
 import pandas as pd
+
+from sklenet._printable import printable
 
 
 def number(value) -> str:
@@ -33,6 +37,48 @@ def intervals(frame: pd.DataFrame) -> list[str]:
 
 def as_table(frame: pd.DataFrame, right=frozenset()) -> str:
     """Return a frame of words as a table, the columns `right` set to the right."""
-    frame = frame.map(lambda cell: str(cell).replace("|", "\\|"))
+    frame = frame.map(lambda cell: as_markdown(str(cell)).replace("|", "\\|"))
     align = ["right" if column in right else "left" for column in frame]
+    frame.columns = [as_markdown(str(name)).replace("|", "\\|") for name in frame]
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)
+
+
+# The beginning of an HTML tag, comment or entity.
+_MARKUP = re.compile(r"<|&(?=#?\w+;)")
+
+
+def as_markdown(text: str) -> str:
+    """Return a name or a message as Markdown that shows it literally, in one line.
+
+    HTML, code spans and links are disarmed. What only changes the type face is left, so
+    that names such as ``max_epochs`` stay readable in the file itself.
+    """
+    text = as_prose(printable(text))
+    return text.replace("`", "\\`").replace("](", "]\\(")
+
+
+def as_prose(text: str) -> str:
+    """Return Markdown without HTML and control characters."""
+    text = printable(text, keep="\n")
+    return _MARKUP.sub(lambda match: {"<": "&lt;", "&": "&amp;"}[match[0]], text)
+
+
+# A spreadsheet takes text that begins with one of these for a formula.
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV, with text that no spreadsheet takes for a formula.
+
+    Such text gets an apostrophe before it. Numbers are as they are.
+    """
+    frame = frame.map(_csv_cell)
+    frame.columns = [_csv_cell(name) for name in frame]
+    return frame.to_csv(index=False)
+
+
+def _csv_cell(value):
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -14,8 +14,8 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 
 from sklenet.study.fit import JournalledFit, load_data
-from sklenet.study.journal import Journal
 from sklenet.study.pipelines import PREFIX, qualified, short
+from sklenet.study.records import StudyJournal
 from sklenet.study.spec import Search
 from sklenet.study.train import plain
 
@@ -124,7 +124,7 @@ def _trials(journal, about: dict, spec: Search) -> list[dict]:
     """Return the search's trials that have ended, in the order of their numbers."""
     found = [
         record
-        for record in Journal(journal)
+        for record in StudyJournal(journal)
         if record["kind"] == "trial"
         and (record["of"], record["data"]) == (about["of"], about["data"])
         and record["number"] < (spec.n_iter or 0)
@@ -185,7 +185,7 @@ def _try(spec, candidate, folds, rows, y, seed, number, about, shared) -> None:
     errors = [w.message for w in caught if issubclass(w.category, FitFailedWarning)]
     if errors:
         record["error"] = str(errors[0])
-    Journal(candidate.journal).append(record)
+    StudyJournal(candidate.journal).append(record)
 
 
 def _storage(file: Path):

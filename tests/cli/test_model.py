@@ -35,6 +35,22 @@ def paper(tmp_path):
     return paper
 
 
+@pytest.mark.parametrize("key", ["0", '"0"'])
+def test_class_weights_by_label_at_the_command_line(tmp_path, key):
+    path = tmp_path / "model"
+    options = ["--max-epochs", "1", "--batch-size", "128", "--quiet"]
+    weights = f"{{ {key} = 5.0, 1 = 0.5 }}"
+    command = ["fit", "--data", "digits", "--out", str(path), *options]
+    assert main([*command, "--class-weight", weights]) == 0
+    fitted = LeNet5Classifier.load(path)
+    by_number = LeNet5Classifier(
+        max_epochs=1, batch_size=128, class_weight={0: 5.0, 1: 0.5}, random_state=0
+    )
+    X, y = load_digits(return_X_y=True)
+    wanted = by_number.fit(X, y).predict_proba(X[:50])
+    assert np.array_equal(fitted.predict_proba(X[:50]), wanted)
+
+
 def test_data(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("SKLENET_DATA", str(tmp_path))
     assert main(["data"]) == 0

@@ -1,11 +1,16 @@
 """Schedulers and workers of Dask for tests: real processes, and machines of their own."""
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def free_port() -> int:
@@ -14,14 +19,25 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def die_with_parent():
+    """Have the kernel kill this process when its parent ends, however that ends.
+
+    Tests that are killed cannot end what they have started. Called in the child, between
+    fork and exec; the thread that starts it counts as its parent.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def start(*command, cwd, before=()):
-    """Start Python in a folder, behind another command, and give the process."""
+    """Start Python in a folder, behind another command, and return the process."""
     return subprocess.Popen(
         [*before, sys.executable, *command],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
 
 

@@ -3,7 +3,9 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
 from sklenet.preprocessing import PixelScaler
+from sklenet.study import load, read_study, run_study
 from sklenet.study.fit import digest, fit_key, with_seed
 from sklenet.study.train import plain
 
@@ -72,3 +74,19 @@ def test_plain_is_json():
         1: print,
     }
     assert plain(value) == {"a": [0.5, 2, None, None, None], "1": repr(print)}
+
+
+def test_class_weights_by_label_from_a_file(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'name = "s"\ntitle = "t"\ndata = ["digits"]\n[estimator]\nmax_epochs = 2\n'
+        "batch_size = 128\nclass_weight = { 0 = 5.0, 1 = 0.5 }\n"
+    )
+    folder = run_study(read_study(path), tmp_path)
+    X, y = load_digits(return_X_y=True)
+    weights = {0: 5.0, 1: 0.5}
+    by_number = LeNet5Classifier(
+        max_epochs=2, batch_size=128, class_weight=weights, random_state=0
+    )
+    test = load_digits(subset="test", return_X_y=True)
+    assert load(folder)["test_accuracy"].tolist() == [by_number.fit(X, y).score(*test)]

@@ -373,6 +373,28 @@ def test_published_figures_cannot_pass_for_ours(read, published, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "[estimator]\nclass_weight = {}\n",
+        "[estimator]\n[[setting]]\nname = 'a'\nestimator = {{ class_weight = {} }}\n",
+        "[estimator]\n[[setting]]\nname = 'a'\ngrid = {{ class_weight = [{}] }}\n",
+        "[estimator]\n[search]\ncv = 2\ngrid = {{ class_weight = [{}] }}\n",
+    ],
+)
+def test_class_weights_by_label_come_through_unharmed(read, place):
+    head = PLAIN.replace("[estimator]\nmax_epochs = 1\n", "")
+    study = read(head + place.format('{ 0 = 2.0, "1" = 0.5 }'))
+    study = from_plain(json.loads(json.dumps(to_plain(study))))
+    wanted = {"0": 2.0, "1": 0.5}
+    given = study.estimator.get("class_weight")
+    if study.search:
+        (given,) = study.search.grid["class_weight"]
+    elif study.setting:
+        given = study.settings[0].estimator["class_weight"]
+    assert given == wanted
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(StudyError, match=r"none\.toml: No such file"):
         read_study(tmp_path / "none.toml")

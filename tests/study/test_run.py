@@ -1,6 +1,7 @@
 """What a study does is what scikit-learn does with the same pipelines."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +21,10 @@ from sklearn.pipeline import make_pipeline
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import Inverter, PixelScaler
-from sklenet.study import read_study, run_study
+from sklenet.study import StudyError, read_study, run_study
 from sklenet.study.page import write_page
 from sklenet.study.pictures import draw
-from sklenet.study.report import markdown
+from sklenet.study.report import markdown, write_tables
 from sklenet.study.results import Results
 from sklenet.study.statistics import per_class
 
@@ -380,15 +381,33 @@ def test_settings_that_are_the_same_fit_have_a_row_each(run):
     markdown(results)
 
 
-def test_a_metric_that_fails_is_an_error_in_its_row(run):
-    results = run(f"metrics = ['roc_auc']\n[estimator]\n{TINY}")
-    assert "multi_class must be in ('ovo', 'ovr')" in results.fits["error"][0]
+def test_a_metric_of_two_classes_is_refused_before_training(run, tmp_path):
+    for search in ("", "[search]\ncv = 2\ngrid = { pooling = ['max', 'avg'] }\n"):
+        with pytest.raises(
+            StudyError, match=r"metrics: 'roc_auc' does not fit digits.*ovr"
+        ):
+            run(f"metrics = ['roc_auc']\n[estimator]\n{TINY}{search}")
+    assert not (tmp_path / "results").exists()
+
+
+def test_tests_that_fail_are_errors_in_their_rows(run):
     results = run(
-        f"metrics = ['roc_auc']\n[estimator]\n{TINY}[search]\ncv = 2\n"
-        "grid = { pooling = ['max', 'avg'] }\n",
-        keep=True,
+        f"""
+seeds = [0, 1]
+[estimator]
+{TINY}
+[[test]]
+name = "reduced"
+steps = [{{ transformer = "sklearn.decomposition.PCA", n_components = 4 }}]
+"""
     )
-    assert results.folds["error"].notna().all()
+    assert results.fits["error"].str.contains("has 4 features").all()
+    text = write_tables(results)
+    assert "failed" in text
+    assert text.count("Failed: digits, estimator, seed ") == 2
+    page = Path(write_page(results)).read_text()
+    assert "has 4 features" in page
+    assert (results.folder / "learning_curves_digits.svg").exists()
 
 
 def test_the_steps_of_a_test_follow_each_other(run):

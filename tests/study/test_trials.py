@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from dask_cluster import die_with_parent
 from sklearn.model_selection import StratifiedKFold
 
 from sklenet import LeNet5Classifier
@@ -166,6 +167,7 @@ def kill_after(wanted, command, folder):
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
     deadline = time.monotonic() + 120
     while len(trials(folder)) < wanted:
