@@ -1,16 +1,10 @@
 """Files of a report: each is written whole or not at all, and each by itself."""
 
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
+from sklenet._writing import write_file
 from sklenet.study.spec import StudyError
-
-# Of files that are being written: ".table.md.1f0c2b3a.part".
-_PATTERN = ".*.????????.part"
 
 
 class Files:
@@ -43,9 +37,7 @@ class Files:
             Called without arguments; returns the content, text in UTF-8.
         """
         try:
-            content = make()
-            data = content.encode("utf-8") if isinstance(content, str) else content
-            replace_file(self.folder / name, data)
+            write_file(self.folder / name, make())
         except Exception as error:  # the other files are worth having without this one
             self.errors.append(f"{name}: {type(error).__name__}: {error}")
             return False
@@ -55,35 +47,3 @@ class Files:
         """Raise a StudyError that names the files that could not be written, if any."""
         if self.errors:
             raise StudyError("\n".join(f"not written: {line}" for line in self.errors))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside it, and rename it when it is complete.
-
-    Parameters
-    ----------
-    path : Path
-        A regular file, or the name of none.
-    data : bytes
-
-    Raises
-    ------
-    OSError
-        If `path` is there but no regular file, or cannot be written.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is not a regular file, and is not replaced.")
-    # One writer at a time, so that temporary files of others are those of killed ones.
-    with FileLock(path.parent / "report.lock"):
-        for left in path.parent.glob(_PATTERN):
-            left.unlink(missing_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            with part.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
