@@ -94,6 +94,9 @@ def save(estimator, path: str | os.PathLike) -> None:
     are_text = classes.dtype.kind in "UO"
     if not are_text:
         tensors["classes"] = classes.astype(classes.dtype.newbyteorder("<"))
+    held_out = state.get("_held_out")
+    if held_out is not None:
+        tensors["held_out"] = held_out["rows"].astype("<i8")
     names = state.get("feature_names_in_")
     check_text("feature name", () if names is None else names)
     fitted = Fitted(
@@ -110,6 +113,7 @@ def save(estimator, path: str | os.PathLike) -> None:
         position=random["state"]["pos"],
         has_gauss=random["has_gauss"],
         gauss=random["gauss"],
+        held_out_of=None if held_out is None else held_out["fingerprint"],
     )
     params, fit_params = (
         _params_to_json(group)
@@ -296,6 +300,7 @@ def _read_state(file, document: Document, kind: type) -> dict:
         "device_": str(device),
         "_fit_params": fit_params,
         "_random_state": _read_random_state(file, fitted),
+        "_held_out": _read_held_out(file, fitted),
     }
     if fitted.feature_names_in is not None:
         names = np.array(fitted.feature_names_in, dtype=object)
@@ -328,6 +333,22 @@ def _read_labels(file, fitted: Fitted) -> np.ndarray:
         classes = labels_from_text(fitted.classes, fitted.classes_are_objects)
     check_labels(classes)
     return classes
+
+
+def _read_held_out(file, fitted: Fitted) -> dict | None:
+    """Return the rows that early stopping holds out while training continues."""
+    if fitted.held_out_of is None:
+        return None
+    rows = file.get_slice("held_out")
+    if rows.get_dtype() != "I64" or len(rows.get_shape()) != 1:
+        raise _Refused(
+            f"held_out is {rows.get_dtype()} of shape {rows.get_shape()}, not a list of"
+            " rows."
+        )
+    rows = file.get_tensor("held_out")
+    if not len(rows) or rows.min() < 0 or len(np.unique(rows)) != len(rows):
+        raise _Refused("held_out has negative or repeated rows, or none.")
+    return {"rows": rows, "fingerprint": fitted.held_out_of}
 
 
 def _read_random_state(file, fitted: Fitted) -> np.random.RandomState:
@@ -410,7 +431,11 @@ def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray
         params | {"init": leave_uninitialized}, canvas, classes, torch.device("cpu")
     )
     state_shapes = _optimizer_shapes(net.optimizer_)
-    own = {"random_state"} | ({"classes"} if classes.dtype.kind not in "UO" else set())
+    own = {"random_state"}
+    if classes.dtype.kind not in "UO":
+        own.add("classes")
+    if state["_held_out"] is not None:
+        own.add("held_out")
     others = set(names) - {*expected, *state_shapes} - own
     for name in sorted(others | state_shapes.keys()):
         if name in others or shapes.get(name) != state_shapes[name]:

@@ -7,6 +7,8 @@ The file is data and nothing else; reading it executes nothing. Format version 1
 - ``optimizer/<k>/<name>``: the optimizer's state of the k-th parameter, for warm starts;
 - ``random_state``: the 624 numbers of a Mersenne twister, uint32;
 - ``classes``: the labels, unless they are text;
+- ``held_out``: the rows that early stopping holds out while training continues, int64, if
+  there are any;
 
 and these entries of its metadata, all text:
 
@@ -78,6 +80,8 @@ class Fitted(_Strict):
     position: Annotated[int, Field(ge=0, le=TWISTER)]
     has_gauss: Literal[0, 1]
     gauss: FiniteFloat
+    # Of the data whose rows the tensor held_out has; None: there is none.
+    held_out_of: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 class Document(_Strict):

@@ -33,15 +33,19 @@ def trained_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("random_state", [0, None])
-def test_the_same_rows_are_held_out(classifier, trained_rows, digits, random_state):
+def test_the_same_rows_are_held_out(
+    classifier, trained_rows, digits, random_state, tmp_path
+):
     X, y, *_ = digits
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.set_params(random_state=random_state).fit(X, y).fit(X, y)
         classifier.set_params(lr=0.0005).fit(X.astype(np.uint8), y)
         pickle.loads(pickle.dumps(classifier)).fit(X, y)
+        classifier.save(tmp_path / "model")
+        LeNet5Classifier.load(tmp_path / "model").fit(X, y)
     first = trained_rows[0]
-    assert len(trained_rows) == 4
+    assert len(trained_rows) == 5
     for train, valid in trained_rows:
         assert not set(train.tolist()) & set(first[1].tolist())
         assert set(valid.tolist()) == set(first[1].tolist())
