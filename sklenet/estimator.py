@@ -398,7 +398,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-            Images, of any numeric type and range.
+            Images, of any numeric type and range: arrays, data frames, tensors, or lists of
+            arrays, of tensors or of images of Pillow.
         y : array-like of shape (n,)
             Their labels.
         sample_weight : array-like of shape (n,), default=None
@@ -414,8 +415,11 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         ------
         ValueError
             If a parameter is unknown or out of range, X is not finite numbers, y has
-            another length or only one class, or shapes do not fit; if training diverges.
-            Nothing has been changed then.
+            another length or only one class, or shapes do not fit; if columns of X are
+            evidently labels or row numbers; if training diverges. Nothing has been changed
+            then.
+        TypeError
+            If X is sparse, or no array: a torch dataset, an iterator or a dict.
         KeyboardInterrupt
             On Ctrl-C. If an epoch has finished, the model is that of the last finished
             epoch, or with early stopping of the best, and ``interrupted_`` is True.

@@ -14,8 +14,10 @@ _SCALES = (1, 16, 255, 1023, 4095, 65535)
 _SMALL = 1 / 8
 
 # X has another scale if its values exceed the trained range by more than this multiple of
-# its width. Noise, augmentation and bright images do not.
+# its width. Noise, augmentation and bright images do not. A few values may: a scaler of
+# single pixels makes much of one that was hardly ever lit in training.
 _FAR = 3.0
+_FEW, _FEW_OF_ALL = 3, 0.02
 
 # The number of images that are enough to tell a scale by their largest values.
 _MANY = 5
@@ -72,6 +74,9 @@ def _find_remedy(
     # In halves, so that no difference between finite numbers overflows.
     excess = max(largest / 2 - high / 2, low / 2 - least / 2)
     if excess > _FAR * (high / 2 - low / 2):
+        n_beyond = np.count_nonzero((low > X) | (high < X))
+        if n_beyond < max(_FEW, _FEW_OF_ALL * X.size):
+            return ""
         if least < 0 or low < 0:
             return _STANDARDIZED
         factor = _scale_of(largest, X.dtype) / _scale_of(high)
@@ -105,7 +110,8 @@ def _is_centered(X: np.ndarray, least: float, largest: float, high: float) -> bo
     """Return whether X, which has negative values, is centered as by a transformer."""
     if abs(least + 1) < 0.01 and abs(largest - 1) < 0.01:
         return True
-    mean, spread = float(X.mean(dtype=float)), float(X.std(dtype=float))
+    with np.errstate(all="ignore"):  # sums of enormous numbers
+        mean, spread = float(X.mean(dtype=float)), float(X.std(dtype=float))
     if _SMALL * high >= 1:
         # Noise is of no account beside such values, but the mean of images is positive.
         return least < -0.2 and abs(mean) < 0.5 and 0.2 < spread < 3

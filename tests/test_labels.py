@@ -1,3 +1,6 @@
+import json
+import tomllib
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +36,15 @@ def test_keys_match_by_value_or_text(labels, keys):
     by_label = dict(zip(classes.tolist(), weights.tolist(), strict=True))
     wanted = dict(zip(np.array(labels).tolist(), (1.0, 2.0, 0.5), strict=True))
     assert by_label == wanted
+
+
+def test_keys_of_files():
+    parsed = tomllib.loads("class_weight = { 0 = 2.0, 7 = 0.5 }")["class_weight"]
+    again = json.loads(json.dumps({0: 2.0, 7: 0.5}))
+    for class_weight in (parsed, again):
+        for classes in (np.array([0, 3, 7]), np.array(["0", "3", "7"])):
+            weights = make_class_weights(class_weight, classes, classes)
+            assert weights.tolist() == [2, 1, 0.5]
 
 
 def test_objects_as_labels():

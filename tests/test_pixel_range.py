@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits as sklearn_digits
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -32,7 +34,11 @@ OTHER = {
     "digits of scikit-learn": (sklearn_digits().data, (0, 255), "factor is 15.9375"),
     "digits of fractions": (DIGITS, (0, 1), "factor is 16: divide"),
     "16 bits of bytes": (BYTES.astype("u2") * 257, (0, 255), "factor is 257: divide"),
-    "10 bits of bytes": (np.array([[0, 1023]]), (0, 255), "factor is 4.0117.*: divide"),
+    "10 bits of bytes": (
+        np.array([[0, 300, 800, 1023]]),
+        (0, 255),
+        "factor is 4.0117.*: divide",
+    ),
     "bytes of 16 bits": (BYTES, (0, 65535), "factor is 257: multiply"),
     "standardized of bytes": (STANDARDIZED, (0, 255), "standardized"),
     "standardized of digits": (STANDARDIZED, (0, 16), "standardized"),
@@ -68,6 +74,8 @@ SAME = {
     "noisy bytes": (BYTES + RNG.normal(0, 60, BYTES.shape), (0, 255)),
     "noisy digits": (DIGITS + RNG.normal(0, 3, DIGITS.shape), (0, 16)),
     "noisy fractions": (BYTES / 255 + RNG.normal(0, 0.3, BYTES.shape), (0, 1)),
+    "few enormous values": (np.where(RNG.random((40, 64)) < 0.01, 50, 1.0), (0, 1)),
+    "two enormous values in one image": (np.array([[0.3] * 62 + [9, 50]]), (0, 1)),
     "noise on black": (RNG.poisson(2, BYTES.shape), (0, 255)),
     "black": (np.zeros((3, 64)), (0, 255)),
     "white": (np.full((3, 64), 255), (0, 1)),
@@ -77,6 +85,7 @@ SAME = {
     "noisy standardized": (STANDARDIZED + RNG.normal(0, 1, BYTES.shape), (-0.8, 1.9)),
     "a constant in training": (BYTES, (7, 7)),
     "enormous": (np.array([[-1e308, 1e308]]), (-1e308, 1e308)),
+    "enormous and negative": (np.array([[-1e308, 1e308, 1e308]]), (0, 1.7e308)),
 }
 
 
@@ -125,6 +134,18 @@ def test_every_method_warns_once(trained, method):
     assert "trained on pixels from 0 to 255" in message
     assert "factor is 255: multiply" in message
     assert warnings_of(lambda: METHODS[method](trained, BYTES)) == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), MaxAbsScaler()])
+def test_scalers_of_single_pixels_give_no_warning(scaler):
+    """Pixels that were hardly lit in training have enormous values elsewhere."""
+    X, y = load_digits(return_X_y=True)
+    pipeline = make_pipeline(scaler, LeNet5Classifier(**QUICK)).fit(X[:60], y[:60])
+    assert pipeline[0].transform(X[60:]).max() > 2 * pipeline[-1].pixel_range_[1]
+    pipeline.predict(X[60:])
+    for row in X[60:160]:
+        pipeline.predict(row[None])
 
 
 def test_validation_data_and_continued_training():
