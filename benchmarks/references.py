@@ -78,7 +78,7 @@ def render(studies: dict[str, Results]) -> str:
             frames = {links[name]: published_frame(one) for name, one in own.items()}
             table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
             if len(table):
-                parts.append(as_table(table))
+                parts.append(as_table(table, literal=False))
             else:
                 parts += map(test_table, own.values())
     return "\n\n".join(parts) + "\n"

@@ -203,6 +203,11 @@ def _sections(results: Results):
             f" {len(tested)} seeds.",
             _frame(per_class(results.confusion(data, setting), class_names(data))),
         )
+    failed = [r for r in results.fit_records if "error" in r]
+    if failed:
+        columns = ["data", "setting", "seed", "error"]
+        frame = pd.DataFrame([{name: r[name] for name in columns} for r in failed])
+        yield Section("Failed fits", "", _frame(frame))
     fixed = [name for name in results.fits if results.fits[name].map(str).nunique() < 2]
     kept = ("data", "setting", "seed")
     shown = results.fits.drop(columns=[name for name in fixed if name not in kept])

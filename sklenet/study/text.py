@@ -35,11 +35,24 @@ def intervals(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def as_table(frame: pd.DataFrame, right=frozenset()) -> str:
-    """Return a frame of words as a table, the columns `right` set to the right."""
-    frame = frame.map(lambda cell: as_markdown(str(cell)).replace("|", "\\|"))
+def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) -> str:
+    """Return a frame of words as a Markdown table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    right : set of str
+        Columns to align to the right.
+    literal : bool, default=True
+        Whether cells are shown as they are. Otherwise they are Markdown, such as links.
+    """
+
+    def cell(value) -> str:
+        text = as_markdown(str(value)) if literal else str(value)
+        return text.replace("|", "\\|")
+
     align = ["right" if column in right else "left" for column in frame]
-    frame.columns = [as_markdown(str(name)).replace("|", "\\|") for name in frame]
+    frame = frame.map(cell).rename(columns=cell)
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)
 
 
