@@ -126,7 +126,7 @@ def save(estimator, path: str | os.PathLike) -> None:
             "params": params,
             "fit_params": fit_params,
             "requests": {name: getattr(requests, name).requests for name in _REQUESTS},
-            "fitted": fitted.model_dump(),
+            "fitted": fitted.model_dump(exclude_unset=True),
         }
     )
     metadata = {"format": FORMAT, "version": VERSION, "document": document}
@@ -267,11 +267,12 @@ def _read_state(file, document: Document, kind: type) -> dict:
     params, fit_params = (
         _check_params(kind, group) for group in (document.params, document.fit_params)
     )
-    epochs = [row["epoch"] for row in fitted.history]
+    history = [epoch.model_dump(exclude_unset=True) for epoch in fitted.history]
+    epochs = [row["epoch"] for row in history]
     if len(epochs) != fitted.n_iter or epochs != list(range(1, len(epochs) + 1)):
         raise _Refused(f"its history is not that of {fitted.n_iter} epochs.")
     best = fitted.best_epoch
-    validated = [row["epoch"] for row in fitted.history if "valid_loss" in row]
+    validated = [row["epoch"] for row in history if "valid_loss" in row]
     if best is not None and best not in validated:
         raise _Refused(f"its best epoch, {best}, is none with a validation loss.")
     shape = tuple(fitted.image_shape)
@@ -295,8 +296,8 @@ def _read_state(file, document: Document, kind: type) -> dict:
         "n_iter_": fitted.n_iter,
         "best_epoch_": fitted.best_epoch,
         "interrupted_": fitted.interrupted,
-        "history_": fitted.history,
-        "loss_curve_": [row["train_loss"] for row in fitted.history],
+        "history_": history,
+        "loss_curve_": [row["train_loss"] for row in history],
         "device_": str(device),
         "_fit_params": fit_params,
         "_random_state": _read_random_state(file, fitted),

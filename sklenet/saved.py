@@ -23,11 +23,11 @@ and these entries of its metadata, all text:
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, NotRequired
+import math
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-from typing_extensions import TypedDict
 
 FORMAT, VERSION = "sklenet.LeNet5Classifier", "1"
 
@@ -49,16 +49,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Epoch(TypedDict):
-    """An entry of ``history_``."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+class Epoch(_Strict):
+    """An entry of ``history_``; without validation data it has no ``valid_`` keys."""
 
     epoch: _Count
     train_loss: float
     train_accuracy: float
-    valid_loss: NotRequired[float]
-    valid_accuracy: NotRequired[float]
+    valid_loss: float = math.nan
+    valid_accuracy: float = math.nan
     lr: float
     seconds: float
 
@@ -105,7 +103,7 @@ def read_document(text: str) -> Document:
     content = json.loads(text)
     # pydantic notes every unknown key, each at a multiple of its size: at most a few here.
     tables = [(content, Document.model_fields), (content["fitted"], Fitted.model_fields)]
-    tables += [(epoch, Epoch.__annotations__) for epoch in content["fitted"]["history"]]
+    tables += [(epoch, Epoch.model_fields) for epoch in content["fitted"]["history"]]
     for table, keys in tables:
         if unknown := next((key for key in table if key not in keys), None):
             raise ValueError(f"unknown key {unknown[:40]!r}")
