@@ -85,8 +85,9 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
     Raises
     ------
     ValueError
-        If a key matches no class or several, two keys match one class, or a weight is not
-        a finite, non-negative number.
+        If a key matches several classes, two keys match one class, or a weight is not a
+        finite, non-negative number; if a key matches no class and some class has no
+        weight. A fold that lacks a rare class can be fitted with the weights of all.
     """
     if class_weight is None:
         return None
@@ -96,8 +97,12 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
         weights[present] = compute_class_weight(class_weight, classes=classes[present], y=y)
         return weights
     matched: dict[int, Any] = {}
+    unmatched = []
     for key, weight in class_weight.items():
         k = _find_class(key, classes)
+        if k is None:
+            unmatched.append(key)
+            continue
         if k in matched:
             raise ValueError(
                 f"The 'class_weight' parameter has two keys, {format_label(matched[k])} and"
@@ -111,11 +116,17 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
             )
         matched[k] = key
         weights[k] = weight
+    if unmatched and len(matched) < len(classes):
+        raise ValueError(
+            f"The 'class_weight' parameter has the key {unmatched[0]!r}, which matches none"
+            f" of the classes {format_labels(classes)}. Classes that are not in"
+            " class_weight have the weight 1."
+        )
     return weights
 
 
-def _find_class(key: Any, classes: np.ndarray) -> int:
-    """Return the index of the class that a key of `class_weight` names."""
+def _find_class(key: Any, classes: np.ndarray) -> int | None:
+    """Return the index of the class that a key of `class_weight` names, or None."""
     labels = classes.tolist()
     if isinstance(key, np.generic):
         key = key.item()
@@ -133,11 +144,7 @@ def _find_class(key: Any, classes: np.ndarray) -> int:
                 f"The key {key!r} of the 'class_weight' parameter matches several classes:"
                 f" {format_labels(classes[found])}."
             )
-    raise ValueError(
-        f"The 'class_weight' parameter has the key {key!r}, which matches none of the"
-        f" classes {format_labels(classes)}. Classes that are not in class_weight have the"
-        " weight 1."
-    )
+    return None
 
 
 def _have_equal_values(key: Any, label: Any) -> bool:

@@ -3,12 +3,10 @@
 import copy
 import gc
 import json
-import os
 import pickle
 import signal
 import subprocess
 import sys
-import threading
 import weakref
 
 import numpy as np
@@ -115,7 +113,7 @@ import json, sys, threading, os, signal, time
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 X, y = load_digits(return_X_y=True)
-estimator = LeNet5Classifier(max_epochs=10_000, random_state=0, **json.loads(sys.argv[1]))
+estimator = LeNet5Classifier(max_epochs=10_000, verbose=1, random_state=0)
 print("ready", flush=True)
 try:
     estimator.fit(X, y)
@@ -138,16 +136,18 @@ print(json.dumps({
 
 def test_ctrl_c_leaves_the_model_of_the_epochs_that_finished():
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, "{}"],
+        [sys.executable, "-c", INTERRUPTED],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout.readline() == "ready\n"
-    threading.Timer(3.0, os.kill, (process.pid, signal.SIGINT)).start()
+    while process.stdout.readline().split()[:1] != ["3"]:  # the third epoch
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    result = json.loads(out)
+    result = json.loads(out.splitlines()[-1])
     assert result["interrupted"]
     assert 0 < result["epochs"] == result["history"] < 10_000
     assert result["as_if_shorter"]

@@ -151,3 +151,11 @@ def test_labels_that_are_left_to_scikit_learn():
         np.array(["a", "b"], dtype=object),
     ):
         check_labels(y)
+
+
+def test_a_fold_that_lacks_a_class_takes_the_weights_of_all():
+    weights = {"a": 1.0, "b": 2.0, "c": 3.0}
+    found = make_class_weights(weights, np.array(["a", "c"]), np.array(["a", "c", "c"]))
+    assert found.tolist() == [1.0, 3.0]
+    with pytest.raises(ValueError, match=r"key 'b', which matches none of the classes"):
+        make_class_weights({"a": 1.0, "b": 2.0}, np.array(["a", "c"]), np.array(["a", "c"]))
