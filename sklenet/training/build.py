@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetClassifier
 
 from sklenet.images import Canvas
 from sklenet.network import OPTIMIZERS, LeNet5
@@ -153,8 +153,9 @@ def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
 
 
 _NET_PARAMETERS = {
-    *signature(NeuralNetClassifier).parameters,
-    *signature(TrainingNet).parameters,
+    name
+    for kind in (NeuralNet, NeuralNetClassifier, TrainingNet)
+    for name in signature(kind).parameters
 }
 
 # What of skorch's net parameters of the estimator do not decide, apart from most options of
@@ -164,6 +165,7 @@ _EXAMPLES = "'callbacks' or 'optimizer__betas'"
 
 # The parameters to use instead, unless they have the same name.
 _INSTEAD = {
+    "classes": "y",
     "criterion": "loss",
     "criterion__label_smoothing": "label_smoothing",
     "curvature_seed": "random_state",
