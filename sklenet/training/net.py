@@ -1,5 +1,7 @@
 """The skorch net that the estimator trains."""
 
+from contextlib import nullcontext
+
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer
@@ -13,6 +15,8 @@ from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
 from sklenet.training.monitor import Monitor
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
+
+_CONVOLUTIONS_VARY = torch.backends.cpu.get_cpu_capability() == "DEFAULT"
 
 
 class TrainingNet(NeuralNetClassifier):
@@ -247,8 +251,13 @@ class TrainingNet(NeuralNetClassifier):
 
         Matrix products as small as the head's are summed in an order that depends on how
         many threads share them. They are done by one thread, so that a fit on one, two or
-        three threads gives the same weights; convolutions do so by themselves.
+        three threads gives the same weights; convolutions do so by themselves, except on
+        processors without AVX2.
         """
+        with one_thread() if _CONVOLUTIONS_VARY else nullcontext():
+            return self._compute_gradients(batch)
+
+    def _compute_gradients(self, batch):
         self._set_training(True)
         images, y = batch
         features = self.module_.features(images)
