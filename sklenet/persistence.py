@@ -17,6 +17,7 @@ from sklenet.images import infer_image_shape
 from sklenet.network.lenet5 import layer_name
 from sklenet.saved import (
     FORMAT,
+    READABLE_VERSIONS,
     SAVED_NET_PARAMS,
     VERSION,
     Document,
@@ -154,10 +155,10 @@ def _read(file, kind: type) -> tuple[dict, dict]:
     metadata = file.metadata() or {}
     if metadata.get("format") != FORMAT:
         raise _Refused("not a file of LeNet5Classifier.save.")
-    if metadata["version"] != VERSION:
+    if metadata["version"] not in READABLE_VERSIONS:
         raise _Refused(
             f"the version of its format is {metadata['version']!r}; this sklenet reads"
-            f" {VERSION!r}, a newer one may read this."
+            f" {' and '.join(map(repr, READABLE_VERSIONS))}, a newer one may read this."
         )
     document = Document.model_validate_json(metadata["document"])
     fitted = document.fitted

@@ -129,7 +129,7 @@ def test_wrong_folders_and_parameters(folder, tmp_path_factory):
     with pytest.raises(ValueError, match="has no sub-folders"):
         load_image_folder(empty)
     (empty / "a").mkdir()
-    with pytest.raises(ValueError, match="without a PNG or JPEG: a"):
+    with pytest.raises(ValueError, match="without an image: a"):
         load_image_folder(empty)
     with pytest.raises(ValueError, match="1 or 3 channels"):
         load_image_folder(folder, image_shape=(2, 28, 28))

@@ -9,14 +9,16 @@ PACKAGE = Path(__file__).parents[1] / "sklenet"
 
 # From the inside out; a module may import from its own entry and from those before it.
 LAYERS = [
-    {"_torchvision", "_files", "_descriptions", "images", "image_folder"},
+    {"_torchvision", "_files", "_descriptions", "images", "image_files"},
+    {"image_folder"},
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
+    {"framing"},
     {"checks", "saved", "persistence", "export", "summary"},
     {"fitted"},
     {"estimator"},
-    {"presets", "display", "framing", "rejection"},
+    {"presets", "display", "rejection"},
     {"study"},
     {"cli"},
 ]
