@@ -19,7 +19,7 @@ from PIL import Image, JpegImagePlugin
 # Formats that Pillow decodes by itself, from the file alone. Left out are those that start
 # a program (EPS), call the system's renderer (WMF), need a handler (BUFR, GRIB, HDF5), hold
 # files of other formats (ICNS, ICO, IPTC) or are recognised by their content's plausibility
-# only (SPIDER). TGA has no signature either and is tried last.
+# only (SPIDER), and IM, which Pillow is about to drop. TGA has no signature either and is tried last.
 FORMATS = (
     "PNG",
     "JPEG",
@@ -38,7 +38,6 @@ FORMATS = (
     "SUN",
     "PSD",
     "DDS",
-    "IM",
     "MSP",
     "XBM",
     "TGA",
@@ -302,8 +301,6 @@ class _Depth:
             self.is_negative = image.tag_v2.get(262) == 0  # 0 is white
             if mode != "F":
                 self.white = 2.0 ** (bits - is_signed) - 1
-        elif mode == "I" and image.format == "IM":
-            self.white = 2.0**31 - 1
 
     def scale(self, strip: Image.Image) -> Image.Image:
         """Return a strip of the image with 8 bits per pixel."""

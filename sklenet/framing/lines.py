@@ -16,9 +16,9 @@ from sklenet.framing.paper import measure_contrast
 # stroke either.
 _FAINT = 0.2
 _LEAST_LENGTH = 0.1  # of the side of the page
-# Of length to width. Strokes of a pen as thick as MNIST's have 6, so that a line of less
-# than 12 is only removed as the side of a box whose other sides have more.
-_LEAST_RATIO, _SURE_RATIO = 5, 12
+# Of length to width. Strokes as thick as those of MNIST have 6 at most, so that a line of less
+# than 8 is only removed as the side of a box whose other sides have more.
+_LEAST_RATIO, _SURE_RATIO = 5, 8
 _MOST_WIDTH = 0.04  # of the side of the page
 _MOST_SLOPE = 0.1
 _SPANNING = 0.94

@@ -68,11 +68,12 @@ def _fit_paper(image: np.ndarray) -> np.ndarray:
     powers = [np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2]
     terms = np.stack([power.ravel() for power in powers], axis=1)
     # A regular sample is enough for six coefficients.
-    step = max(1, image.size // 65536)
+    step = max(1, image.size // 20_000)
     some, pixels = terms[::step], image.ravel()[::step]
     kept = np.ones(len(pixels), dtype=bool)
     for _ in range(6):  # each time without the pixels far from the surface: the ink
-        coefficients = np.linalg.lstsq(some[kept], pixels[kept], rcond=None)[0]
+        used = some[kept]
+        coefficients = np.linalg.lstsq(used.T @ used, used.T @ pixels[kept], rcond=None)[0]
         error = np.abs(pixels - some @ coefficients)
         kept = error <= 3 * np.median(error)
     return (terms @ coefficients).reshape(image.shape)
