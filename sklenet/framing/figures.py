@@ -161,7 +161,7 @@ def _belongs(box: Box, frame: Box, weight: float) -> bool:
     tall, wide = _height(frame), frame[1].stop - frame[1].start
     width = box[1].stop - box[1].start
     is_stroke = _height(box) < 0.75 * max(tall, wide) and width < 1.5 * max(tall, wide)
-    if is_stroke and -beside >= 0.3 * width and above <= 0.3 * tall:
+    if -beside >= 0.3 * width and above <= (0.3 * tall if is_stroke else 0.1 * wide):
         return True
     return weight < 0.3 and max(above, beside) <= 0.12 * tall
 

@@ -97,7 +97,9 @@ def remove_lines(ink: np.ndarray) -> np.ndarray:
         sure[1] += [
             k
             for k in vertical
-            if k.is_sure and k.reaches_beyond(rows, margin) and _has_partner(k, vertical)
+            if k.is_sure
+            and k.reaches_beyond(rows, margin)
+            and _has_partner(k, vertical, columns)
         ]
     rest = _erase_both(ink, mask, *sure)
     return ink if _extent(rest, mask) is None else rest
@@ -117,11 +119,17 @@ def _is_side(line: _Line, others: list[_Line], margin: float) -> bool:
     )
 
 
-def _has_partner(line: _Line, lines: list[_Line]) -> bool:
-    """Return whether another line is about as long, beside this one."""
+def _has_partner(line: _Line, lines: list[_Line], extent: tuple[int, int]) -> bool:
+    """Return whether another line is about as long, on the other side of something."""
+    at = np.median(line.at)
     for other in lines:
         common = min(line.stop, other.stop) - max(line.start, other.start)
-        if other is not line and common >= 0.8 * max(len(line.at), len(other.at)):
+        low, high = sorted((at, np.median(other.at)))
+        if (
+            common >= 0.8 * max(len(line.at), len(other.at))
+            and low < extent[0]
+            and high > extent[1]
+        ):
             return True
     return False
 
