@@ -110,9 +110,13 @@ def _spans(line: _Line, side: int) -> bool:
 
 
 def _is_side(line: _Line, others: list[_Line], margin: float) -> bool:
-    """Return whether a line is the side of a box: its ends are on lines across."""
-    if not line.is_sure:
-        others = [other for other in others if other.is_sure]
+    """Return whether a line is the side of a box: its ends are on lines of its width."""
+    others = [
+        other
+        for other in others
+        if (line.is_sure or other.is_sure)
+        and abs(other.width - line.width) <= max(2, 0.5 * min(other.width, line.width))
+    ]
     ends = ((line.start, line.at[0]), (line.stop - 1, line.at[-1]))
     return all(
         any(other.touches(column, row, margin) for other in others) for column, row in ends
@@ -239,7 +243,7 @@ def _runs_at(mask, first, last, at, width):
 
 def _contiguous(covered: np.ndarray, middle: int) -> tuple[int, int]:
     """Return the stretch around a column without a large gap."""
-    gap = max(3, len(covered) // 40)
+    gap = max(3, len(covered) // 80)
     closed = ndimage.binary_closing(np.pad(covered, gap), np.ones(gap))[gap:-gap]
     labels, _ = ndimage.label(closed)
     if not labels[middle]:
