@@ -79,7 +79,7 @@ def plain(page, box, rng):
 
 def underlined(page, box, rng):
     """A line below the digit, up to one part in 40 askew; it may touch the digit."""
-    left, top, right, bottom = box
+    left, _, right, bottom = box
     y = bottom + rng.integers(-2, 25)
     ends = (left - rng.integers(15, 40), right + rng.integers(15, 40))
     if rng.random() < 0.3:
@@ -258,7 +258,8 @@ def draw_figure(X, seed: int) -> Image.Image:
     """Return a page of each kind, and two numbers, side by side."""
     rng = np.random.default_rng(seed)
     pages = [draw_page(X[k].reshape(28, 28), kind, rng) for k, kind in enumerate(KINDS)]
-    numbers = [draw_number(X[k : k + 4].reshape(-1, 28, 28), rng) for k in (10, 20)]
+    images = X.reshape(-1, 28, 28)
+    numbers = [draw_number(images[k : k + 4], rng) for k in (10, 20, 30, 40, 50)]
     width = len(pages) * (SIDE + 10) - 10
     figure = Image.new("L", (width, SIDE + 240), 128)
     for k, page in enumerate(pages):
@@ -280,47 +281,49 @@ on. How it does so is part of the model, the parameter `framing` of
 
 | framing | what is read | models |
 | --- | --- | --- |
-| `whole` | the whole image, fitted into the size of the model, its pixels as they are | of \
-`sklenet fit` on folders, Fashion-MNIST and CIFAR-10 |
+| `whole` | the whole image, fitted into the size of the model, its pixels as they are | \
+of `sklenet fit` on folders, Fashion-MNIST and CIFAR-10 |
 | `digit` | the one figure on a plain page, dark on bright or bright on dark, cut out and \
 framed like MNIST's digits | of `sklenet fit` on MNIST and the embedded digits |
 
-`--framing` overrides it. `--framing line` reads several figures that do not touch, from left
-to right, and prints the whole number with the probability of each figure. Files on which
-nothing, or something else, is found are refused with a message.
+`--framing` overrides it. `--framing line` reads several figures that do not touch, from
+left to right, and prints the whole number with the probability of each figure. Files on
+which nothing, or something else, is found are refused with a message.
 
-Lines of the page are removed before the figure is looked for: underlines, ruled and squared
-paper, boxes and forms. A line is long, straight, thin and of even width. Strokes that cross it
-stay, because it is removed only where nothing but the line is found.
+Lines of the page are removed before the figure is looked for: underlines, ruled and
+squared paper, boxes and forms. A line is long, straight, thin and of even width. Strokes
+that cross it stay, because it is removed only where nothing but the line is found.
 
 ## How often it is right
 
 ![A page of each kind, and two numbers](pages.png)
 
-`python benchmarks/pages.py` trains a network on {trained:,} of MNIST's training digits, with a
-test accuracy of {accuracy:.2%}, and reads pages that are drawn from MNIST's test digits: their
-size, place, pen, blur and noise vary, as do the lines' place, width, grey and slope, and a
-fifth of the pages are bright on dark. Ruled paper has a line of grey 120 every 45 of 300
-pixels. Everything that was chosen was chosen on pages of training digits, drawn with another
-seed (`--tune`). *Wrong* is a wrong answer, *refused* a message instead of an answer.
+`python benchmarks/pages.py` trains a network on {trained:,} of MNIST's training digits,
+with a test accuracy of {accuracy:.2%}, and reads pages that are drawn from MNIST's test
+digits: their size, place, pen, blur and noise vary, as do the lines' place, width, grey
+and slope, and a fifth of the pages are bright on dark. Ruled paper has a line of grey 120
+every 45 of 300 pixels. Everything that was chosen was chosen on pages of training digits,
+drawn with another seed (`--tune`). *Wrong* is a wrong answer, *refused* a message instead
+of an answer.
 
 {table}
 
-A number of two to five digits is right if all of its digits are. Read with `--framing digit`,
-which expects one figure, numbers must be refused.
+A number of two to five digits is right if all of its digits are. Read with `--framing
+digit`, which expects one figure, numbers must be refused.
 
 {remark}
 
 ## What is read
 
 Files may be {formats}; the content of a file decides, not its name. HEIC files are read
-where pillow-heif is installed. Images are turned upright by their EXIF orientation. An image
-of 10, 12 or 16 bits is that of 8 bits with the same brightness, and numbers from 0 to 1 are
-read from floating-point files. A transparent image is put on white if its ink is dark, on
-black if it is bright. Photos of up to {photo:.0f} megapixels are read as baseline JPEGs, in less
-than 500 MB; other images may take {bytes:.0f} MB when decoded, {pixels:.0f} megapixels of RGB in
-a PNG, and larger ones are refused before they are decoded. `load_image_folder` reads files in
-the same way, so that a model's score on a folder is that of `sklenet predict` on its files.
+where pillow-heif is installed. Images are turned upright by their EXIF orientation. An
+image of 10, 12 or 16 bits is that of 8 bits with the same brightness, and numbers from 0
+to 1 are read from floating-point files. A transparent image is put on white if its ink is
+dark, on black if it is bright. Photos of up to {photo:.0f} megapixels are read as
+baseline JPEGs, in less than 500 MB; other images may take {bytes:.0f} MB when decoded,
+{pixels:.0f} megapixels of RGB in a PNG, and larger ones are refused before they are
+decoded. `load_image_folder` reads files in the same way, so that a model's score on a
+folder is that of `sklenet predict` on its files.
 
 {where}
 """
@@ -347,7 +350,9 @@ def render() -> str:
     return _HEAD.format(
         trained=N_TRAINED,
         accuracy=run["test_accuracy"],
-        table=tabulate(count(pages), headers="keys", tablefmt="pipe", disable_numparse=True),
+        table=tabulate(
+            count(pages), headers="keys", tablefmt="pipe", disable_numparse=True
+        ),
         remark=remark,
         formats=", ".join(FORMATS),
         photo=MAX_JPEG_PIXELS / 1e6,

@@ -3,9 +3,9 @@
     python benchmarks/tables.py
 
 rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``,
-``docs/cost.md``, ``docs/ladder.md``, ``docs/pages.md``, the tables of ``docs/lenet5_1998.rst`` and
-``docs/performance.md``, and, in ``README.md``, what stands between ``<!-- records: NAME
--->`` and ``<!-- end -->``: the table of the study NAME.
+``docs/cost.md``, ``docs/ladder.md``, ``docs/pages.md``, the tables of
+``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what stands
+between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
 
 import re

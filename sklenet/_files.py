@@ -111,11 +111,14 @@ class Files:
         if path.suffix != ".gz":
             if found != size:
                 raise self._damaged(
-                    path, f"it has {found:,} bytes, but {self.name} as published has {size:,}"
+                    path,
+                    f"it has {found:,} bytes, but {self.name} as published has {size:,}",
                 )
             return path.read_bytes()
         if found > 2 * size:
-            raise self._damaged(path, f"it has {found:,} bytes, and unpacked {size:,} are due")
+            raise self._damaged(
+                path, f"it has {found:,} bytes, and unpacked {size:,} are due"
+            )
         try:
             with gzip.open(path) as packed:
                 return packed.read(size + 1)
@@ -127,8 +130,8 @@ class Files:
 
     def _damaged(self, path: Path, why: str) -> OSError:
         return OSError(
-            f"{path} is damaged: {why}. Remove the file; it is then downloaded again, or can"
-            " be copied from elsewhere."
+            f"{path} is damaged: {why}. Remove the file; it is then downloaded again, or"
+            " can be copied from elsewhere."
         )
 
     def download(self, home: Path) -> None:

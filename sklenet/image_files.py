@@ -1,7 +1,7 @@
 """Image files as arrays of bytes: the one decoder of all that reads image files.
 
-`load_image_folder` and `sklenet.framing.read_image`, which `sklenet predict` uses, both call
-`decode_image`, so that a file has the same pixels everywhere.
+`load_image_folder` and `sklenet.framing.read_image`, which `sklenet predict` uses, both
+call `decode_image`, so that a file has the same pixels everywhere.
 """
 
 import functools
@@ -19,7 +19,8 @@ from PIL import Image, JpegImagePlugin
 # Formats that Pillow decodes by itself, from the file alone. Left out are those that start
 # a program (EPS), call the system's renderer (WMF), need a handler (BUFR, GRIB, HDF5), hold
 # files of other formats (ICNS, ICO, IPTC) or are recognised by their content's plausibility
-# only (SPIDER), and IM, which Pillow is about to drop. TGA has no signature either and is tried last.
+# only (SPIDER), and IM, which Pillow is about to drop. TGA has no signature either and is
+# tried last.
 FORMATS = (
     "PNG",
     "JPEG",
@@ -188,7 +189,7 @@ def _decode(file: BinaryIO, channels: int, least: tuple[int, int]) -> np.ndarray
     depth.check()
     if alpha is not None:
         colours = _put_on_paper(colours, alpha)
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(_orientation(image) or 1)
     if turn is not None:
         colours = np.asarray(Image.fromarray(colours).transpose(turn))
     return colours
@@ -388,7 +389,9 @@ def _put_on_paper(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     weight = alpha.sum(dtype=np.int64)
     if not weight:
         raise _Unreadable("the image is transparent everywhere")
-    grey = colours if colours.ndim == 2 else np.asarray(Image.fromarray(colours).convert("L"))
+    grey = (
+        colours if colours.ndim == 2 else np.asarray(Image.fromarray(colours).convert("L"))
+    )
     # The mean of what is opaque: sums are of brightness times opacity / 255.
     if 2 * grey.sum(dtype=np.int64) > weight:
         return colours

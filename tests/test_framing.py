@@ -127,7 +127,7 @@ def test_wrong_framings(tmp_path):
     with pytest.raises(ValueError, match=r"framing must be .* Got 'line'"):
         read_image(tmp_path / "a.png", (1, 28, 28), framing="line")
     for read in (lambda *a: read_image(*a, framing="digit"), read_line):
-        with pytest.raises(ValueError, match="for models of grey images, and this one has 3"):
+        with pytest.raises(ValueError, match=r"for models of grey images, and this .* 3"):
             read(tmp_path / "a.png", (3, 28, 28))
 
 
@@ -286,7 +286,7 @@ def test_what_is_no_line_of_figures_is_refused():
     with pytest.raises(ValueError, match="do not stand in one line"):
         frame_line(page, (28, 28))
     joined = number(20, 78, 136)
-    with pytest.raises(ValueError, match=r"\d times as wide as it is high: several that touch"):
+    with pytest.raises(ValueError, match=r"\d times as wide as it is high: several"):
         frame_line(joined, (28, 28))
     with pytest.raises(ValueError, match="no figure found"):
         frame_line(np.full((50, 50), 200, np.uint8), (28, 28))

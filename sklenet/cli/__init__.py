@@ -21,7 +21,8 @@ LeNet-5 as a scikit-learn estimator, and its studies.
 
 _EPILOG = """\
 exit codes: 0 done; 1 done, but fits of a study failed or images could not be read; 2 wrong
-input, with a message; 130 interrupted by Ctrl-C. Figures go to stdout, progress and messages to stderr.
+input, with a message; 130 interrupted by Ctrl-C. Results go to stdout, progress and
+messages to stderr.
 """
 
 

@@ -82,7 +82,8 @@ def add_commands(commands) -> None:
         " one digit on a plain page, dark on bright or bright on dark. A model file holds"
         " data only; loading it executes nothing.",
         epilog="If some of the images cannot be read, the others are classified, the errors"
-        " are printed to stderr (with --json also to stdout), and the exit code is 1; it is 2 if none can be read.",
+        " are printed to stderr (with --json also to stdout), and the exit code is 1; it is"
+        " 2 if none can be read.",
     )
     predict.add_argument(
         "model", type=Path, metavar="MODEL", help="model file written by `sklenet fit`"
@@ -286,9 +287,7 @@ def _describe(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
     """Return the prediction for one image, for JSON and as text."""
     labels = classifier.classes_.tolist()
     order = np.argsort(-probabilities)
-    best, second = (
-        f"{printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2]
-    )
+    best, second = (f"{printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2])
     by_label = dict(zip(map(str, labels), probabilities.tolist(), strict=True))
     row = {"label": labels[order[0]], "probabilities": by_label}
     return row, f"{best}, else {second}"

@@ -16,8 +16,8 @@ from sklenet.framing.paper import measure_contrast
 # stroke either.
 _FAINT = 0.2
 _LEAST_LENGTH = 0.1  # of the side of the page
-# Of length to width. Strokes as thick as those of MNIST have 6 at most, so that a line of less
-# than 8 is only removed as the side of a box whose other sides have more.
+# Of length to width. Strokes as thick as those of MNIST have 6 at most, so that a line of
+# less than 8 is only removed as the side of a box whose other sides have more.
 _LEAST_RATIO, _SURE_RATIO = 5, 8
 _MOST_WIDTH = 0.04  # of the side of the page
 _MOST_SLOPE = 0.1
@@ -93,7 +93,9 @@ def remove_lines(ink: np.ndarray) -> np.ndarray:
         extent = _extent(_erase_both(ink, mask, horizontal, []), mask)
     if extent is not None:
         rows, columns = extent
-        sure[0] += [k for k in horizontal if k.is_sure and k.reaches_beyond(columns, margin)]
+        sure[0] += [
+            k for k in horizontal if k.is_sure and k.reaches_beyond(columns, margin)
+        ]
         sure[1] += [
             k
             for k in vertical
@@ -166,7 +168,7 @@ def _find_lines(mask: np.ndarray) -> list[_Line]:
     """Return the nearly horizontal lines."""
     first, last = _runs(mask)
     thin = mask & (last - first + 1 <= max(3, _MOST_WIDTH * max(mask.shape)))
-    labels, n = ndimage.label(thin, np.ones((3, 3)))
+    labels, _ = ndimage.label(thin, np.ones((3, 3)))
     shortest = _LEAST_LENGTH * max(mask.shape)
     seeds = [
         (box[1].stop - box[1].start, k + 1, box)

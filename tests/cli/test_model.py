@@ -234,7 +234,9 @@ def test_framing_on_request_is_done_at_every_size(model, tmp_path, capsys):
     classifier = LeNet5Classifier.load(model)
     found = []
     for options in ([], ["--framing", "whole"]):
-        assert main(["predict", str(model), str(tmp_path / "a.png"), "--json", *options]) == 0
+        assert (
+            main(["predict", str(model), str(tmp_path / "a.png"), "--json", *options]) == 0
+        )
         (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
         found.append(list(prediction["probabilities"].values()))
     for pixels, probabilities in zip((255 - bright, bright), found, strict=True):
