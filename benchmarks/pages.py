@@ -255,7 +255,7 @@ def train():
 
 
 def draw_figure(X, seed: int) -> Image.Image:
-    """Return a page of each kind, and two numbers, side by side."""
+    """Return a page of each kind, and five numbers."""
     rng = np.random.default_rng(seed)
     pages = [draw_page(X[k].reshape(28, 28), kind, rng) for k, kind in enumerate(KINDS)]
     images = X.reshape(-1, 28, 28)
@@ -296,7 +296,7 @@ that cross it stay, because it is removed only where nothing but the line is fou
 
 ## How often it is right
 
-![A page of each kind, and two numbers](pages.png)
+![A page of each kind, and five numbers](pages.png)
 
 `python benchmarks/pages.py` trains a network on {trained:,} of MNIST's training digits,
 with a test accuracy of {accuracy:.2%}, and reads pages that are drawn from MNIST's test
