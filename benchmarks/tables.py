@@ -3,7 +3,7 @@
     python benchmarks/tables.py
 
 rewrites ``benchmarks/README.md``, ``docs/conformance.md``, ``docs/augmentation.md``,
-``docs/cost.md``, ``docs/ladder.md``, ``docs/security.md``, the tables of
+``docs/cost.md``, ``docs/ladder.md``, ``docs/pages.md``, ``docs/security.md``, the tables of
 ``docs/lenet5_1998.rst`` and ``docs/performance.md``, and, in ``README.md``, what stands
 between ``<!-- records: NAME -->`` and ``<!-- end -->``: the table of the study NAME.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import cost
 import ladder
 import lenet5_1998
+import pages
 import pandas as pd
 import performance
 import references
@@ -111,6 +112,7 @@ def render() -> dict[Path, str]:
         performance.DOCUMENT: performance.render(),
         cost.DOCUMENT: cost.render(),
         ladder.DOCUMENT: ladder.render(),
+        pages.DOCUMENT: pages.render(),
         security.DOCUMENT: security.render(),
         ROOT / "docs" / "conformance.md": _conformance(records("conformance")),
         readme: _MARKED.sub(_refill, readme.read_text(encoding="utf-8")),

@@ -1,13 +1,16 @@
 """The data sets' files: where they are, that they are whole, how they are read.
 
 The layout is torchvision's, and it downloads what is missing. The files are read here,
-straight into one array of bytes, each checked against its published MD5 first.
+straight into one array of bytes, each checked against its published MD5 first. Files may be
+packed, as their authors publish them, and may lie in the data home itself.
 """
 
+import gzip
 import hashlib
 import pickle
 import shutil
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +30,8 @@ class Files:
     folder : str
     md5 : dict of str to str
         Per file, as its authors or torchvision publish it.
+    sizes : tuple of int
+        The number of bytes of each file.
     shape : tuple of int
         Of one image.
     counts : dict of str to int
@@ -36,12 +41,28 @@ class Files:
     name: str
     folder: str
     md5: dict[str, str]
+    sizes: tuple[int, ...]
     shape: tuple[int, ...]
     counts: dict[str, int]
 
     def missing(self, home: Path) -> list[str]:
-        """Return the files that are not in the data home."""
-        return [file for file in self.md5 if not (home / self.folder / file).is_file()]
+        """Return the files that are not in the data home.
+
+        Raises
+        ------
+        OSError
+            If something else than a file is in the place of a missing one.
+        """
+        missing = [file for file in self.md5 if self._locate(home, file) is None]
+        for file in missing:
+            path = home / self.folder / file
+            if path.exists():
+                kind = "a directory" if path.is_dir() else "not a regular file"
+                raise OSError(
+                    f"{path} is {kind}, and the file {file} of {self.name} is expected"
+                    " there. Move it away."
+                )
+        return missing
 
     def read(self, home: Path, file: str) -> bytes:
         """Return the content of a file.
@@ -51,16 +72,67 @@ class Files:
         OSError
             If it is not what its authors published.
         """
-        path = home / self.folder / file
-        content = path.read_bytes()
+        path = self._locate(home, file) or home / self.folder / file
+        content = self._content(path, file)
+        if self._is_right(content, file):
+            return content
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != self.md5[file]:
-            raise OSError(
-                f"{path} is damaged: it has {len(content):,} bytes and the MD5 {found},"
-                f" but {self.name} as published has {self.md5[file]}. Remove the file; it"
-                " is then downloaded again, or can be copied from elsewhere."
+        raise self._damaged(
+            path,
+            f"it has {len(content):,} bytes and the MD5 {found}, but {self.name} as"
+            f" published has {self.md5[file]}",
+        )
+
+    def _locate(self, home: Path, file: str) -> Path | None:
+        """Return where a file is: by any of its names, in the data home or its folders."""
+        # Kaggle writes "train-images.idx3-ubyte".
+        stems = (file, file.replace("-idx", ".idx"))
+        names = [name for stem in stems for name in (stem, f"{stem}.gz")]
+        for name in dict.fromkeys(names):
+            path = home / self.folder / name
+            if path.is_file():
+                return path
+        # Other data sets have files of the same names, so that only the content tells.
+        for folder in (home / Path(self.folder).parts[0], home):
+            for name in dict.fromkeys(names):
+                path = folder / name
+                if path.is_file():
+                    try:
+                        if self._is_right(self._content(path, file), file):
+                            return path
+                    except OSError:
+                        continue
+        return None
+
+    def _content(self, path: Path, file: str) -> bytes:
+        """Return what a file holds, unpacked; a file of the wrong size is not read."""
+        size = dict(zip(self.md5, self.sizes, strict=True))[file]
+        found = path.stat().st_size
+        if path.suffix != ".gz":
+            if found != size:
+                raise self._damaged(
+                    path,
+                    f"it has {found:,} bytes, but {self.name} as published has {size:,}",
+                )
+            return path.read_bytes()
+        if found > 2 * size:
+            raise self._damaged(
+                path, f"it has {found:,} bytes, and unpacked {size:,} are due"
             )
-        return content
+        try:
+            with gzip.open(path) as packed:
+                return packed.read(size + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self._damaged(path, f"it cannot be unpacked ({error})") from error
+
+    def _is_right(self, content: bytes, file: str) -> bool:
+        return hashlib.md5(content, usedforsecurity=False).hexdigest() == self.md5[file]
+
+    def _damaged(self, path: Path, why: str) -> OSError:
+        return OSError(
+            f"{path} is damaged: {why}. Remove the file; it is then downloaded again, or"
+            " can be copied from elsewhere."
+        )
 
     def download(self, home: Path) -> None:
         """Download all files, and put each in its place once it is whole and right.
@@ -97,6 +169,7 @@ def _idx(name: str, *md5: str) -> Files:
         name,
         f"{name}/raw",
         dict(zip(files, md5, strict=True)),
+        (16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000),
         (28, 28),
         {"train": 60_000, "test": 10_000},
     )
@@ -128,6 +201,7 @@ CIFAR10 = Files(
         "test_batch": "40351d587109b95175f43aff81a1287e",
         "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
     },
+    (31035704, 31035320, 31035999, 31035696, 31035623, 31035526, 158),
     (3, 32, 32),
     {"train": 50_000, "test": 10_000},
 )

@@ -8,7 +8,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
 
 
-def printable(text: str, keep: str = "") -> str:
+def printable(text: object, keep: str = "") -> str:
     """Replace characters that a terminal, a table or an XML file would interpret.
 
     Names come from files that somebody else may have written: an escape sequence in one
@@ -16,7 +16,8 @@ def printable(text: str, keep: str = "") -> str:
 
     Parameters
     ----------
-    text : str
+    text : object
+        Text, or what ``str`` makes text of, such as a path or an exception.
     keep : str, default=""
         Control characters to leave in place, such as ``"\\n"``.
 
@@ -25,6 +26,7 @@ def printable(text: str, keep: str = "") -> str:
     str
         With each such character as Python writes it in a string: ``\\x1b``.
     """
+    text = str(text)
     if text.isprintable():  # the usual case, in one pass
         return text
     return "".join(

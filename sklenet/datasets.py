@@ -1,9 +1,11 @@
 """Real images by scikit-learn's loader conventions.
 
 `load_digits` reads what scikit-learn ships and needs no network. The `fetch_*` functions
-read torchvision's folder layout in the data home, and download what is missing. The data
-home is the argument `data_home`, else the environment variable ``SKLENET_DATA``, else
-the folder ``sklenet`` in the user's cache.
+read torchvision's folder layout in the data home, and download what is missing. The files
+of MNIST and Fashion-MNIST may also be packed (``.gz``), have the names that Kaggle gives
+them (``train-images.idx3-ubyte``), or lie in the data home itself. The data home is the
+argument `data_home`, else the environment variable ``SKLENET_DATA``, else the folder
+``sklenet`` in the user's cache.
 """
 
 import os

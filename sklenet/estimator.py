@@ -170,6 +170,12 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         The shape of one image where X is flat; None finds it: a square grey image (784
         features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
         larger square, filled up with the background.
+    framing : {"digit", "whole"} or None, default=None
+        How ``sklenet predict`` and :func:`sklenet.framing.read_image` turn image files into
+        rows for this model. "whole" takes the whole image as it is; "digit" finds one
+        figure on a plain page and frames it as MNIST's digits are. It is saved with the
+        model and has no influence on `fit`. With None, ``sklenet predict`` assumes "digit"
+        for grey images of the classes 0 to 9, and "whole" for all others.
     device : str or torch.device, default="auto"
         Device on which to train and predict, such as "cpu" or "cuda:1"; "auto" is CUDA
         where there is one.
@@ -309,6 +315,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         "warm_start": ["boolean"],
         "feature_range": ["array-like", None],
         "image_shape": ["array-like", None],
+        "framing": [StrOptions({"digit", "whole"}), None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -348,6 +355,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         warm_start=False,
         feature_range=(0.0, 1.0),
         image_shape=None,
+        framing=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -383,6 +391,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         self.warm_start = warm_start
         self.feature_range = feature_range
         self.image_shape = image_shape
+        self.framing = framing
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -1,31 +1,36 @@
-"""Images of one's own: a folder with one sub-folder per class."""
+"""Load a folder of images with one sub-folder per class."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from sklearn.utils import Bunch
 
+from sklenet._printable import printable
+from sklenet.image_files import decode_image, fit_whole, is_image_name
 from sklenet.images import check_image_shape, pixel_names
-
-SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_y=False):
-    """Load PNG and JPEG images from a folder with one sub-folder per class.
+    """Load images from a folder with one sub-folder per class.
+
+    Files are read as `sklenet predict` reads them for a model with ``framing="whole"``, in
+    any of the formats in ``sklenet.image_files.FORMATS``, such as PNG, JPEG, WebP and TIFF.
 
     Parameters
     ----------
     path : str or path-like
-        Its sub-folders are the classes, by name; they may have sub-folders. Files that are
-        not PNG or JPEG by their suffix, and hidden ones, are passed over.
+        The folder. The names of its sub-folders are the class labels; they may have
+        sub-folders themselves. Files and folders whose names start with a dot are ignored.
     image_shape : tuple of int (h, w) or (c, h, w), default=(28, 28)
-        What every image becomes: one channel is grey, three are red, green, blue. An image
-        of other proportions is made to fit inside, centred, its border in the colour of
-        its corners. A transparent image is put on white.
+        The shape of every image in the result: one channel is grey, three are RGB. An
+        image of other proportions is fitted inside and centred; its margins have the
+        colour of its corners. A transparent image is put on white, or on black if what is
+        opaque is bright.
     on_error : {"raise", "skip"}, default="raise"
-        What to do with images that cannot be read: raise one error that lists all of them,
-        or leave them out and list them in ``skipped``.
+        What to do if images cannot be read: raise one error that lists all of them, or
+        leave them out and list them in ``skipped``.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
 
@@ -34,7 +39,8 @@ def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_
     Bunch or tuple
         ``data`` (n, c * h * w) uint8 from 0 to 255, ``target`` (n,) of class names,
         ``images`` (n, h, w) or (n, c, h, w), ``target_names``, ``feature_names``,
-        ``filenames`` (n,), ``skipped``, a list of (file, reason), ``DESCR``.
+        ``filenames`` (n,), ``skipped``, a list of (file, reason) with every file that was
+        not read, among them those that are no images by their names, ``DESCR``.
 
     Raises
     ------
@@ -48,6 +54,30 @@ def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_
     >>> from sklenet.datasets import load_image_folder
     >>> X, y = load_image_folder("digits/", return_X_y=True)  # doctest: +SKIP
     """
+    return load_folder(path, image_shape, on_error, return_X_y, _read_whole)
+
+
+def load_folder(
+    path,
+    image_shape,
+    on_error: str,
+    return_X_y: bool,
+    read: Callable[[Path, tuple[int, int, int]], np.ndarray],
+):
+    """Load a folder as `load_image_folder` does, with a function that reads one file.
+
+    Parameters
+    ----------
+    path, image_shape, on_error, return_X_y
+        See :func:`load_image_folder`.
+    read : callable
+        Called with a file and the shape (c, h, w); returns an array of c * h * w bytes, or
+        raises a ValueError whose message begins with the file.
+
+    Returns
+    -------
+    Bunch or tuple
+    """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip'. Got {on_error!r}.")
     shape = check_image_shape(image_shape, "load_image_folder")
@@ -59,25 +89,21 @@ def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_
     root = Path(path)
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is not a folder.")
-    files = _image_files(root)
+    files, others = _find_images(root)
 
     images, labels, filenames, skipped = [], [], [], []
     for name, paths in files.items():
         for file in paths:
             try:
-                images.append(_read(file, shape))
-            except (
-                OSError,
-                ValueError,
-                SyntaxError,
-                Image.DecompressionBombError,
-            ) as error:
-                skipped.append((str(file), _reason(error)))
+                images.append(read(file, shape).reshape(shape))
+            except ValueError as error:
+                reason = str(error).removeprefix(f"{printable(file)}: ")
+                skipped.append((str(file), reason))
             else:
                 labels.append(name)
                 filenames.append(str(file))
     if skipped and on_error == "raise":
-        listed = "\n".join(f"  {file}: {reason}" for file, reason in skipped)
+        listed = "\n".join(f"  {printable(file)}: {reason}" for file, reason in skipped)
         raise OSError(
             f"{len(skipped)} of {len(skipped) + len(images)} images cannot be read"
             f" (on_error='skip' leaves them out):\n{listed}"
@@ -98,69 +124,48 @@ def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_
         target_names=np.array(list(files)),
         feature_names=pixel_names(stacked.shape[1:]),
         filenames=np.array(filenames),
-        skipped=skipped,
+        skipped=sorted(skipped + others),
         DESCR=f"{len(stacked)} images of {len(files)} classes from {root}.",
     )
 
 
-def _image_files(root: Path) -> dict[str, list[Path]]:
-    classes = sorted(d for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
-    if not classes:
+def _find_images(root: Path) -> tuple[dict[str, list[Path]], list[tuple[str, str]]]:
+    """Return the images of each class by their names, and the other files with reasons."""
+    files: dict[str, list[Path]] = {}
+    others = []
+    for entry in sorted(root.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if not entry.is_dir():
+            others.append((str(entry), "not in the sub-folder of a class"))
+            continue
+        files[entry.name] = []
+        for file in _walk(entry):
+            if file.is_dir():
+                others.append((str(file), "a link to a folder"))
+            elif is_image_name(file.name):
+                files[entry.name].append(file)
+            else:
+                others.append((str(file), "not an image by its name"))
+    if not files:
         raise ValueError(f"{root} has no sub-folders: put the images of each class in one.")
-    files = {
-        folder.name: sorted(
-            file
-            for file in folder.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        )
-        for folder in classes
-    }
-    empty = [name for name, paths in files.items() if not paths]
+    empty = [printable(name) for name, paths in files.items() if not paths]
     if empty:
-        raise ValueError(
-            f"{root} has sub-folders without a PNG or JPEG: {', '.join(empty)}."
-        )
-    return files
+        raise ValueError(f"{root} has sub-folders without an image: {', '.join(empty)}.")
+    return files, others
 
 
-def _read(file: Path, shape) -> np.ndarray:
-    channels, height, width = shape
-    with Image.open(file, formats=("PNG", "JPEG")) as opened:
-        image: Image.Image = opened
-        image.load()
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # 16 bits per pixel: Pillow would cut them off at 255.
-        pixels = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((pixels / max(pixels.max(), 1) * 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        image = _fit(image, (width, height))
-    pixels = np.asarray(image)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+def _walk(folder: Path) -> list[Path]:
+    """Return the files below a folder, and links to folders, without hidden ones."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        found += [Path(parent, name) for name in names + links if not name.startswith(".")]
+    return sorted(found)
 
 
-def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the whole image in the given size, its proportions kept."""
-    scale = min(size[0] / image.width, size[1] / image.height)
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    pixels = np.asarray(image)
-    corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]].reshape(4, -1)
-    background = tuple(int(v) for v in np.median(corners, axis=0))
-    fitted = Image.new(
-        image.mode, size, background if len(background) > 1 else background[0]
-    )
-    resized = image.resize(
-        inner, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    )
-    fitted.paste(resized, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
-    return fitted
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not a PNG or JPEG image"
-    return str(error) or type(error).__name__
+def _read_whole(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    channels, *size = shape
+    pixels = fit_whole(decode_image(file, channels, (size[0], size[1])), (size[0], size[1]))
+    return pixels if channels == 1 else pixels.transpose(2, 0, 1)

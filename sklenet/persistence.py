@@ -28,6 +28,7 @@ from sklenet.network.lenet5 import layer_name
 from sklenet.saved import (
     FORMAT,
     MAX_TENSORS,
+    READABLE_VERSIONS,
     SAVED_NET_PARAMS,
     TWISTER,
     VERSION,
@@ -214,10 +215,11 @@ def _read(path: Path, kind: type) -> tuple[dict, dict]:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise _Refused("not a file of LeNet5Classifier.save.")
-        if metadata["version"] != VERSION:
+        if metadata["version"] not in READABLE_VERSIONS:
             raise _Refused(
                 f"the version of its format is {metadata['version']!r}; this sklenet reads"
-                f" {VERSION!r}, a newer one may read this."
+                f" {' and '.join(map(repr, READABLE_VERSIONS))}, a newer one may read"
+                " this."
             )
         document = read_document(metadata["document"])
         state = _read_state(file, document, kind)

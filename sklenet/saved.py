@@ -1,6 +1,6 @@
 """The format of saved estimators: weights as safetensors, the rest as JSON.
 
-The file is data and nothing else; reading it executes nothing. Format version 1 is a
+The file is data and nothing else; reading it executes nothing. Format version 2 is a
 `safetensors <https://huggingface.co/docs/safetensors>`_ file with the tensors
 
 - ``weights/<name>``: the module's, float32, by their torch names;
@@ -12,13 +12,15 @@ The file is data and nothing else; reading it executes nothing. Format version 1
 
 and these entries of its metadata, all text:
 
-- ``format``: ``sklenet.LeNet5Classifier``; ``version``: ``1``;
+- ``format``: ``sklenet.LeNet5Classifier``; ``version``: ``2``;
 - ``document``: JSON with the version of ``sklenet`` that wrote it, ``params`` (of the
   estimator), ``fit_params`` (those of the last fit), ``requests`` (of metadata, by method)
   and ``fitted`` (what was learnt besides weights: the fields of `Fitted`); a tuple is
   ``{"tuple": [...]}``, a dict with other keys than text ``{"pairs": [[key, value], ...]}``;
 - ``sha256``: of the document, and of name, type, shape and bytes of each tensor, in the
   order of the names.
+
+Version 1 lacks the parameter ``framing``, which is None then; it is still read.
 """
 
 import hashlib
@@ -29,7 +31,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-FORMAT, VERSION = "sklenet.LeNet5Classifier", "1"
+FORMAT, VERSION = "sklenet.LeNet5Classifier", "2"
+READABLE_VERSIONS = ("1", "2")
 
 TWISTER = 624  # numbers in the state of numpy's RandomState
 

@@ -133,6 +133,125 @@ def test_a_damaged_pickle_is_not_opened(real_data, tmp_path):
     assert not mark.exists()
 
 
+def _pack(content):
+    return gzip.compress(content, 1)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        ("{home}/{raw}/{file}.gz", _pack),
+        ("{home}/{file}", bytes),
+        ("{home}/{file}.gz", _pack),
+        ("{home}/{dotted}", bytes),
+        ("{home}/{raw}/{dotted}", bytes),
+        ("{home}/{dataset}/{dotted}.gz", _pack),
+    ],
+    ids=lambda layout: layout[0],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.real_data(name))
+        for name in ("mnist", "fashion_mnist")
+    ],
+)
+def test_packed_files_and_those_in_the_data_home_are_read(
+    real_data, tmp_path, name, layout
+):
+    fetch, files = SETS[name]
+    pattern, pack = layout
+    for file in files.md5:
+        if file.startswith("t10k"):
+            path = Path(
+                pattern.format(
+                    home=tmp_path,
+                    raw=files.folder,
+                    dataset=files.name,
+                    file=file,
+                    dotted=file.replace("-idx", ".idx"),
+                )
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(pack((Path(real_data) / files.folder / file).read_bytes()))
+        else:
+            (tmp_path / files.folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / files.folder / file).symlink_to(
+                Path(real_data).resolve() / files.folder / file
+            )
+    read = fetch(subset="test", data_home=tmp_path, download_if_missing=False)
+    expected = fetch(subset="test", data_home=real_data)
+    assert np.array_equal(read.data, expected.data)
+    assert np.array_equal(read.target, expected.target)
+
+
+@pytest.mark.real_data("mnist", "fashion_mnist")
+def test_another_data_sets_files_in_the_data_home_are_not_taken(real_data, tmp_path):
+    for file in _files.FASHION_MNIST.md5:
+        source = Path(real_data).resolve() / _files.FASHION_MNIST.folder / file
+        (tmp_path / file).symlink_to(source)
+    fetch_fashion, fetch = datasets.fetch_fashion_mnist, datasets.fetch_mnist
+    assert len(fetch_fashion(data_home=tmp_path, download_if_missing=False).data) == 60_000
+    with pytest.raises(OSError, match="expected there and missing"):
+        fetch(data_home=tmp_path, download_if_missing=False)
+
+
+@pytest.mark.real_data("mnist")
+@pytest.mark.parametrize("content", [b"", b"no gzip file", _pack(b"other")[:-3]])
+def test_a_damaged_packed_file_is_named(real_data, tmp_path, content):
+    raw = tmp_path / "MNIST" / "raw"
+    shutil.copytree(Path(real_data) / "MNIST" / "raw", raw)
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(content)
+    with pytest.raises(OSError, match=r"t10k-labels-idx1-ubyte.gz is damaged"):
+        datasets.fetch_mnist(subset="test", data_home=tmp_path)
+
+
+HUGE = """
+import resource, sys
+from sklenet import datasets
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+for fetch in (datasets.fetch_mnist, datasets.fetch_cifar10):
+    try:
+        fetch(subset="test", data_home=sys.argv[1])
+    except OSError as error:
+        print(error)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_huge_file_is_refused_without_reading_it(tmp_path, suffix):
+    for files in (_files.MNIST, _files.CIFAR10):
+        (tmp_path / files.folder).mkdir(parents=True)
+        for file in files.md5:
+            with (tmp_path / files.folder / f"{file}{suffix}").open("wb") as huge:
+                huge.truncate(3 << 30)  # takes no room on the disk
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *errors, extra = done.stdout.splitlines()
+    assert len(errors) == 2
+    assert all("is damaged: it has 3,221,225,472 bytes" in error for error in errors)
+    assert int(extra) < 20
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    (raw / "train-images-idx3-ubyte").mkdir(parents=True)
+    for download in (False, True):
+        with pytest.raises(OSError, match="train-images-idx3-ubyte is a directory"):
+            datasets.fetch_mnist(data_home=tmp_path, download_if_missing=download)
+    (raw / "train-images-idx3-ubyte").rmdir()
+    os.mkfifo(raw / "train-images-idx3-ubyte")
+    with pytest.raises(OSError, match="train-images-idx3-ubyte is not a regular file"):
+        datasets.fetch_mnist(data_home=tmp_path, download_if_missing=False)
+
+
 # Downloads, from a server on this machine in place of the mirrors
 
 

@@ -6,7 +6,14 @@ from PIL import Image
 from scipy import ndimage
 
 from sklenet import LeNet5Classifier
-from sklenet.framing import frame_digit, read_image
+from sklenet.datasets import load_digits
+from sklenet.framing import (
+    assume_framing,
+    frame_digit,
+    frame_line,
+    read_image,
+    read_line,
+)
 
 
 def page(height=200, width=160, *, paper=220.0, ink=120.0, box=(60, 50, 60, 24)):
@@ -98,6 +105,47 @@ def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
         assert np.array_equal(read, digit.ravel())
 
 
+def test_a_whole_image_is_taken_as_it_is(tmp_path):
+    digit = np.full((28, 28), 255, dtype=np.uint8)
+    digit[5:20, 12:15] = 20
+    Image.fromarray(digit).save(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png", (1, 28, 28), framing="whole")
+    assert np.array_equal(read, digit.ravel())
+
+
+def test_an_image_of_the_right_size_is_framed_on_request(tmp_path):
+    digit = np.zeros((28, 28), dtype=np.uint8)
+    digit[2:12, 3:9] = 200
+    Image.fromarray(digit).save(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png", (1, 28, 28), framing="digit", always=True)
+    assert np.array_equal(read.reshape(28, 28), frame_digit(digit, (28, 28)))
+    assert np.ptp(np.flatnonzero(read.reshape(28, 28).any(axis=1))) == 19
+
+
+def test_wrong_framings(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"framing must be .* Got 'line'"):
+        read_image(tmp_path / "a.png", (1, 28, 28), framing="line")
+    for read in (lambda *a: read_image(*a, framing="digit"), read_line):
+        with pytest.raises(ValueError, match=r"for models of grey images, and this .* 3"):
+            read(tmp_path / "a.png", (3, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "framing"),
+    [
+        ((1, 28, 28), np.arange(10), "digit"),
+        ((1, 28, 28), np.array(list("0123456789")), "digit"),
+        ((1, 28, 28), np.array(list("012345678x")), "whole"),
+        ((1, 28, 28), np.arange(1, 11), "whole"),
+        ((1, 28, 28), np.arange(5), "whole"),
+        ((3, 28, 28), np.arange(10), "whole"),
+    ],
+)
+def test_what_is_assumed_of_models_without_a_framing(shape, classes, framing):
+    assert assume_framing(shape, classes) == framing
+
+
 def test_colour_transparency_and_orientation(tmp_path):
     colours = np.zeros((8, 8, 3), dtype=np.uint8)
     colours[..., 0] = 200
@@ -126,6 +174,143 @@ def test_16_bits_of_grey_are_read_as_8(tmp_path):
     Image.fromarray(image.astype(np.uint16) * 257).save(tmp_path / "16.png")
     eight, sixteen = (read_image(tmp_path / f"{n}.png", (1, 28, 28)) for n in (8, 16))
     assert np.array_equal(eight, sixteen)
+
+
+def draw_seven(image, left=100, top=80, grey=60):
+    """Draw a seven of thick strokes, of 90x60 pixels, on a page."""
+    image[top : top + 12, left : left + 60] = grey
+    for k in range(90):
+        middle = left + 54 - k // 3
+        image[top + k, middle - 6 : middle + 6] = grey
+    return image
+
+
+def tilted(image, slope):
+    """Return an image whose columns are shifted downwards by `slope` per pixel."""
+    shifts = np.round(slope * np.arange(image.shape[1])).astype(int)
+    return np.stack([np.roll(c, s) for c, s in zip(image.T, shifts, strict=True)], axis=1)
+
+
+def underline(image):
+    image[180:184, 70:190] = 0
+
+
+def underline_that_touches(image):
+    image[168:172, 70:190] = 0
+
+
+def ruled(image):
+    image[10::45] = 120
+    image[11::45] = 120
+
+
+def grid(image):
+    ruled(image)
+    image[:, 15::45] = 150
+
+
+def box(image):
+    for rows in (slice(60, 65), slice(185, 190)):
+        image[rows, 85:180] = 30
+    for columns in (slice(85, 90), slice(175, 180)):
+        image[60:190, columns] = 30
+
+
+def form(image):
+    image[64:67, 10:290] = image[187:190, 10:290] = 90
+    for left in range(10, 290, 92):
+        image[64:190, left : left + 3] = 90
+
+
+LINES = [underline, underline_that_touches, ruled, grid, box, form]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.04])
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("draw", LINES)
+def test_lines_are_removed_and_strokes_that_cross_them_stay(draw, negative, slope):
+    page = np.full((300, 300), 250, np.uint8)
+    clean = tilted(draw_seven(page.copy()), slope)
+    draw(page)
+    lined = tilted(np.minimum(page, draw_seven(page.copy())), slope)
+    if negative:
+        clean, lined = 255 - clean, 255 - lined
+    wanted, framed = (frame_digit(p, (28, 28)).astype(float) for p in (clean, lined))
+    assert np.corrcoef(wanted.ravel(), framed.ravel())[0, 1] > 0.93
+
+
+def test_strokes_of_a_figure_are_no_lines():
+    """Thin, straight strokes: a one, a seven, a four and an eleven."""
+    page = np.full((300, 300), 250, np.uint8)
+    one, seven, four, eleven = (page.copy() for _ in range(4))
+    one[60:240, 150:154] = 0
+    seven[60:64, 100:180] = 0
+    seven[60:240, 176:180] = 0
+    four[60:160, 100:104] = four[156:160, 100:200] = four[60:240, 170:174] = 0
+    for image, height in ((one, 180), (seven, 180), (four, 180)):
+        framed = frame_digit(image, (28, 28)) > 64
+        assert np.ptp(np.flatnonzero(framed.any(axis=1))) + 1 == 20, height
+    assert (frame_digit(seven, (28, 28))[:, 8:12] > 64).any()
+    eleven[60:240, 100:104] = eleven[60:240, 160:164] = 0
+    assert len(frame_line(eleven, (28, 28))) == 2
+
+
+def number(*lefts, top=80, width=500):
+    page = np.full((250, width), 250, np.uint8)
+    for left in lefts:
+        draw_seven(page, left, top)
+    return page
+
+
+def test_the_figures_of_a_line_are_read_from_left_to_right():
+    (alone,) = frame_line(number(200), (28, 28))
+    assert np.array_equal(alone, frame_digit(number(200), (28, 28)))
+    page = number(300, 20, 160)
+    page[100:160, 165:195] = 250  # the foot of the one in the middle is missing
+    figures = frame_line(page, (28, 28))
+    assert figures.shape == (3, 28, 28)
+    assert figures.dtype == np.uint8
+    assert np.abs(figures[0].astype(int) - alone).max() < 60
+    assert np.abs(figures[2].astype(int) - alone).max() < 60
+    page[190:194, :] = 0
+    assert len(frame_line(page, (28, 28))) == 3
+
+
+def test_several_figures_are_refused_with_a_hint():
+    with pytest.raises(ValueError, match=r"3 figures found.*--framing line"):
+        frame_digit(number(20, 160, 300), (28, 28))
+
+
+def test_what_is_no_line_of_figures_is_refused():
+    page = np.minimum(number(20, 160, top=20), number(20, 160, top=140))
+    with pytest.raises(ValueError, match="do not stand in one line"):
+        frame_line(page, (28, 28))
+    joined = number(20, 78, 136)
+    with pytest.raises(ValueError, match=r"\d times as wide as it is high: several"):
+        frame_line(joined, (28, 28))
+    with pytest.raises(ValueError, match="no figure found"):
+        frame_line(np.full((50, 50), 200, np.uint8), (28, 28))
+
+
+def test_errors_of_read_line_name_the_file(tmp_path):
+    Image.fromarray(number(20, 160)).save(tmp_path / "a.png")
+    rows = read_line(tmp_path / "a.png", (1, 28, 28))
+    assert rows.shape == (2, 784)
+    Image.new("L", (50, 50)).save(tmp_path / "blank.png")
+    with pytest.raises(ValueError, match=r"blank.png: no figure found"):
+        read_line(tmp_path / "blank.png", (1, 28, 28))
+
+
+def test_real_digits_on_a_line_are_framed_as_without_it():
+    X, _ = load_digits(return_X_y=True)
+    for row in X[:40]:
+        image = Image.fromarray((row.reshape(8, 8) * 15).astype(np.uint8))
+        page = np.zeros((300, 300), np.uint8)
+        page[30:230, 50:250] = image.resize((200, 200), Image.Resampling.BICUBIC)
+        wanted = frame_digit(page, (28, 28)).astype(float)
+        page[240:244] = 255
+        framed = frame_digit(page, (28, 28)).astype(float)
+        assert np.corrcoef(wanted.ravel(), framed.ravel())[0, 1] > 0.97
 
 
 @pytest.mark.real_data("mnist")

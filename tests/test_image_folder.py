@@ -76,10 +76,18 @@ def test_other_proportions_are_fitted_on_the_colour_of_the_corners(tmp_path):
     assert image[9, 10] == 0
 
 
-def test_transparent_images_are_put_on_white(tmp_path):
+def test_transparent_images_are_put_on_white_or_on_black(tmp_path):
     (tmp_path / "clear").mkdir()
-    Image.new("RGBA", (28, 28), (0, 0, 0, 0)).save(tmp_path / "clear" / "a.png")
-    assert (load_image_folder(tmp_path).data == 255).all()
+    for name, ink in (("a", 0), ("b", 255)):
+        image = Image.new("RGBA", (28, 28), (ink, ink, ink, 0))
+        image.paste((ink, ink, ink, 255), (10, 5, 14, 20))
+        image.save(tmp_path / "clear" / f"{name}.png")
+    dark, bright = load_image_folder(tmp_path).images
+    assert (dark[0, 0], dark[10, 12]) == (255, 0)
+    assert (bright[0, 0], bright[10, 12]) == (0, 255)
+    Image.new("RGBA", (28, 28), (0, 0, 0, 0)).save(tmp_path / "clear" / "c.png")
+    with pytest.raises(OSError, match="transparent everywhere"):
+        load_image_folder(tmp_path)
 
 
 def test_sixteen_bits_per_pixel(tmp_path):
@@ -115,11 +123,32 @@ def test_unreadable_images_are_skipped_on_request(folder):
     assert all(reason for _, reason in bunch.skipped)
 
 
-def test_other_files_are_passed_over(folder):
+def test_other_files_are_listed_and_hidden_ones_are_passed_over(folder):
     (folder / "0" / "notes.txt").write_text("x")
+    (folder / "labels.csv").write_text("x")
+    (folder / "0" / "link").symlink_to(folder, target_is_directory=True)
     (folder / "0" / ".hidden.png").write_text("x")
     (folder / ".cache").mkdir()
-    assert len(load_image_folder(folder).data) == 60
+    whole = sorted((folder / "0").glob("[0-9]*.png"))[0].read_bytes()
+    for hidden in ("0/.ipynb_checkpoints", "0/deep/.hidden/deeper"):
+        (folder / hidden).mkdir(parents=True)
+        (folder / hidden / "a.png").write_bytes(whole)
+    (folder / "0" / "deep" / "b.png").write_bytes(whole)
+    bunch = load_image_folder(folder)
+    assert len(bunch.data) == 61
+    assert bunch.skipped == [
+        (str(folder / "0" / "link"), "a link to a folder"),
+        (str(folder / "0" / "notes.txt"), "not an image by its name"),
+        (str(folder / "labels.csv"), "not in the sub-folder of a class"),
+    ]
+
+
+def test_control_characters_in_names_are_escaped(folder):
+    (folder / "0" / "a\x1b[31m.png").write_text("no image")
+    with pytest.raises(OSError, match="cannot be read") as error:
+        load_image_folder(folder)
+    assert "a\\x1b[31m.png" in str(error.value)
+    assert "\x1b" not in str(error.value)
 
 
 def test_wrong_folders_and_parameters(folder, tmp_path_factory):
@@ -129,7 +158,7 @@ def test_wrong_folders_and_parameters(folder, tmp_path_factory):
     with pytest.raises(ValueError, match="has no sub-folders"):
         load_image_folder(empty)
     (empty / "a").mkdir()
-    with pytest.raises(ValueError, match="without a PNG or JPEG: a"):
+    with pytest.raises(ValueError, match="without an image: a"):
         load_image_folder(empty)
     with pytest.raises(ValueError, match="1 or 3 channels"):
         load_image_folder(folder, image_shape=(2, 28, 28))

@@ -24,7 +24,6 @@ from sklenet.saved import checksum, labels_from_text
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200], y[:200]
-VERSION_1 = Path(__file__).parent / "version_1.sklenet"
 
 
 def fit(**params):
@@ -127,13 +126,25 @@ def test_names_of_features_are_kept(tmp_path):
         loaded.predict(frame[frame.columns[::-1]])
 
 
-def test_a_file_of_version_1_is_read():
-    loaded = LeNet5Classifier.load(VERSION_1)
-    expected = json.loads(VERSION_1.with_suffix(".json").read_text())
+@pytest.mark.parametrize(("version", "framing"), [(1, None), (2, "digit")])
+def test_files_of_all_versions_are_read(version, framing):
+    path = Path(__file__).parent / f"version_{version}.sklenet"
+    loaded = LeNet5Classifier.load(path)
+    expected = json.loads(path.with_suffix(".json").read_text())
+    assert loaded.framing == framing
     accuracy = loaded.score(*load_digits(return_X_y=True))
     assert accuracy == pytest.approx(expected["accuracy"], abs=1e-3)
     probabilities = np.array(expected["probabilities"])
     assert loaded.predict_proba(X[:3]) == pytest.approx(probabilities, abs=1e-5)
+
+
+def test_the_framing_is_kept_and_has_no_influence_on_fit(tmp_path):
+    plain, framed = fit(), fit(framing="whole")
+    assert np.array_equal(plain.predict_proba(X), framed.predict_proba(X))
+    framed.save(tmp_path / "model")
+    assert LeNet5Classifier.load(tmp_path / "model").framing == "whole"
+    with pytest.raises(ValueError, match="'framing' parameter of LeNet5Classifier must be"):
+        fit(framing="line")
 
 
 def test_what_cannot_be_saved_is_told_before_a_file_is_touched(fitted, tmp_path):
@@ -617,8 +628,9 @@ def test_no_small_file_takes_much_memory(saved, tmp_path):
 
 def test_a_later_version_is_named(saved, tmp_path):
     path = tmp_path / "later"
-    path.write_bytes(saved[0].replace(b'"version":"1"', b'"version":"2"'))
-    with pytest.raises(ValueError, match=r"version of its format is '2'; this .*reads '1'"):
+    path.write_bytes(saved[0].replace(b'"version":"2"', b'"version":"3"'))
+    message = r"version of its format is '3'; this .*reads '1' and '2'"
+    with pytest.raises(ValueError, match=message):
         LeNet5Classifier.load(path)
 
 

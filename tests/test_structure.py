@@ -17,11 +17,13 @@ LAYERS = [
         "_descriptions",
         "inputs",
         "images",
-        "image_folder",
+        "image_files",
     },
+    {"image_folder"},
     {"network"},
     {"training"},
     {"datasets", "preprocessing"},
+    {"framing"},
     {
         "labels",
         "columns",
@@ -34,7 +36,7 @@ LAYERS = [
     },
     {"fitted"},
     {"estimator"},
-    {"presets", "display", "framing", "rejection"},
+    {"presets", "display", "rejection"},
     {"study"},
     {"cli"},
 ]

@@ -27,10 +27,10 @@ LeNet-5 as a scikit-learn estimator, and its studies.
 """
 
 _EPILOG = """\
-exit codes: 0 done; 1 done, but fits of a study failed or a report is incomplete, or an
-unexpected error; 2 wrong input, with a message; 130 interrupted by Ctrl-C; 143 ended by
-SIGTERM. Results go to stdout, progress and messages to stderr. SKLENET_TRACEBACK=1 adds
-Python's traceback to an error.
+exit codes: 0 done; 1 done, but fits of a study failed, images could not be read or a
+report is incomplete, or an unexpected error; 2 wrong input, with a message; 130
+interrupted by Ctrl-C; 143 ended by SIGTERM. Results go to stdout, progress and messages to
+stderr. SKLENET_TRACEBACK=1 adds Python's traceback to an error.
 """
 
 

@@ -6,19 +6,23 @@ import re
 import sys
 import tomllib
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from sklenet._printable import printable
 from sklenet._writing import check_writable
 from sklenet.cli.output import add_output_options, show, teller
-from sklenet.datasets import load_image_folder
 from sklenet.estimator import LeNet5Classifier
-from sklenet.framing import read_image
-from sklenet.preprocessing import DarkBackground
+from sklenet.framing import assume_framing, read_image, read_line
+from sklenet.image_folder import load_folder
 from sklenet.saved import check_labels
 from sklenet.study.fit import LOADERS
 from sklenet.study.plain import find_problem, short_repr
+
+# How the images of the data sets are framed. Folders are read "whole".
+_FRAMINGS = {"mnist": "digit", "digits": "digit"}
 
 # Given by options of other names, or of no use at a command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
@@ -74,19 +78,31 @@ def add_commands(commands) -> None:
 
     predict = commands.add_parser(
         "predict",
-        help="what a saved network makes of images",
-        description="Read images as a saved network wants them, and print its guesses. A"
-        " grey image may be dark on bright or bright on dark. Loading a model executes"
-        " nothing in its file.",
+        help="classify images with a saved model",
+        description="Classify image files with a saved model. Every file is read as the"
+        " images that the model was trained on: whole, or, by models of handwritten digits,"
+        " one digit on a plain page, dark on bright or bright on dark. A model file holds"
+        " data only; loading it executes nothing.",
+        epilog="If some of the images cannot be read, the others are classified, the errors"
+        " are printed to stderr (with --json also to stdout), and the exit code is 1; it is"
+        " 2 if none can be read.",
     )
-    predict.add_argument("model", type=Path, metavar="MODEL", help="of `sklenet fit`")
-    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    predict.add_argument(
+        "model", type=Path, metavar="MODEL", help="model file written by `sklenet fit`"
+    )
+    predict.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="image file: PNG, JPEG, WebP, TIFF, BMP, GIF and other formats",
+    )
     predict.add_argument(
         "--framing",
-        choices=["digit", "whole"],
-        default="digit",
-        help="of grey images that are not of the network's size: find the one figure on a"
-        " plain background and frame it as MNIST's are, or take the whole image",
+        choices=["digit", "whole", "line"],
+        help="how to read the images, instead of what is saved with the model: 'digit'"
+        " finds the one figure on a page and frames it like MNIST's digits, 'line' does so"
+        " with every figure from left to right, and 'whole' takes the image as it is",
     )
     add_output_options(predict)
     predict.set_defaults(run=_predict)
@@ -170,22 +186,38 @@ def _fit(arguments) -> int:
     classifier._check_parameters()
     # Whatever would keep the model from being saved is found before training.
     _check_out(arguments.out)
-    X, y, test = _training_data(arguments)
+    if classifier.framing is None:
+        is_data_set = arguments.data in LOADERS
+        classifier.framing = _FRAMINGS.get(arguments.data if is_data_set else "", "whole")
+    X, y, test = _training_data(arguments, classifier.framing)
     check_labels(np.unique(y))
     tell(f"training on {len(y):,} images of {arguments.data}")
+    interrupt = None
     with redirect_stdout(sys.stderr):
-        classifier.fit(X, y)
+        try:
+            classifier.fit(X, y)
+        except KeyboardInterrupt as error:
+            if not hasattr(classifier, "net_"):  # no epoch has finished
+                raise
+            interrupt = error
     classifier.verbose = 0
     classifier.save(arguments.out)
     last = classifier.history_[-1]
     values = {
         "model": str(arguments.out),
         "epochs": classifier.n_iter_,
+        "interrupted": classifier.interrupted_,
         "train_accuracy": last["train_accuracy"],
         "test_accuracy": None,
         "n_parameters": sum(p.numel() for p in classifier.module_.parameters()),
     }
     text = f"{arguments.out}: {classifier.n_iter_} epochs"
+    if interrupt is not None:
+        if classifier.interrupted_:
+            text = f"{arguments.out}: interrupted after {classifier.n_iter_} of"
+            text += f" {classifier.max_epochs} epochs"
+        show(arguments, text, values)
+        raise interrupt
     if test is not None:
         values["test_accuracy"] = float(classifier.score(*test))
         text += f", test accuracy {values['test_accuracy']:.4f} on {len(test[1]):,} images"
@@ -205,8 +237,8 @@ def _check_out(path: Path) -> None:
         ) from error
 
 
-def _training_data(arguments):
-    """Return X, y and, of a data set, the test images; grey ones bright on dark."""
+def _training_data(arguments, framing: str):
+    """Return X, y and, for a data set, the test images and labels."""
     if arguments.data in LOADERS:
         loader = LOADERS[arguments.data]
         (X, y), test = (loader(subset=s, return_X_y=True) for s in ("train", "test"))
@@ -218,11 +250,15 @@ def _training_data(arguments):
         )
     side = arguments.size
     shape = (3, side, side) if arguments.colour else (side, side)
-    images = load_image_folder(arguments.data, image_shape=shape)
-    X = images.images
-    if not arguments.colour:
-        X = DarkBackground(maximum=255).transform(X)
-    return X, images.target, None
+    # As `sklenet predict` reads the same files.
+    images = load_folder(
+        arguments.data,
+        shape,
+        on_error="raise",
+        return_X_y=False,
+        read=partial(read_image, framing=framing),
+    )
+    return images.images, images.target, None
 
 
 def _predict(arguments) -> int:
@@ -230,21 +266,68 @@ def _predict(arguments) -> int:
         raise ValueError(f"{arguments.model}: no such file. `sklenet fit --out` makes one.")
     classifier = LeNet5Classifier.load(arguments.model)
     shape = classifier.image_shape_
-    X = np.stack(
-        [read_image(path, shape, framing=arguments.framing) for path in arguments.images]
-    )
-    # The embedded digits count their pixels to 16, the others to 255.
-    low, high = classifier.pixel_range_
-    probabilities = classifier.predict_proba(low + X / 255 * (high - low))
-    rows, lines = [], []
-    for path, row in zip(arguments.images, probabilities, strict=True):
-        order = np.argsort(-row)
-        labels = classifier.classes_[order].tolist()
-        best, second = (f"{labels[k]} ({row[order[k]]:.3f})" for k in (0, 1))
-        lines.append(f"{path}: {best}, else {second}")
-        values = dict(
-            zip(map(str, classifier.classes_.tolist()), row.tolist(), strict=True)
+    framing = arguments.framing or classifier.framing
+    if framing is None:
+        framing = assume_framing(shape, classifier.classes_)
+        teller(arguments)(
+            f"sklenet: the model does not say how its images were framed; assuming"
+            f" {framing!r}. Pass --framing, or train it with LeNet5Classifier(framing=...)."
         )
-        rows.append({"image": str(path), "label": labels[0], "probabilities": values})
-    show(arguments, "\n".join(lines), {"predictions": rows})
-    return 0
+    rows, lines, n_errors = [], [], 0
+    for path in arguments.images:
+        try:
+            if framing == "line":
+                X = read_line(path, shape)
+            else:
+                # What is asked for is done at every size; a model's own framing leaves
+                # images of its size as they were in training.
+                always = arguments.framing is not None
+                X = read_image(path, shape, framing=framing, always=always)[None]
+        except ValueError as error:
+            n_errors += 1
+            reason = str(error).removeprefix(f"{printable(path)}: ")
+            rows.append({"image": str(path), "error": reason})
+            print(f"sklenet: error: {error}", file=sys.stderr)
+            continue
+        probabilities = _probabilities(classifier, X)
+        if framing == "line":
+            row, line = _describe_line(classifier, probabilities)
+        else:
+            row, line = _describe(classifier, probabilities[0])
+        rows.append({"image": str(path)} | row)
+        lines.append(f"{printable(path)}: {line}")
+    show(arguments, "\n".join(lines), {"framing": framing, "predictions": rows})
+    if n_errors == len(arguments.images):
+        return 2
+    return 1 if n_errors else 0
+
+
+def _probabilities(classifier, X: np.ndarray) -> np.ndarray:
+    """Return the probabilities of images of bytes, on the scale of the training data."""
+    low, high = classifier.pixel_range_
+    # Bytes, though not all of them need have occurred. The embedded digits go from 0 to 16,
+    # and other models may have been trained on numbers from 0 to 1.
+    if not (low >= 0 and 16 < high <= 255):
+        X = low + X / 255 * (high - low)
+    return classifier.predict_proba(X)
+
+
+def _describe(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
+    """Return the prediction for one image, for JSON and as text."""
+    labels = classifier.classes_.tolist()
+    order = np.argsort(-probabilities)
+    best, second = (f"{printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2])
+    by_label = dict(zip(map(str, labels), probabilities.tolist(), strict=True))
+    row = {"label": labels[order[0]], "probabilities": by_label}
+    return row, f"{best}, else {second}"
+
+
+def _describe_line(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
+    """Return the predictions for the figures of one line, for JSON and as text."""
+    figures = [_describe(classifier, row)[0] for row in probabilities]
+    label = "".join(str(figure["label"]) for figure in figures)
+    each = ", ".join(
+        f"{printable(figure['label'])} {max(figure['probabilities'].values()):.3f}"
+        for figure in figures
+    )
+    return {"label": label, "figures": figures}, f"{printable(label)} ({each})"

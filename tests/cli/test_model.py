@@ -1,5 +1,8 @@
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,8 @@ from PIL import Image, ImageOps
 
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
-from sklenet.datasets import load_digits
+from sklenet.datasets import fetch_fashion_mnist, load_digits, load_image_folder
+from sklenet.framing import read_line
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +144,183 @@ def test_fit_on_a_folder_of_ones_own_images(tmp_path, capsys):
     assert "is 1 (" in capsys.readouterr().out.split(": ")[1]
 
 
+def write_variously(folder, images, labels):
+    """Write grey images in several formats, sizes, depths, orientations and polarities."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    writers = [
+        lambda image, name: image.save(f"{name}.png"),
+        lambda image, name: image.resize((90, 60)).save(f"{name}.jpg", quality=90),
+        lambda image, name: image.resize((28, 28)).save(f"{name}.bmp"),
+        lambda image, name: image.resize((50, 300)).convert("RGB").save(f"{name}.webp"),
+        lambda image, name: image.rotate(90).save(f"{name}.tif", exif=exif),
+        lambda image, name: ImageOps.invert(image).save(f"{name}.gif"),
+        lambda image, name: Image.fromarray(np.asarray(image).astype(np.uint16) * 257).save(
+            f"{name}.png"
+        ),
+        lambda image, name: Image.merge("LA", [image, image]).save(f"{name}.png"),
+        lambda image, name: image.resize((64, 64)).convert("CMYK").save(f"{name}.jpg"),
+    ]
+    for k, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(pixels).resize((24 + k % 30, 24 + k % 30))
+        writers[k % len(writers)](image, folder / str(label) / str(k))
+
+
+@pytest.mark.parametrize("options", [[], ["--colour", "--size", "32"], ["--size", "20"]])
+@pytest.mark.parametrize("invert", [False, True])
+def test_files_are_predicted_as_the_estimator_predicts_their_folder(
+    options, invert, tmp_path, capsys
+):
+    X, y = load_digits(return_X_y=True)
+    images = (X[:90] * 15).astype(np.uint8).reshape(-1, 8, 8)
+    write_variously(tmp_path / "own", 255 - images if invert else images, y[:90])
+    out = str(tmp_path / "model")
+    fit = ["--data", str(tmp_path / "own"), "--out", out, "--max-epochs", "3", *options]
+    assert main(["fit", *fit, "--batch-size", "16", "--quiet"]) == 0
+
+    classifier = LeNet5Classifier.load(out)
+    assert classifier.framing == "whole"
+    channels, *size = classifier.image_shape_
+    shape = (channels, *size) if channels == 3 else tuple(size)
+    bunch = load_image_folder(tmp_path / "own", image_shape=shape)
+    assert len(bunch.filenames) == 90
+    assert main(["predict", out, *bunch.filenames, "--json"]) == 0
+    shown, told = capsys.readouterr()
+    assert told == ""
+    predictions = json.loads(shown)["predictions"]
+    labels = [prediction["label"] for prediction in predictions]
+    assert labels == classifier.predict(bunch.data).tolist()
+    probabilities = [list(p["probabilities"].values()) for p in predictions]
+    assert np.array_equal(probabilities, classifier.predict_proba(bunch.data))
+
+
+def test_a_folder_of_pages_is_read_as_digits_on_request(paper, tmp_path, capsys):
+    X, y = load_digits(return_X_y=True)
+    files = []
+    for k in range(40):
+        (tmp_path / "pages" / str(y[k])).mkdir(parents=True, exist_ok=True)
+        files.append(str(paper(X[k], f"pages/{y[k]}/{k}.png")))
+    out = str(tmp_path / "model")
+    fit = ["--data", str(tmp_path / "pages"), "--out", out, "--framing", "digit"]
+    assert main(["fit", *fit, "--max-epochs", "15", "--batch-size", "8", "--quiet"]) == 0
+    assert LeNet5Classifier.load(out).framing == "digit"
+    assert main(["predict", out, *files, "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    right = [p["label"] == str(label) for p, label in zip(predictions, y[:40], strict=True)]
+    assert np.mean(right) > 0.9
+
+
+@pytest.mark.real_data("fashion_mnist")
+def test_images_of_fashion_mnist_are_predicted_as_rows_are(real_data, tmp_path, capsys):
+    out = str(tmp_path / "model")
+    X, y = fetch_fashion_mnist(return_X_y=True)
+    classifier = LeNet5Classifier(max_epochs=1, framing="whole", random_state=0)
+    classifier.fit(X[:5000], y[:5000]).save(out)
+    X = fetch_fashion_mnist(subset="test").data[:200]
+    files = []
+    for k, row in enumerate(X):
+        files.append(str(tmp_path / f"{k}.png"))
+        Image.fromarray(row.reshape(28, 28)).save(files[-1])
+    assert main(["predict", out, *files, "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    labels = [prediction["label"] for prediction in predictions]
+    assert labels == classifier.predict(X).tolist()
+
+
+def test_the_framing_of_a_model_is_that_of_its_data(model, tmp_path):
+    assert LeNet5Classifier.load(model).framing == "digit"
+    out = str(tmp_path / "model")
+    fit = ["fit", "--data", "digits", "--out", out, "--max-epochs", "1", "--quiet"]
+    assert main([*fit, "--framing", "whole"]) == 0
+    assert LeNet5Classifier.load(out).framing == "whole"
+
+
+def test_a_model_without_a_framing_is_told_of(fitted, tmp_path, capsys):
+    out = str(tmp_path / "model")
+    fitted.save(out)
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    assert main(["predict", out, str(tmp_path / "a.png"), "--json"]) == 0
+    shown, told = capsys.readouterr()
+    assert json.loads(shown)["framing"] == "digit"
+    assert "assuming 'digit'. Pass --framing" in told
+    assert main(["predict", out, str(tmp_path / "a.png"), "--framing", "whole"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_framing_on_request_is_done_at_every_size(model, tmp_path, capsys):
+    X, _ = load_digits(return_X_y=True)
+    bright = (255 - X[0].astype(float) * 15).astype(np.uint8).reshape(8, 8)
+    Image.fromarray(bright).save(tmp_path / "a.png")
+    classifier = LeNet5Classifier.load(model)
+    found = []
+    for options in ([], ["--framing", "whole"]):
+        assert (
+            main(["predict", str(model), str(tmp_path / "a.png"), "--json", *options]) == 0
+        )
+        (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+        found.append(list(prediction["probabilities"].values()))
+    for pixels, probabilities in zip((255 - bright, bright), found, strict=True):
+        row = pixels.reshape(1, -1) / 255 * 16
+        assert np.allclose(classifier.predict_proba(row)[0], probabilities, atol=1e-6)
+
+
+def test_a_line_of_figures_is_read(model, paper, tmp_path, capsys):
+    X, _ = load_digits(return_X_y=True)
+    pages = [np.asarray(Image.open(paper(X[k], margin=40))) for k in (0, 1, 2)]
+    Image.fromarray(np.concatenate(pages, axis=1)).save(tmp_path / "line.png")
+    image = str(tmp_path / "line.png")
+    assert main(["predict", str(model), image]) == 2
+    assert "3 figures found" in capsys.readouterr().err
+    assert main(["predict", str(model), image, "--framing", "line"]) == 0
+    line = capsys.readouterr().out
+    rows = read_line(image, (1, 8, 8))
+    labels = LeNet5Classifier.load(model).predict(rows / 255 * 16).tolist()
+    assert len(labels) == 3
+    label = "".join(map(str, labels))
+    assert line.startswith(f"{image}: {label} (")
+    assert main(["predict", str(model), image, "--framing", "line", "--json"]) == 0
+    (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert prediction["label"] == label
+    assert [figure["label"] for figure in prediction["figures"]] == labels
+    for figure in prediction["figures"]:
+        assert sum(figure["probabilities"].values()) == pytest.approx(1)
+
+
+def test_images_that_cannot_be_read_do_not_keep_the_others_back(model, paper, capsys):
+    X, _ = load_digits(return_X_y=True)
+    files = [paper(X[k], f"{k}.png") for k in range(15)]
+    files[7].write_text("no image")
+    arguments = ["predict", str(model), *map(str, files)]
+    assert main(arguments) == 1
+    shown, told = capsys.readouterr()
+    assert len(shown.splitlines()) == 14
+    assert told.startswith(f"sklenet: error: {files[7]}: not an image that can be read")
+    assert main([*arguments, "--json"]) == 1
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert [prediction["image"] for prediction in predictions] == list(map(str, files))
+    assert [k for k, p in enumerate(predictions) if "error" in p] == [7]
+    assert predictions[7]["error"].startswith("not an image that can be read")
+
+
+def test_control_characters_are_not_printed_by_predict(model, tmp_path, capsys):
+    (tmp_path / "a\x1b[2J.png").write_text("no image")
+    Image.new("L", (8, 8)).save(tmp_path / "b\x1b[2J.png")
+    files = [str(tmp_path / f"{name}\x1b[2J.png") for name in "ab"]
+    assert main(["predict", str(model), *files]) == 1
+    for text in capsys.readouterr():
+        assert "\\x1b[2J.png: " in text
+        assert "\x1b" not in text
+
+
+def test_the_help_of_predict_is_true(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "pickle" not in text
+    assert "loading it executes nothing" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -226,3 +407,35 @@ def test_unknown_options_are_exit_code_2(name):
     with pytest.raises(SystemExit) as ended:
         main([name, "--nonsense"])
     assert ended.value.code == 2
+
+
+def test_ctrl_c_saves_the_model_of_the_epochs_that_finished(tmp_path):
+    out = tmp_path / "model"
+    options = ["--max-epochs", "10000", "--json", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sklenet", "fit", "--data", "digits", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.stderr.readline().split()[:1] != ["3"]:  # the third epoch
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    text, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in messages
+    values = json.loads(text)
+    assert values["interrupted"]
+    loaded = LeNet5Classifier.load(out)
+    assert loaded.interrupted_
+    assert 3 <= loaded.n_iter_ == values["epochs"] < 10_000
+
+
+def test_ctrl_c_before_an_epoch_writes_nothing(tmp_path, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklenet.training.net.TrainingNet.fit_loop", interrupt)
+    out = tmp_path / "model"
+    assert main(["fit", "--data", "digits", "--out", str(out)]) == 130
+    assert not out.exists()
