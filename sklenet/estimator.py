@@ -36,7 +36,11 @@ from sklenet.training.build import (
 )
 from sklenet.training.callbacks import EpochContexts
 from sklenet.training.monitor import Monitor
-from sklenet.training.runtime import keep_freed_memory, resolve_device
+from sklenet.training.runtime import (
+    keep_freed_memory,
+    release_freed_memory,
+    resolve_device,
+)
 from sklenet.training.state import from_plain, take_over, to_plain
 
 _EVALUATION_BATCH = 128
@@ -620,6 +624,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             )
         finally:
             monitor.release()
+            release_freed_memory()
         if not monitor.finished and monitor.n_epochs == 0:
             raise KeyboardInterrupt
         monitor.restore(net)

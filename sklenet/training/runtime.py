@@ -1,9 +1,11 @@
 """What training sets in the process: the allocator, threads, the device."""
 
 import ctypes
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,8 +24,8 @@ def keep_freed_memory() -> bool:
 
     By default glibc gives a step's large activation buffers back to the kernel and faults
     them in again, page by page, at the next step, which can double the time of an epoch.
-    This raises the two thresholds above which it does so to 1 GiB, once per process. The
-    process then keeps its peak memory until it ends.
+    This raises the two thresholds above which it does so to 1 GiB, once per process.
+    `release_freed_memory` gives the memory back after a fit.
 
     Nothing happens where the C library is not glibc, or where the environment variable
     ``SKLENET_KEEP_MEMORY`` is ``0``.
@@ -45,6 +47,24 @@ def keep_freed_memory() -> bool:
                 and libc.mallopt(_M_TRIM_THRESHOLD, threshold)
             )
     return _allocator_is_set
+
+
+_RELEASE_INTERVAL = 1.0  # seconds
+_last_release = -math.inf
+
+
+def release_freed_memory() -> None:
+    """Give memory that glibc kept for further training steps back to the system.
+
+    Without this, fits of varying sizes fragment the memory that is kept, so that a process
+    that makes thousands of them grows. It takes about a millisecond, and nothing happens
+    within a second of the last time, or where `keep_freed_memory` is not in force.
+    """
+    global _last_release
+    now = time.monotonic()
+    if _allocator_is_set and now - _last_release >= _RELEASE_INTERVAL:
+        _last_release = now
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _torch_lock = threading.Lock()
