@@ -49,22 +49,24 @@ def keep_freed_memory() -> bool:
     return _allocator_is_set
 
 
-_RELEASE_INTERVAL = 1.0  # seconds
-_last_release = -math.inf
+_MAX_RELEASE_TIME = 0.05  # fraction of the process's time
+_next_release = -math.inf
 
 
 def release_freed_memory() -> None:
     """Give memory that glibc kept for further training steps back to the system.
 
     Without this, fits of varying sizes fragment the memory that is kept, so that a process
-    that makes thousands of them grows. It takes about a millisecond, and nothing happens
-    within a second of the last time, or where `keep_freed_memory` is not in force.
+    that makes thousands of them grows. It takes about a millisecond. Nothing happens where
+    `keep_freed_memory` is not in force, or so soon after the last time that it would take
+    more than a twentieth of the time.
     """
-    global _last_release
-    now = time.monotonic()
-    if _allocator_is_set and now - _last_release >= _RELEASE_INTERVAL:
-        _last_release = now
+    global _next_release
+    start = time.monotonic()
+    if _allocator_is_set and start >= _next_release:
         ctypes.CDLL(None).malloc_trim(0)
+        end = time.monotonic()
+        _next_release = end + (end - start) / _MAX_RELEASE_TIME
 
 
 _torch_lock = threading.Lock()

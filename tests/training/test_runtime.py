@@ -209,10 +209,12 @@ assert memory() > full - 5_000_000
 runtime.release_freed_memory()
 released = memory()
 assert released < full - 30_000_000, (full, released)
+assert runtime._next_release > time.monotonic() - 1
 again = [torch.ones(50_000) for _ in range(100)]
 full = memory()
 del again
-runtime.release_freed_memory()  # not again within a second
+runtime._next_release = time.monotonic() + 100  # not again so soon
+runtime.release_freed_memory()
 assert memory() > full - 5_000_000
 """
 
