@@ -45,6 +45,7 @@ from sklenet.training.runtime import (
     keep_freed_memory,
     library_state,
     one_thread,
+    release_freed_memory,
     resolve_device,
 )
 from sklenet.training.state import copy_arrays, from_plain, to_plain
@@ -710,6 +711,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             raise
         finally:
             monitor.release()
+            release_freed_memory()
         del net.history[n_earlier_rows + monitor.n_epochs :]
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(fitted(net, interrupted=not monitor.finished))

@@ -1,3 +1,4 @@
+import ctypes
 import os
 import subprocess
 import sys
@@ -185,3 +186,42 @@ def test_resolve_device():
     for device in ("cuda:99", "gpu", "meta"):
         with pytest.raises(ValueError, match=f"'device' parameter is '{device}'.*'cpu'"):
             resolve_device(device)
+
+
+RELEASED = """
+import time
+from pathlib import Path
+import torch
+from sklenet.training import runtime
+
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+assert runtime.keep_freed_memory()
+kept = []
+for _ in range(200):  # large blocks, with small ones between them that stay
+    block = torch.ones(50_000)
+    kept.append(torch.ones(4))
+    kept.append(block)
+full = memory()
+del kept[1::2], block
+assert memory() > full - 5_000_000
+runtime.release_freed_memory()
+released = memory()
+assert released < full - 30_000_000, (full, released)
+assert runtime._next_release > time.monotonic() - 1
+again = [torch.ones(50_000) for _ in range(100)]
+full = memory()
+del again
+runtime._next_release = time.monotonic() + 100  # not again so soon
+runtime.release_freed_memory()
+assert memory() > full - 5_000_000
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"),
+    reason="of glibc",
+)
+def test_memory_that_was_kept_is_given_back():
+    subprocess.run([sys.executable, "-c", RELEASED], check=True)
