@@ -84,12 +84,17 @@ class Samples:
         )
 
     def fingerprint(self, *others) -> int:
-        """Return a checksum of pixels, labels, of the samples that count, and others."""
-        counted = None if self.weights is None else self.weights > 0
+        """Return a checksum of pixels, labels, of the samples that count, and others.
+
+        Arrays of equal values have the same one, whatever their type.
+        """
+        counted = np.ones(len(self.y), bool) if self.weights is None else self.weights > 0
         checksum = 0
-        for array in (self.X, self.y, counted, np.array([*self.X.shape, *others])):
-            if array is not None:
-                checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+        for array in (self.y.astype(np.int64), counted, np.array([*self.X.shape, *others])):
+            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+        for start in range(0, len(self.X), 4096):
+            rows = np.ascontiguousarray(self.X[start : start + 4096], dtype=np.float64)
+            checksum = zlib.crc32(rows.data, checksum)
         return checksum
 
     def other_rows(self, rows: np.ndarray) -> np.ndarray:

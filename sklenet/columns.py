@@ -33,6 +33,10 @@ _NO_PIXELS = {
     "y",
 }
 
+# Names of pixels with their numbers as 0: "pixel0", "px_0", "p0", "0x0", "0". Others, as
+# "f0", may be those of a table.
+_PIXEL_STEM = re.compile(r"(pixels?|pix|px|p|image|img)?[\s_.x,:-]*0([\s_.x,:-]*0)*")
+
 
 def check_number_of_columns(X: np.ndarray, names: Any, y: np.ndarray) -> None:
     """Complain if X has one or two columns more than square images have pixels.
@@ -52,8 +56,8 @@ def check_number_of_columns(X: np.ndarray, names: Any, y: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If the additional columns have names unlike those of all others, or are the labels
-        or the numbers of the rows.
+        If the additional columns have names unlike those of the pixels, or names that are
+        usual for labels and indices, or are the labels or the numbers of the rows.
     """
     found = describe_additional_columns(X.shape[1])
     if not found:
@@ -94,16 +98,19 @@ def _is_square_image(n_features: int, smallest_side: int = 1) -> bool:
 
 
 def _find_odd_names(names: Any, n_additional: int) -> list[str]:
-    """Return the names of columns that are not named as the pixels are."""
+    """Return the names of columns that are evidently not pixels."""
     if names is None:
         return []
     names = [str(name) for name in names]
     # "pixel0" and "pixel1", or "1x1" and "1x2", differ in their numbers only.
     stems = [re.sub(r"\d+", "0", name) for name in names]
     usual, count = Counter(stems).most_common(1)[0]
-    if count >= len(names) - n_additional:
-        return [name for name, stem in zip(names, stems, strict=True) if stem != usual]
-    return [name for name in names if name.strip().lower() in _NO_PIXELS]
+    if count < len(names) - n_additional:  # perhaps a table, with a feature "y"
+        return [name for name in names if name.strip().lower() in _NO_PIXELS - {"y"}]
+    odd = [name for name, stem in zip(names, stems, strict=True) if stem != usual]
+    if _PIXEL_STEM.fullmatch(usual.strip().lower()):
+        return odd
+    return [name for name in odd if name.strip().lower() in _NO_PIXELS]
 
 
 def _find_odd_values(X: np.ndarray, y: np.ndarray) -> list[str]:

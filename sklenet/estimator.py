@@ -38,6 +38,7 @@ from sklenet.training.build import (
     check_callables,
     check_net_params,
     continue_training,
+    isolate_custom_parts,
 )
 from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
 from sklenet.training.monitor import Monitor, copy_state, set_state
@@ -655,14 +656,13 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         if context is None:
             params |= {"lr_schedule": "constant", "average": 0.0}
         described = (params, data.canvas, data.classes, device, seeds)
-        if continued:
-            before = copy_state(self.net_)
-            earlier = self.history_
-            net = continue_training(self.net_, params, self._fit_params, *described[1:])
-        else:
-            earlier = []
-            net = build_net(*described)
-        n_earlier_rows = len(net.history)
+        with isolate_custom_parts(params, seeds[1]):
+            if continued:
+                before = copy_state(self.net_), list(self.net_.history)
+                net = continue_training(self.net_, params, self._fit_params, *described[1:])
+            else:
+                net = build_net(*described)
+        earlier = self.history_ if continued else []
 
         def fitted(net, interrupted=False):
             history = earlier + _history(monitor.rows, len(earlier))
@@ -697,24 +697,27 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         keep_freed_memory()
         try:
             check_monitors(net, has_validation=valid is not None)
-            pending = self._run_epochs(
-                net,
-                data.on(device, rows),
-                valid and valid.on(device, valid_rows),
-                epochs,
-                monitor,
-            )
+            with isolate_custom_parts(params, seeds[1]):
+                pending = self._run_epochs(
+                    net,
+                    data.on(device, rows),
+                    valid and valid.on(device, valid_rows),
+                    epochs,
+                    monitor,
+                )
+            del net.history[net.n_earlier_epochs_ + monitor.n_epochs :]
+            attributes = fitted(net, interrupted=not monitor.finished)
         except BaseException:
             if continued:  # the module is the estimator's own
-                set_state(self.net_, before)
-                del net.history[n_earlier_rows:]
+                state, rows_before = before
+                set_state(self.net_, state)
+                self.net_.continue_history(rows_before)
             raise
         finally:
             monitor.release()
             release_freed_memory()
-        del net.history[n_earlier_rows + monitor.n_epochs :]
         self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(fitted(net, interrupted=not monitor.finished))
+        self.__dict__.update(attributes)
         if pending is not None:
             raise pending
 
@@ -741,7 +744,6 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             pending = pending or KeyboardInterrupt()
             if monitor.n_epochs == 0:
                 raise pending
-        monitor.restore(net)
         with one_thread():
             is_finite = get_total_norm(net.module_.parameters()).isfinite()
         if not is_finite:
@@ -787,7 +789,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
         self.module_.eval()
         outputs = []
-        with torch.inference_mode():
+        custom = isolate_custom_parts(self._fit_params, seed=0)
+        with torch.inference_mode(), custom:
             for images, n in equal_batches(data, _EVALUATION_BATCH):
                 outputs.append(self.module_(images)[:n])
         return torch.cat(outputs).double().cpu()
@@ -820,7 +823,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
             self.device_ = torch.device("cpu" if cuda_gone else device)
             canvas = self._canvas()
-            self.net_ = build_net(self._fit_params, canvas, self.classes_, self.device_)
+            params = self._fit_params
+            with isolate_custom_parts(params, seed=0):
+                self.net_ = build_net(params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
             names = {"seconds": "dur"}
             self.net_.continue_history(

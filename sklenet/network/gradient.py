@@ -156,6 +156,8 @@ def _check_plain(module: nn.Module) -> None:
     for name, p in module.named_parameters():
         if not (p.requires_grad and p.is_contiguous() and p.dtype == torch.float32):
             raise NotImplementedError(f"no gradient by hand for {name} as it is")
+        if p._backward_hooks or p._post_accumulate_grad_hooks:
+            raise NotImplementedError(f"no gradient by hand for the hooks of {name}")
     for layer in module.modules():
         hooks = (v for k, v in vars(layer).items() if k.endswith("_hooks"))
         if any(hooks):

@@ -150,7 +150,8 @@ class LeNet5(nn.Module):
 
     def layers(self) -> dict[str, nn.Module]:
         """Return all layers by name, from C1 to the output."""
-        return dict(self.features.named_children()) | dict(self.head.named_children())
+        # Not named_children, which leaves out a layer that is there twice.
+        return dict(self.features._modules) | dict(self.head._modules)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the output units' values, of shape (n, n_outputs)."""

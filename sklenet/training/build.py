@@ -1,6 +1,7 @@
 """From the parameters of LeNet5Classifier to the net that is trained."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -16,6 +17,7 @@ from sklenet.network.losses import make_loss
 from sklenet.network.optim import check_optimization, make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
+from sklenet.training.runtime import seeded_generator
 from sklenet.training.state import continue_net
 
 # The parameters of LeNet5Classifier that are the module's.
@@ -129,13 +131,26 @@ def continue_training(
     return earlier
 
 
+def isolate_custom_parts(params: dict, seed: int) -> AbstractContextManager[None]:
+    """Return a context in which custom layers and losses draw from a seeded generator.
+
+    They may draw from torch's global generator, whose state is the caller's. Those that
+    have names do not.
+    """
+    names = ("activation", "pooling", "loss", "optimizer", "lr_schedule")
+    are_named = all(isinstance(params[name], str) for name in names)
+    return nullcontext() if are_named else seeded_generator(seed)
+
+
 def _is_same(value, before) -> bool:
     """Return whether two values of a parameter are the same object, or plain and equal."""
     if value is before:
         return True
+    if isinstance(value, np.ndarray) and isinstance(before, np.ndarray):
+        return value.dtype == before.dtype and np.array_equal(value, before)
     try:
         return type(value) is type(before) and bool(value == before)
-    except ValueError:  # arrays, whose comparison has no truth value
+    except ValueError:  # arrays in containers, whose comparison has no truth value
         return False
 
 

@@ -110,14 +110,19 @@ class Monitor:
 
 
 def copy_state(net) -> dict:
-    """Return a copy of the net's weights and of its optimizer's state."""
-    states = {"module": net.module_.state_dict(), "optimizer": net.optimizer_.state_dict()}
+    """Return a copy of the state of the net's module, criterion and optimizer."""
+    states = {
+        "module": net.module_.state_dict(),
+        "criterion": net.criterion_.state_dict(),
+        "optimizer": net.optimizer_.state_dict(),
+    }
     with one_thread():  # a second one takes longer to wake up than these copies last
         return map_leaves(states, torch.Tensor, torch.clone)
 
 
 def set_state(net, state: dict) -> None:
-    """Set the net's weights and its optimizer's state to those of `copy_state`."""
+    """Set the state of the net's module, criterion and optimizer to a `copy_state`."""
     with torch.no_grad(), one_thread():
         net.module_.load_state_dict(state["module"])
+        net.criterion_.load_state_dict(state["criterion"])
         net.optimizer_.load_state_dict(state["optimizer"])

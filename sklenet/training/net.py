@@ -100,7 +100,8 @@ class TrainingNet(NeuralNetClassifier):
             What it recorded of each epoch.
         """
         self.initialize_history()
-        self.history.extend({"batches": []} | row for row in rows)
+        # skorch's checkpoints read the last batch of an epoch.
+        self.history.extend({"batches": [{}]} | row for row in rows)
         for row in rows:
             for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
                 if name in row:
@@ -136,38 +137,48 @@ class TrainingNet(NeuralNetClassifier):
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
         self.begin_steps(epochs * len(train_batches))
-        datasets = {"dataset_train": X, "dataset_valid": valid}
         self.n_earlier_epochs_ = len(self.history)
-        for epoch in range(1, epochs + 1):
-            is_last = epoch == epochs
-            monitor.on_epoch_begin(self)
-            self.notify("on_epoch_begin", **datasets)
-            self.average_.take_back()
-            if isinstance(self.optimizer_, SDLM):
-                estimate_curvature(self, X)
-            # Anew in every epoch: a callback may have changed the module.
-            gradient = by_hand(self)
-            if gradient:
-                run_by_hand(self, gradient, train_batches)
-            else:
-                replayed = can_be_replayed(self) and len(train_batches) >= MIN_REPLAYED
-                step = ReplayedSteps(self) if replayed else self.train_step
-                self.run_single_epoch(train_batches, True, "train", step)
-            self.average_.lend()
-            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
-            self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
-            stop = False
-            try:
-                self.notify("on_epoch_end", **datasets)
-            except KeyboardInterrupt:
-                stop = is_stop_request(self)
-                if not stop:
-                    monitor.end_epoch(self, is_last=is_last)
-                    raise
-            if monitor.end_epoch(self, is_last=is_last) or stop:
-                break
-        monitor.finished = True
+        try:
+            for epoch in range(1, epochs + 1):
+                if self._run_epoch(
+                    X, train_batches, valid, valid_batches, monitor, is_last=epoch == epochs
+                ):
+                    break
+            monitor.finished = True
+        finally:
+            # Before callbacks are told that training ended, and may save the weights.
+            if monitor.n_epochs:
+                monitor.restore(self)
         return self
+
+    def _run_epoch(self, data, batches, valid, valid_batches, monitor, *, is_last):
+        """Train and validate for an epoch; return whether to stop."""
+        datasets = {"dataset_train": data, "dataset_valid": valid}
+        monitor.on_epoch_begin(self)
+        self.notify("on_epoch_begin", **datasets)
+        self.average_.take_back()
+        if isinstance(self.optimizer_, SDLM):
+            estimate_curvature(self, data)
+        # Anew in every epoch: a callback may have changed the module.
+        gradient = by_hand(self)
+        if gradient:
+            run_by_hand(self, gradient, batches)
+        else:
+            replayed = can_be_replayed(self) and len(batches) >= MIN_REPLAYED
+            step = ReplayedSteps(self) if replayed else self.train_step
+            self.run_single_epoch(batches, True, "train", step)
+        self.average_.lend()
+        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        stop = False
+        try:
+            self.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            stop = is_stop_request(self)
+            if not stop:
+                monitor.end_epoch(self, is_last=is_last)
+                raise
+        return monitor.end_epoch(self, is_last=is_last) or stop
 
     def begin_steps(self, n_steps):
         """Make the schedule and the average of a fit of so many steps."""
@@ -260,6 +271,12 @@ class TrainingNet(NeuralNetClassifier):
     def _compute_gradients(self, batch):
         self._set_training(True)
         images, y = batch
+        if any(hooks for name, hooks in vars(self.module_).items() if "_hooks" in name):
+            with one_thread():
+                y_pred = self.module_(images)
+                loss = self.get_loss(y_pred, y, X=images, training=True)
+                loss.backward()
+            return self._finish_gradients(loss, y_pred)
         features = self.module_.features(images)
         with one_thread():
             cut = features.detach().requires_grad_()
@@ -268,6 +285,9 @@ class TrainingNet(NeuralNetClassifier):
             loss.backward()
         if features.requires_grad:  # a callback may have frozen them
             features.backward(cut.grad)
+        return self._finish_gradients(loss, y_pred)
+
+    def _finish_gradients(self, loss, y_pred):
         if self.l1:
             (self.l1 * sum(p.abs().sum() for p in self.penalised())).backward()
         return {"loss": loss.detach(), "y_pred": y_pred.detach()}

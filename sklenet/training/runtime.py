@@ -104,8 +104,12 @@ class _ProcessSetting:
             if self._n_blocks == 0:
                 self._before = self.get()
             self._n_blocks += 1
+        try:
             if self.is_per_thread or self._before != self.value:
                 self.set(self.value)
+        except BaseException:  # Ctrl-C: without this, the change would be for good
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._own.n_blocks -= 1
@@ -122,9 +126,25 @@ _one_thread = _ProcessSetting(
     torch.get_num_threads, torch.set_num_threads, 1, is_per_thread=True
 )
 _float32 = _ProcessSetting(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
-_highest_precision = _ProcessSetting(
-    torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"
-)
+
+
+def _get_precision(operations) -> str:
+    """Return the precision of products on the CPU: "ieee" is that of float32."""
+    precision = operations.fp32_precision
+    return "ieee" if precision == "none" else precision
+
+
+_full_precision = [
+    _ProcessSetting(
+        functools.partial(_get_precision, operations),
+        functools.partial(setattr, operations, "fp32_precision"),
+        "ieee",
+    )
+    for operations in (
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    )
+]
 
 
 def one_thread() -> _ProcessSetting:
@@ -138,7 +158,8 @@ _is_forked = False
 def _after_fork() -> None:
     global _is_forked
     _is_forked = True
-    for setting in (_one_thread, _float32, _highest_precision, one_blas_thread):
+    one_blas_thread.reset()
+    for setting in (_one_thread, _float32, *_full_precision):
         setting.reset()
 
 
@@ -155,7 +176,8 @@ def library_state() -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_float32)
-        stack.enter_context(_highest_precision)
+        for setting in _full_precision:
+            stack.enter_context(setting)
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if torch.is_inference_mode_enabled():
@@ -170,6 +192,17 @@ def library_state() -> Iterator[None]:
         stack.enter_context(
             np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
         )
+        yield
+
+
+@contextmanager
+def seeded_generator(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, and restore its state afterwards.
+
+    Custom layers and losses, such as those with ``torch.nn.Dropout``, draw from it.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
         yield
 
 

@@ -1,6 +1,7 @@
 """A net's weights and its optimizer's state: continued by another net, or as arrays."""
 
 from collections import OrderedDict
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ def continue_net(net, earlier) -> None:
     the same kind of optimizer with the same switches.
     """
     net.module_ = earlier.module_.to(net.device)
+    if type(net.criterion_) is type(earlier.criterion_):
+        with suppress(RuntimeError):  # a loss of other parameters begins anew
+            net.criterion_.load_state_dict(earlier.criterion_.state_dict())
     net.initialize_optimizer()
     net.continue_history(earlier.history)
     ours, theirs = net.optimizer_, earlier.optimizer_
@@ -40,14 +44,20 @@ def to_plain(net, module: torch.nn.Module) -> dict:
     """Return the module's weights and the net's optimizer state, as arrays and numbers."""
     return {
         "module": map_leaves(module.state_dict(), torch.Tensor, _to_array),
+        "criterion": map_leaves(net.criterion_.state_dict(), torch.Tensor, _to_array),
         "optimizer": map_leaves(net.optimizer_.state_dict(), torch.Tensor, _to_array),
+        "frozen": [n for n, p in module.named_parameters() if not p.requires_grad],
     }
 
 
 def from_plain(net, state: dict) -> None:
     """Set the weights and the optimizer's state to copies of what `to_plain` returned."""
     net.module_.load_state_dict(map_leaves(state["module"], np.ndarray, torch.tensor))
+    criterion = map_leaves(state.get("criterion", {}), np.ndarray, torch.tensor)
+    net.criterion_.load_state_dict(criterion)
     load_optimizer(net, map_leaves(state["optimizer"], np.ndarray, torch.tensor))
+    for name in state.get("frozen", ()):
+        net.module_.get_parameter(name).requires_grad_(False)
 
 
 def copy_arrays(value):

@@ -167,7 +167,7 @@ def test_equal_pixels_share_no_gradient():
         {"dropout": 0.1},
         {"activation": nn.SiLU},
         {"pooling": lambda side: nn.LPPool2d(2, side)},
-        {"pooling": lambda side: nn.MaxPool2d(3, stride=2)},
+        {"pooling": lambda side: nn.MaxPool2d(3, stride=2, padding=1)},
         {"pooling": lambda side: nn.AvgPool2d(side, divisor_override=1)},
         {"activation": lambda: nn.LeakyReLU(0.5)},
         {"activation": lambda: nn.ELU(0.2)},

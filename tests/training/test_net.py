@@ -61,6 +61,7 @@ class FakeNet:
 
     def __init__(self):
         self.module_ = torch.nn.Linear(1, 1)
+        self.criterion_ = torch.nn.MSELoss()
         self.optimizer_ = torch.optim.SGD(self.module_.parameters(), lr=1)
         self.history = []
 
