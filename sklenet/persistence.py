@@ -114,6 +114,7 @@ def save(estimator, path: str | os.PathLike) -> None:
         position=random["state"]["pos"],
         has_gauss=random["has_gauss"],
         gauss=random["gauss"],
+        frozen=net["frozen"],
         held_out_of=None if held_out is None else held_out["fingerprint"],
     )
     params, fit_params = (
@@ -223,7 +224,7 @@ def _read(path: Path, kind: type) -> tuple[dict, dict]:
             )
         document = read_document(metadata["document"])
         state = _read_state(file, document, kind)
-        net_state, tensors = _read_net(file, kind, state)
+        net_state, tensors = _read_net(file, kind, state, set(document.fitted.frozen))
         state["_net_state"] = net_state
     if metadata["sha256"] != checksum(metadata["document"], tensors):
         raise _Refused("damaged: its checksum is of other content.")
@@ -406,7 +407,9 @@ def _network_shapes(
     return {f"weights/{k}": tuple(t.shape) for k, t in module.state_dict().items()}
 
 
-def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray]]:
+def _read_net(
+    file, kind: type, state: dict, frozen: set[str]
+) -> tuple[dict, dict[str, np.ndarray]]:
     """Return weights and the optimizer's state, and all tensors of the file.
 
     Raises
@@ -439,6 +442,9 @@ def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray
         own.add("classes")
     if state["_held_out"] is not None:
         own.add("held_out")
+    of_frozen = _find_state(net, state_shapes, frozen)
+    if not (of_frozen & set(names)):  # they have been frozen from the first step on
+        state_shapes = {k: v for k, v in state_shapes.items() if k not in of_frozen}
     others = set(names) - {*expected, *state_shapes} - own
     for name in sorted(others | state_shapes.keys()):
         if name in others or shapes.get(name) != state_shapes[name]:
@@ -456,7 +462,20 @@ def _read_net(file, kind: type, state: dict) -> tuple[dict, dict[str, np.ndarray
         of_parameters.setdefault(int(k), {})[key] = tensors[name]
     groups = net.optimizer_.state_dict()["param_groups"]
     optimizer = {"state": of_parameters, "param_groups": groups}
-    return {"module": weights, "optimizer": optimizer}, tensors
+    net_state = {"module": weights, "optimizer": optimizer, "frozen": sorted(frozen)}
+    return net_state, tensors
+
+
+def _find_state(net, state_shapes: dict, frozen: set[str]) -> set[str]:
+    """Return the names of the optimizer's state of the weights that are frozen."""
+    parameters = dict(net.module_.named_parameters())
+    if unknown := sorted(frozen - parameters.keys()):
+        raise _Refused(f"the network has no weights {unknown[0][:100]!r} to be frozen.")
+    ids = {id(parameters[name]) for name in frozen}
+    groups = net.optimizer_.param_groups
+    in_order = [p for group in groups for p in group["params"]]
+    places = {str(k) for k, p in enumerate(in_order) if id(p) in ids}
+    return {name for name in state_shapes if name.split("/")[1] in places}
 
 
 def _optimizer_shapes(optimizer: torch.optim.Optimizer) -> dict[str, tuple[int, ...]]:

@@ -81,6 +81,8 @@ class Fitted(_Strict):
     position: Annotated[int, Field(ge=0, le=TWISTER)]
     has_gauss: Literal[0, 1]
     gauss: FiniteFloat
+    # The names of the weights that training does not change.
+    frozen: _Texts = []
     # Of the data whose rows the tensor held_out has; None: there is none.
     held_out_of: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 

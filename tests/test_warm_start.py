@@ -40,12 +40,13 @@ def test_the_same_rows_are_held_out(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.set_params(random_state=random_state).fit(X, y).fit(X, y)
-        classifier.set_params(lr=0.0005).fit(X.astype(np.uint8), y)
+        classifier.set_params(lr=0.0005).fit(X.astype(np.float32), y, np.ones(len(y)))
+        classifier.set_params(class_weight="balanced").fit(X, y)
         pickle.loads(pickle.dumps(classifier)).fit(X, y)
         classifier.save(tmp_path / "model")
         LeNet5Classifier.load(tmp_path / "model").fit(X, y)
     first = trained_rows[0]
-    assert len(trained_rows) == 5
+    assert len(trained_rows) == 6
     for train, valid in trained_rows:
         assert not set(train.tolist()) & set(first[1].tolist())
         assert set(valid.tolist()) == set(first[1].tolist())

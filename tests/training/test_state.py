@@ -1,12 +1,16 @@
 """What is loaded or received is the estimator's own memory."""
 
+import copy
 import hashlib
+import pickle
 
 import joblib
 import numpy as np
 import pytest
+import torch
 from joblib import parallel_config
 from sklearn.multiclass import OneVsRestClassifier
+from skorch.callbacks import Freezer
 
 from sklenet import LeNet5Classifier
 
@@ -106,3 +110,90 @@ def test_a_failed_continuation_changes_nothing(params, digits):
     assert np.array_equal(
         classifier.fit(X, y).predict_proba(X), other.fit(X, y).predict_proba(X)
     )
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_frozen_layers_remain_frozen(when, digits, tmp_path):
+    """After pickling, copying, saving and loading, with or without state of Adam's."""
+    X, y, *_ = digits
+    fitted = LeNet5Classifier(max_epochs=when, random_state=0).fit(X, y)
+    if when == 1:  # never trained
+        freezer = Freezer("features*")
+        fitted = LeNet5Classifier(
+            max_epochs=1, random_state=0, net_params={"callbacks": [freezer]}
+        ).fit(X, y)
+        fitted.net_params = fitted._fit_params["net_params"] = None
+    else:
+        fitted.module_.features.requires_grad_(False)
+    fitted.save(tmp_path / "model")
+    before = fitted.module_.features.C1.weight.detach().clone()
+    for copied in (
+        fitted,
+        pickle.loads(pickle.dumps(fitted)),
+        copy.deepcopy(fitted),
+        LeNet5Classifier.load(tmp_path / "model"),
+    ):
+        trained = copied.module_.head.F6.weight.detach().clone()
+        copied.partial_fit(X, y)
+        assert torch.equal(copied.module_.features.C1.weight, before)
+        assert not torch.equal(copied.module_.head.F6.weight, trained)
+
+
+def test_hooks_are_called_in_training(digits):
+    X, y, *_ = digits
+    calls = []
+    classifier = LeNet5Classifier(max_epochs=1, random_state=0).fit(X[:64], y[:64])
+    classifier.module_.features.C1.weight.register_hook(lambda g: calls.append("weight"))
+    classifier.partial_fit(X[:64], y[:64])
+    classifier.module_.register_forward_hook(lambda *_: calls.append("module"))
+    classifier.partial_fit(X[:64], y[:64])
+    assert calls == ["weight", "module", "weight"]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        torch.nn.RReLU(),
+        torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout(0.2)),
+        lambda x: torch.nn.functional.dropout(torch.relu(x), 0.2),
+    ],
+    ids=["RReLU", "Dropout", "function"],
+)
+def test_layers_that_draw_from_torch_s_generator(activation, digits):
+    X, y, *_ = digits
+    results = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        classifier = LeNet5Classifier(activation=activation, max_epochs=1, random_state=0)
+        results.append(classifier.fit(X[:100], y[:100]).predict_proba(X[:10]))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(*results)
+
+
+class Scaled(torch.nn.Module):
+    """A loss with a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, outputs, labels):
+        losses = torch.nn.functional.cross_entropy(
+            outputs * self.scale, labels, reduction="none"
+        )
+        return losses + (self.scale - 3).square().mean()
+
+
+def test_parameters_of_a_loss_are_kept(digits):
+    X, y, *_ = digits
+    loss = Scaled()
+    fitted = LeNet5Classifier(loss=loss, max_epochs=2, lr=0.01, random_state=0).fit(X, y)
+    scale = fitted.net_.criterion_.scale
+    assert loss.scale.item() == 1
+    assert scale.item() != 1
+    copied = pickle.loads(pickle.dumps(fitted))
+    assert copied.net_.criterion_.scale.item() == scale.item()
+    for each in (fitted, copied):
+        each.set_params(batch_size=32).partial_fit(X, y)
+    assert np.array_equal(fitted.predict_proba(X), copied.predict_proba(X))
