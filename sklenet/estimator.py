@@ -127,9 +127,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         scheduler, to be stepped after every batch, from the optimizer and the number of
         steps.
     average : float, default=0.0
-        The part of the steps of `fit`, at the end, over which weights are averaged: 0.25
-        makes the network that of the mean weights of the last quarter, unless training
-        stops before. Where the rate stays high it takes the place of letting it fall.
+        Fraction of the training steps, at the end of `fit`, over which the weights are
+        averaged. With 0.25, the fitted network uses the mean of the weights over the last
+        quarter of the steps, unless training stops early. Weight averaging is an
+        alternative to decaying the learning rate.
     batch_size : int, default=64
         Images per step.
     max_epochs : int, default=20
@@ -166,8 +167,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         parameter of the architecture, or `init`, has changed since. While X and y are the
         same, early stopping holds out the same rows; otherwise a warning is raised.
     feature_range : tuple of float (low, high), or None, default=(0.0, 1.0)
-        What the smallest and the largest pixel of `fit` are mapped to. The paper has
-        (-0.1, 1.175). None leaves pixels as they are, after a transformer of ones own.
+        Desired range of the pixel values after scaling: the minimum and maximum seen in
+        `fit` are mapped to its ends. The 1998 paper uses (-0.1, 1.175). If None, pixel
+        values are not scaled; use this when a transformer in the pipeline already scales
+        them.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         The shape of one image where X is flat; None finds it: a square grey image (784
         features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
@@ -545,9 +548,10 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     @library_state()
     def decision_function(self, X):
-        """Return the logarithms of the probabilities, but for a constant per row.
+        """Compute unnormalized log-probabilities.
 
-        For all losses but "bce" they are the network's outputs.
+        The values equal the log-probabilities up to an additive constant per sample; for
+        all losses except "bce" they are the outputs of the network.
 
         Parameters
         ----------
@@ -564,7 +568,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     @library_state()
     def score_samples(self, X):
-        """Return how sure each guess is, as a log-probability; the lowest to be rejected.
+        """Compute the confidence of each prediction, as a log-probability.
+
+        Predictions with the lowest values are the first to be rejected.
 
         It is that of `predict_proba`, but for ``output="rbf"`` the posterior of the paper's
         equation 9, in which "none of them", at the distance j, is a class too: an image

@@ -131,7 +131,7 @@ def _refuse_other_kinds(X: Any) -> None:
         )
     if isinstance(X, Iterator):
         raise TypeError(
-            f"X is a {kind}, which can be read only once. Expected an array of images:"
+            f"X is of type {kind}, which can be read only once. Expected an array of images:"
             " np.stack(list(X)) makes one."
         )
 

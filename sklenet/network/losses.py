@@ -41,7 +41,7 @@ class Loss(nn.Module):
 
     @staticmethod
     def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        """Return the logarithm of each class' probability, but for a constant per row."""
+        """Return log-probabilities, up to an additive constant per sample."""
         return outputs
 
 
