@@ -131,8 +131,8 @@ def _refuse_other_kinds(X: Any) -> None:
         )
     if isinstance(X, Iterator):
         raise TypeError(
-            f"X is of type {kind}, which can be read only once. Expected an array of images:"
-            " np.stack(list(X)) makes one."
+            f"X is of type {kind}, which can be read only once. Expected an array of"
+            " images: np.stack(list(X)) makes one."
         )
 
 

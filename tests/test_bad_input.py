@@ -123,7 +123,7 @@ WRONG = {
     ),
     "a data loader": (fit(DataLoader(DATASET)), TypeError, "X is a DataLoader of torch"),
     "pairs": (fit(list(DATASET)), ValueError, r"holds pairs.*zip\(\*pairs\)"),
-    "a generator": (fit(row for row in X), TypeError, r"X is a generator.*np\.stack"),
+    "a generator": (fit(row for row in X), TypeError, r"X is of type generator.*np\.stack"),
     "a dict": (fit({"image": X}), TypeError, r"X is a dict with the keys \['image'\]"),
     "a sparse tensor": (
         fit(torch.from_numpy(X).to_sparse()),
