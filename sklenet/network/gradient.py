@@ -15,20 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklenet.network.gradient_layers import (
-    Array,
-    Distances,
-    Flatten,
-    Linear,
-    Stage,
-    arrays,
-    make_activation,
-    make_pool,
-)
+from sklenet.network.kernels.compiler import load_layers
 from sklenet.network.layers import Dropout
 from sklenet.network.lecun1998 import RadialBasis
 from sklenet.network.lenet5 import LeNet5
-from sklenet.network.losses import LOSSES, CrossEntropy, Distance, Loss, MaximumAPosteriori
+from sklenet.network.losses import LOSSES, Loss
+
+Array = np.ndarray
 
 # Large batches are split, so that several threads may share one. Into how many parts
 # depends on the batch alone: whoever computes them, they are added in one order.
@@ -54,8 +47,15 @@ class Gradient:
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
         _check_plain(module)
-        self.module, self.losses = module, _find_losses(criterion)
-        self.parts = [_Part(module)]
+        # A custom loss may look at several samples together, or have weights.
+        if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
+            raise NotImplementedError(f"no gradient by hand for {criterion}")
+        kernels = load_layers()
+        if kernels is None:
+            raise NotImplementedError("no gradient by hand without numba")
+        self.module, self.kernels = module, kernels
+        self.losses = kernels.NamedLoss(criterion)
+        self.parts = [_Part(module, kernels)]
 
     def __call__(
         self,
@@ -84,7 +84,7 @@ class Gradient:
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
         while len(self.parts) < n_parts:
-            self.parts.append(_Part(_with_own_gradient(self.module)))
+            self.parts.append(_Part(_with_own_gradient(self.module), self.kernels))
         parts = self.parts[:n_parts]
         ends = [n * k // n_parts for k in range(n_parts + 1)]
 
@@ -106,15 +106,15 @@ class Gradient:
 class _Part:
     """The layers for a part of a batch, whose gradients are arrays of their own."""
 
-    def __init__(self, module: Any) -> None:
-        self.layers = _translate(module)
-        self.gradients = [arrays(p)[1] for p in module.parameters()]
+    def __init__(self, module: Any, kernels: Any) -> None:
+        self.layers = _translate(module, kernels)
+        self.gradients = [kernels.share_memory(p)[1] for p in module.parameters()]
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
     ) -> tuple[Array, Array]:
         """Return losses and outputs; set the gradients of the losses' sum over `n`."""
-        x = images
+        x = np.ascontiguousarray(images)
         # What overflows is told by the weights that are not finite, at the end of the fit.
         with np.errstate(all="ignore"):
             for layer in self.layers:
@@ -162,69 +162,23 @@ def _check_plain(module: nn.Module) -> None:
             raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
 
 
-def _translate(module: Any) -> list[Any]:
-    """Return the layers on arrays, from the first stage to the output."""
+def _translate(module: Any, kernels: Any) -> list[Any]:
+    """Return the layers in terms of kernels, from the first stage to the output."""
     # Not named_children, which leaves out a layer that is there twice.
     parts = module.features._modules
     layers: list[Any] = []
     for convolution, pool in (("C1", "S2"), ("C3", "S4")):
-        pooling = [parts[pool]]
-        if isinstance(parts[pool], nn.Sequential):  # the sum, and what squashes it
-            pooling = list(parts[pool])
-        activation = make_activation(parts[f"{convolution}_activation"])
-        layers.append(Stage(parts[convolution], activation, make_pool(pooling[0])))
-        layers += [make_activation(layer) for layer in pooling[1:]]
-    layers.append(Flatten())
-    for layer in module.head:
-        if isinstance(layer, nn.Linear):
-            layers.append(Linear(layer))
-        elif isinstance(layer, RadialBasis):
-            layers.append(Distances(layer))
-        elif not (isinstance(layer, Dropout) and layer.p == 0):
-            layers.append(make_activation(layer))
+        kind = kernels.find_activation(parts[f"{convolution}_activation"])
+        layers.append(kernels.make_stage(parts[convolution], kind, parts[pool]))
+    head = [m for m in module.head if not (isinstance(m, Dropout) and m.p == 0)]
+    while head:
+        layer = head.pop(0)
+        if isinstance(layer, RadialBasis):
+            layers.append(kernels.Distances(layer))
+        elif not isinstance(layer, nn.Linear):
+            raise NotImplementedError(f"no gradient by hand for {layer}")
+        elif head and not isinstance(head[0], nn.Linear | RadialBasis):
+            layers.append(kernels.Dense(layer, kernels.find_activation(head.pop(0))))
+        else:
+            layers.append(kernels.Dense(layer))
     return layers
-
-
-def _find_losses(criterion: nn.Module) -> Callable[[Array, Array], tuple[Array, Array]]:
-    """Return what gives the losses of outputs, and their gradient by them."""
-    # A loss of ones own may look at several samples together, or have weights.
-    if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
-        raise NotImplementedError(f"no gradient by hand for {criterion}")
-    if isinstance(criterion, CrossEntropy | MaximumAPosteriori | Distance):
-        return _Softmax(criterion)
-
-    def losses(outputs: Array, labels: Array) -> tuple[Array, Array]:
-        leaf = torch.from_numpy(outputs.T.copy()).requires_grad_()
-        values = criterion(leaf, torch.from_numpy(labels))
-        (gradient,) = torch.autograd.grad(values.sum(), leaf)
-        return values.detach().numpy(), gradient.numpy().T.copy()
-
-    return losses
-
-
-class _Softmax:
-    """The losses whose gradient is a softmax less the target.
-
-    Equation 9's has one class more, the rubbish; equation 8 has the target alone.
-    """
-
-    def __init__(self, criterion: Loss) -> None:
-        self.smoothing = criterion.label_smoothing
-        self.rubbish = -criterion.j if isinstance(criterion, MaximumAPosteriori) else None
-        self.normalised = not isinstance(criterion, Distance)
-
-    def __call__(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
-        target = np.full_like(outputs, self.smoothing / len(outputs))
-        target[labels, np.arange(len(labels))] += 1 - self.smoothing
-        losses = -np.einsum("in,in->n", target, outputs)
-        if not self.normalised:
-            return losses, -target
-        largest = outputs.max(axis=0)
-        if self.rubbish is not None:
-            largest = np.maximum(largest, np.float32(self.rubbish))
-        exponentials = np.exp(outputs - largest)
-        total = exponentials.sum(axis=0)
-        if self.rubbish is not None:
-            total += np.exp(np.float32(self.rubbish) - largest)
-        losses += largest + np.log(total)
-        return losses, exponentials / total - target
