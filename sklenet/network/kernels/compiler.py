@@ -52,7 +52,12 @@ def kernel(signature: str, fastmath: set[str]) -> Callable[[Callable], Any]:
     import numba
 
     return numba.njit(
-        signature, nogil=True, error_model="numpy", fastmath=fastmath, cache=_is_cached
+        signature,
+        nogil=True,
+        error_model="numpy",
+        fastmath=fastmath,
+        cache=_is_cached,
+        no_cfunc_wrapper=True,
     )
 
 

@@ -28,118 +28,150 @@ import numpy as np
 from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8)", EXACT)
-def add_five(out_a, out_b, x, a, b, n):
-    """Add five shifted copies of `x` to two rows: out[t] += sum_j weights[j] x[t + j n].
+_ADD = (
+    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8,"
+    " f4[:, :, ::1], i8, i8, i8)"
+)
 
-    Each statement has one product and one sum, so that no compilation can round them in
-    another way than another.
+
+@kernel(_ADD, EXACT)
+def add_five(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n):
+    """Add five columns of two kernels to a few rows of two maps.
+
+    out[m, row + r, t] += sum over i, j of
+        kernels[a, i, left + j] * x[c, first + r + i, t + (left + j) * n]
+
+    for r < n_rows and j < 5, and the same for `m2` and `b`. Rows of `x` that do not exist
+    count as zeros. Each statement has one product and one sum, so that no compilation can
+    round them in another way. Slices are made here, since handing one to a function takes
+    as long as a hundred products.
     """
-    a0, a1, a2, a3, a4 = a[0], a[1], a[2], a[3], a[4]
-    b0, b1, b2, b3, b4 = b[0], b[1], b[2], b[3], b[4]
-    x1, x2, x3, x4 = x[n:], x[2 * n :], x[3 * n :], x[4 * n :]
-    for t in range(len(out_a)):
-        sum_a = out_a[t] + a0 * x[t]
-        sum_b = out_b[t] + b0 * x[t]
-        sum_a += a1 * x1[t]
-        sum_b += b1 * x1[t]
-        sum_a += a2 * x2[t]
-        sum_b += b2 * x2[t]
-        sum_a += a3 * x3[t]
-        sum_b += b3 * x3[t]
-        sum_a += a4 * x4[t]
-        sum_b += b4 * x4[t]
-        out_a[t] = sum_a
-        out_b[t] = sum_b
+    length = min(out.shape[2], x.shape[2] - (kernels.shape[2] - 1) * n)
+    for r in range(n_rows):
+        top = first + r
+        out_a, out_b = out[m, row + r, :length], out[m2, row + r, :length]
+        for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
+            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
+            a3, a4 = kernels[a, i, left + 3], kernels[a, i, left + 4]
+            b0, b1, b2 = kernels[b, i, left], kernels[b, i, left + 1], kernels[b, i, left + 2]
+            b3, b4 = kernels[b, i, left + 3], kernels[b, i, left + 4]
+            x0 = x[c, top + i, left * n :]
+            x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
+            for t in range(length):
+                sum_a = out_a[t] + a0 * x0[t]
+                sum_b = out_b[t] + b0 * x0[t]
+                sum_a += a1 * x1[t]
+                sum_b += b1 * x1[t]
+                sum_a += a2 * x2[t]
+                sum_b += b2 * x2[t]
+                sum_a += a3 * x3[t]
+                sum_b += b3 * x3[t]
+                sum_a += a4 * x4[t]
+                sum_b += b4 * x4[t]
+                out_a[t] = sum_a
+                out_b[t] = sum_b
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8)", EXACT)
-def add_three(out_a, out_b, x, a, b, n):
-    """Add three shifted copies of `x` to two rows."""
-    a0, a1, a2 = a[0], a[1], a[2]
-    b0, b1, b2 = b[0], b[1], b[2]
-    x1, x2 = x[n:], x[2 * n :]
-    for t in range(len(out_a)):
-        sum_a = out_a[t] + a0 * x[t]
-        sum_b = out_b[t] + b0 * x[t]
-        sum_a += a1 * x1[t]
-        sum_b += b1 * x1[t]
-        sum_a += a2 * x2[t]
-        sum_b += b2 * x2[t]
-        out_a[t] = sum_a
-        out_b[t] = sum_b
+@kernel(_ADD, EXACT)
+def add_three(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n):
+    """Add three columns of two kernels to a few rows of two maps."""
+    length = min(out.shape[2], x.shape[2] - (kernels.shape[2] - 1) * n)
+    for r in range(n_rows):
+        top = first + r
+        out_a, out_b = out[m, row + r, :length], out[m2, row + r, :length]
+        for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
+            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
+            b0, b1, b2 = kernels[b, i, left], kernels[b, i, left + 1], kernels[b, i, left + 2]
+            x0 = x[c, top + i, left * n :]
+            x1, x2 = x0[n:], x0[2 * n :]
+            for t in range(length):
+                sum_a = out_a[t] + a0 * x0[t]
+                sum_b = out_b[t] + b0 * x0[t]
+                sum_a += a1 * x1[t]
+                sum_b += b1 * x1[t]
+                sum_a += a2 * x2[t]
+                sum_b += b2 * x2[t]
+                out_a[t] = sum_a
+                out_b[t] = sum_b
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], i8)", EXACT)
-def add_five_to_one(out, x, a, n):
-    """Add five shifted copies of `x` to one row."""
-    a0, a1, a2, a3, a4 = a[0], a[1], a[2], a[3], a[4]
-    x1, x2, x3, x4 = x[n:], x[2 * n :], x[3 * n :], x[4 * n :]
-    for t in range(len(out)):
-        total = out[t] + a0 * x[t]
-        total += a1 * x1[t]
-        total += a2 * x2[t]
-        total += a3 * x3[t]
-        total += a4 * x4[t]
-        out[t] = total
+_ADD_TO_ONE = (
+    "void(f4[:, :, ::1], i8, i8, i8, f4[:, :, ::1], i8, i8, i8, f4[:, :, ::1], i8, i8)"
+)
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], i8, i8)", EXACT)
-def add_single(out, x, a, start, n):
-    """Add the copies of `x` from weight `start` on to one row, one by one."""
-    for j in range(start, len(a)):
-        shifted, weight = x[j * n :], a[j]
-        for t in range(len(out)):
-            out[t] += weight * shifted[t]
+@kernel(_ADD_TO_ONE, EXACT)
+def add_five_to_one(out, m, row, n_rows, x, c, first, left, kernels, a, n):
+    """Add five columns of a kernel to a few rows of one map."""
+    length = min(out.shape[2], x.shape[2] - (kernels.shape[2] - 1) * n)
+    for r in range(n_rows):
+        top = first + r
+        out_a = out[m, row + r, :length]
+        for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
+            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
+            a3, a4 = kernels[a, i, left + 3], kernels[a, i, left + 4]
+            x0 = x[c, top + i, left * n :]
+            x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
+            for t in range(length):
+                total = out_a[t] + a0 * x0[t]
+                total += a1 * x1[t]
+                total += a2 * x2[t]
+                total += a3 * x3[t]
+                total += a4 * x4[t]
+                out_a[t] = total
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], i8)", EXACT)
-def add_to_one(out, x, a, n):
-    """Add a row of a kernel times `x` to one row."""
-    start = 0
-    while len(a) - start >= 5:
-        add_five_to_one(out, x[start * n :], a[start:], n)
-        start += 5
-    add_single(out, x, a, start, n)
-
-
-@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8)", EXACT)
-def add_to_two(out_a, out_b, x, a, b, n):
-    """Add a row of two kernels times `x` to two rows."""
-    start = 0
-    while len(a) - start >= 5:
-        add_five(out_a, out_b, x[start * n :], a[start:], b[start:], n)
-        start += 5
-    while len(a) - start >= 3:
-        add_three(out_a, out_b, x[start * n :], a[start:], b[start:], n)
-        start += 3
-    add_single(out_a, x, a, start, n)
-    add_single(out_b, x, b, start, n)
+@kernel(_ADD_TO_ONE, EXACT)
+def add_one_to_one(out, m, row, n_rows, x, c, first, left, kernels, a, n):
+    """Add a column of a kernel to a few rows of one map."""
+    length = min(out.shape[2], x.shape[2] - (kernels.shape[2] - 1) * n)
+    for r in range(n_rows):
+        top = first + r
+        out_a = out[m, row + r, :length]
+        for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
+            weight, shifted = kernels[a, i, left], x[c, top + i, left * n :]
+            for t in range(length):
+                out_a[t] += weight * shifted[t]
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], i8, i8, i8, f4[::1], f4[::1])", EXACT
+    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], i8, i8, i8,"
+    " f4[:, :, ::1], i8, i8, i8, i8)",
+    EXACT,
 )
-def correlate_row(x, kernels, table, m, first, n, out_a, out_b):
-    """Add one row of the maps m and m + 1 to `out_a` and `out_b`.
+def correlate_rows(x, kernels, table, maps, first, n, out, m, m2, row, n_rows):
+    """Add a few rows of two output maps to rows of an array.
 
-    out_m[t] += sum over c, i, j of kernels[table[m, c], i, j] * x[c, first + i, t + j * n]
+    out[m, row + r, t] += sum over c, i, j of
+        kernels[table[maps, c], i, j] * x[c, first + r + i, t + j * n]
 
-    Rows of `x` that do not exist count as zeros. Without a map m + 1, `out_b` is left as
-    it is.
+    for r < n_rows, and the same for the next output map, maps + 1, and `m2`. Without that,
+    the latter is left as it is. Rows of `x` that do not exist count as zeros.
     """
-    height, k = x.shape[1], kernels.shape[1]
+    k = kernels.shape[2]
     for c in range(x.shape[0]):
-        a = table[m, c]
-        b = table[m + 1, c] if m + 1 < len(table) else -1
-        for i in range(max(0, -first), min(k, height - first)):
-            row = x[c, first + i]
-            if a >= 0 and b >= 0:
-                add_to_two(out_a, out_b, row, kernels[a, i], kernels[b, i], n)
-            elif a >= 0:
-                add_to_one(out_a, row, kernels[a, i], n)
-            elif b >= 0:
-                add_to_one(out_b, row, kernels[b, i], n)
+        a, b, left = table[maps, c], -1, 0
+        if maps + 1 < len(table):
+            b = table[maps + 1, c]
+        if a >= 0 and b >= 0:
+            while k - left >= 5:
+                add_five(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n)
+                left += 5
+            while k - left >= 3:
+                add_three(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n)
+                left += 3
+        for index, map_ in ((a, m), (b, m2)):
+            start = left
+            while index >= 0 and k - start >= 5:
+                add_five_to_one(
+                    out, map_, row, n_rows, x, c, first, start, kernels, index, n
+                )
+                start += 5
+            while index >= 0 and start < k:
+                add_one_to_one(
+                    out, map_, row, n_rows, x, c, first, start, kernels, index, n
+                )
+                start += 1
 
 
 @kernel("void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], i8, f4[:, :, ::1])", EXACT)
@@ -167,111 +199,101 @@ def correlate_back(grad, kernels, table, n, grad_x):
         Is overwritten.
     """
     k = kernels.shape[1]
+    height = grad.shape[1] + k - 1
     grad_x[:] = 0
-    used = grad.shape[2] - (k - 1) * n
     for m in range(0, len(table), 2):
-        other = min(m + 1, len(table) - 1)
-        for y in range(grad.shape[1] + k - 1):
-            out_a, out_b = grad_x[m, y, :used], grad_x[other, y, :used]
-            correlate_row(grad, kernels, table, m, y - k + 1, n, out_a, out_b)
+        m2 = min(m + 1, len(table) - 1)
+        for y in range(0, height, 2):
+            n_rows = min(2, height - y)
+            correlate_rows(grad, kernels, table, m, y - k + 1, n, grad_x, m, m2, y, n_rows)
 
 
-_DOTS = (
-    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8, i8, f4[::1], f4[::1])"
+_MULTIPLY = (
+    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8, f4[:, :, ::1], i8, i8)"
 )
 
 
-@kernel(_DOTS, SUMS)
-def multiply_five(grad, a, b, start, length, x, c, first, left, n, out_a, out_b):
-    """Compute the gradients of five weights of two maps, a and b.
+@kernel(_MULTIPLY, SUMS)
+def multiply_five(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
+    """Compute the gradients of five columns of two kernels, from column `left` on.
 
-    out_m[j] = sum over y, t of grad[m, y, start + t] * x[c, first + y, t + (left + j) * n]
+    out[index_m, i, left + j]
+        = sum over y, t of grad[m, y, start + t] * x[c, y + i, t + (left + j) * n]
 
-    This is the dot product of all rows of a map's gradient with shifted input rows::
+    for m = a, b, all rows i, and j < 5. These are dot products of the rows of a map's
+    gradient with shifted input rows::
 
         grad  |---------------------------|
-        x     |---------------------------|              out[0]
-                  |---------------------------|          out[1]
-                      |---------------------------|      out[2]
+        x     |---------------------------|              j = 0
+                  |---------------------------|          j = 1
+                      |---------------------------|      j = 2
     """
-    a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = np.float32(0)
-    for y in range(grad.shape[1]):
-        g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-        row = x[c, first + y, left * n :]
-        x1, x2, x3, x4 = row[n:], row[2 * n :], row[3 * n :], row[4 * n :]
-        for t in range(length):
-            a0 += g[t] * row[t]
-            b0 += h[t] * row[t]
-            a1 += g[t] * x1[t]
-            b1 += h[t] * x1[t]
-            a2 += g[t] * x2[t]
-            b2 += h[t] * x2[t]
-            a3 += g[t] * x3[t]
-            b3 += h[t] * x3[t]
-            a4 += g[t] * x4[t]
-            b4 += h[t] * x4[t]
-    out_a[0], out_a[1], out_a[2], out_a[3], out_a[4] = a0, a1, a2, a3, a4
-    out_b[0], out_b[1], out_b[2], out_b[3], out_b[4] = b0, b1, b2, b3, b4
+    for i in range(out.shape[1]):
+        a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = np.float32(0)
+        for y in range(grad.shape[1]):
+            g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
+            x0 = x[c, y + i, left * n :]
+            x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
+            for t in range(length):
+                a0 += g[t] * x0[t]
+                b0 += h[t] * x0[t]
+                a1 += g[t] * x1[t]
+                b1 += h[t] * x1[t]
+                a2 += g[t] * x2[t]
+                b2 += h[t] * x2[t]
+                a3 += g[t] * x3[t]
+                b3 += h[t] * x3[t]
+                a4 += g[t] * x4[t]
+                b4 += h[t] * x4[t]
+        out[index_a, i, left], out[index_a, i, left + 1] = a0, a1
+        out[index_a, i, left + 2], out[index_a, i, left + 3] = a2, a3
+        out[index_a, i, left + 4] = a4
+        out[index_b, i, left], out[index_b, i, left + 1] = b0, b1
+        out[index_b, i, left + 2], out[index_b, i, left + 3] = b2, b3
+        out[index_b, i, left + 4] = b4
 
 
-@kernel(_DOTS, SUMS)
-def multiply_three(grad, a, b, start, length, x, c, first, left, n, out_a, out_b):
-    """Compute the gradients of three weights of two maps."""
-    a0 = a1 = a2 = b0 = b1 = b2 = np.float32(0)
-    for y in range(grad.shape[1]):
-        g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-        row = x[c, first + y, left * n :]
-        x1, x2 = row[n:], row[2 * n :]
-        for t in range(length):
-            a0 += g[t] * row[t]
-            b0 += h[t] * row[t]
-            a1 += g[t] * x1[t]
-            b1 += h[t] * x1[t]
-            a2 += g[t] * x2[t]
-            b2 += h[t] * x2[t]
-    out_a[0], out_a[1], out_a[2] = a0, a1, a2
-    out_b[0], out_b[1], out_b[2] = b0, b1, b2
+@kernel(_MULTIPLY, SUMS)
+def multiply_three(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
+    """Compute the gradients of three columns of two kernels."""
+    for i in range(out.shape[1]):
+        a0 = a1 = a2 = b0 = b1 = b2 = np.float32(0)
+        for y in range(grad.shape[1]):
+            g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
+            x0 = x[c, y + i, left * n :]
+            x1, x2 = x0[n:], x0[2 * n :]
+            for t in range(length):
+                a0 += g[t] * x0[t]
+                b0 += h[t] * x0[t]
+                a1 += g[t] * x1[t]
+                b1 += h[t] * x1[t]
+                a2 += g[t] * x2[t]
+                b2 += h[t] * x2[t]
+        out[index_a, i, left], out[index_a, i, left + 1] = a0, a1
+        out[index_a, i, left + 2] = a2
+        out[index_b, i, left], out[index_b, i, left + 1] = b0, b1
+        out[index_b, i, left + 2] = b2
 
 
-@kernel(_DOTS, SUMS)
-def multiply_one(grad, a, b, start, length, x, c, first, left, n, out_a, out_b):
-    """Compute the gradients of one weight of two maps."""
-    sum_a = sum_b = np.float32(0)
-    for y in range(grad.shape[1]):
-        g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-        row = x[c, first + y, left * n :]
-        for t in range(length):
-            sum_a += g[t] * row[t]
-            sum_b += h[t] * row[t]
-    out_a[0] = sum_a
-    out_b[0] = sum_b
-
-
-@kernel(
-    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8, f4[::1], f4[::1])", SUMS
-)
-def multiply_rows(grad, a, b, start, length, x, c, first, n, out_a, out_b):
-    """Compute the gradients of one row of the kernels of two maps."""
-    k, j = len(out_a), 0
-    while k - j >= 5:
-        multiply_five(
-            grad, a, b, start, length, x, c, first, j, n, out_a[j:], out_b[j:]
-        )
-        j += 5
-    while k - j >= 3:
-        multiply_three(
-            grad, a, b, start, length, x, c, first, j, n, out_a[j:], out_b[j:]
-        )
-        j += 3
-    while j < k:
-        multiply_one(grad, a, b, start, length, x, c, first, j, n, out_a[j:], out_b[j:])
-        j += 1
+@kernel(_MULTIPLY, SUMS)
+def multiply_one(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
+    """Compute the gradients of one column of two kernels."""
+    for i in range(out.shape[1]):
+        sum_a = sum_b = np.float32(0)
+        for y in range(grad.shape[1]):
+            g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
+            x0 = x[c, y + i, left * n :]
+            for t in range(length):
+                sum_a += g[t] * x0[t]
+                sum_b += h[t] * x0[t]
+        out[index_a, i, left] = sum_a
+        out[index_b, i, left] = sum_b
 
 
 @kernel(
     "void(f4[:, :, ::1], i8, i8, f4[:, :, ::1], i8[:, ::1], i8, f4[:, :, ::1])", SUMS
 )
-def correlate_weights(grad, start, length, x, table, n, grad_kernels):
+def correlate_weights(grad, start, length, x, table, n, out):
     """Compute the gradient with respect to all kernels of a convolution.
 
     For each input map, the output maps that see it are taken in pairs, the last one with
@@ -285,24 +307,30 @@ def correlate_weights(grad, start, length, x, table, n, grad_kernels):
     table : array of shape (outputs, inputs)
     n : int
         The number of images.
-    grad_kernels : array of shape (n_kernels, k, k)
+    out : array of shape (n_kernels, k, k)
         Is overwritten.
     """
-    k = grad_kernels.shape[1]
+    k = out.shape[1]
     n_outputs, n_inputs = table.shape
     for c in range(n_inputs):
-        a = 0
-        while a < n_outputs:
-            if table[a, c] < 0:
+        b = -1
+        while True:
+            a = b + 1
+            while a < n_outputs and table[a, c] < 0:
                 a += 1
-                continue
+            if a >= n_outputs:
+                break
             b = a + 1
             while b < n_outputs and table[b, c] < 0:
                 b += 1
-            next_a = b + 1
-            if b >= n_outputs:
-                b = a
-            for i in range(k):
-                out_a, out_b = grad_kernels[table[a, c], i], grad_kernels[table[b, c], i]
-                multiply_rows(grad, a, b, start, length, x, c, i, n, out_a, out_b)
-            a = next_a
+            other = b if b < n_outputs else a
+            u, v, left = table[a, c], table[other, c], 0
+            while k - left >= 5:
+                multiply_five(grad, a, other, start, length, x, c, left, n, out, u, v)
+                left += 5
+            while k - left >= 3:
+                multiply_three(grad, a, other, start, length, x, c, left, n, out, u, v)
+                left += 3
+            while left < k:
+                multiply_one(grad, a, other, start, length, x, c, left, n, out, u, v)
+                left += 1

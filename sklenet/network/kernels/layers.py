@@ -123,7 +123,7 @@ class MaxStage(Stage):
     def allocate(self, shape: tuple[int, ...]) -> None:
         super().allocate(shape)
         self.corner = make_buffer(self.y.shape, np.int8)
-        self.rows = make_buffer((4, self.units_shape[2]))
+        self.rows = make_buffer((2, 2, self.units_shape[2]))
 
     def convolve_and_pool(self, n: int) -> None:
         pooling.convolve_and_take_largest(

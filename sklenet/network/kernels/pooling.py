@@ -24,7 +24,7 @@ import numpy as np
 
 from sklenet.network.kernels.activation import activate, add_up, multiply_by_slope
 from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
-from sklenet.network.kernels.convolution import correlate_row
+from sklenet.network.kernels.convolution import correlate_rows
 
 
 @kernel("void(f4[::1], f4[::1], i8, f4[::1], i1[::1])", EXACT)
@@ -62,7 +62,7 @@ def add_squares(upper, lower, n, pooled):
 
 @kernel(
     "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
-    " f4[:, ::1], f4[:, :, ::1], i1[:, :, ::1])",
+    " f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
     EXACT,
 )
 def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner):
@@ -79,8 +79,8 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner)
         The number of images.
     kind : int
         The activation.
-    rows : array of shape (4, 2 * pooled_width * n)
-        Working memory.
+    rows : array of shape (2, 2, 2 * pooled_width * n)
+        Working memory: two rows of two maps.
     y, corner : arrays of shape (maps, pooled_height, pooled_width * n)
         The result, and which of four units each value came from.
     """
@@ -88,14 +88,13 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner)
     for m in range(0, n_maps, 2):
         has_two = m + 1 < n_maps
         for i in range(y.shape[1]):
-            rows[:2] = bias[m]
-            rows[2:] = bias[m + 1] if has_two else 0
-            correlate_row(x, kernels, table, m, 2 * i, n, rows[0], rows[2])
-            correlate_row(x, kernels, table, m, 2 * i + 1, n, rows[1], rows[3])
-            take_largest(rows[0], rows[1], n, y[m, i], corner[m, i])
+            rows[0] = bias[m]
+            rows[1] = bias[m + 1] if has_two else 0
+            correlate_rows(x, kernels, table, m, 2 * i, n, rows, 0, 1, 0, 2)
+            take_largest(rows[0, 0], rows[0, 1], n, y[m, i], corner[m, i])
             activate(kind, y[m, i])
             if has_two:
-                take_largest(rows[2], rows[3], n, y[m + 1, i], corner[m + 1, i])
+                take_largest(rows[1, 0], rows[1, 1], n, y[m + 1, i], corner[m + 1, i])
                 activate(kind, y[m + 1, i])
 
 
@@ -124,13 +123,14 @@ def convolve_and_add_squares(
     n_maps = len(table)
     for m in range(0, n_maps, 2):
         other = min(m + 1, n_maps - 1)
-        for i in range(units.shape[1]):
-            units[m, i] = bias[m]
-            units[other, i] = bias[other]
-            correlate_row(x, kernels, table, m, i, n, units[m, i], units[other, i])
-            activate(kind, units[m, i])
-            if other > m:
-                activate(kind, units[other, i])
+        units[m] = bias[m]
+        units[other] = bias[other]
+        for i in range(0, units.shape[1], 2):
+            correlate_rows(x, kernels, table, m, i, n, units, m, other, i, 2)
+            for row in range(i, i + 2):
+                activate(kind, units[m, row])
+                if other > m:
+                    activate(kind, units[other, row])
     for m in range(n_maps):
         factor, summand = coefficient[m], shift[m]
         for i in range(y.shape[1]):
