@@ -36,7 +36,7 @@ _LAYERS = "sklenet.network.kernels.layers"
 _lock = threading.Lock()
 _layers: ModuleType | None = None
 _has_failed = False
-_is_cached = False
+_folder: Path | None = None  # where what is being compiled is kept
 
 
 def kernel(signature: str, fastmath: set[str]) -> Callable[[Callable], Any]:
@@ -51,14 +51,25 @@ def kernel(signature: str, fastmath: set[str]) -> Callable[[Callable], Any]:
     """
     import numba
 
-    return numba.njit(
+    compile_ = numba.njit(
         signature,
         nogil=True,
         error_model="numpy",
         fastmath=fastmath,
-        cache=_is_cached,
+        cache=_folder is not None,
         no_cfunc_wrapper=True,
     )
+
+    def decorate(function: Callable) -> Any:
+        # The setting is the whole process's: numba reads it when it takes a function on.
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = "" if _folder is None else str(_folder)
+        try:
+            return compile_(function)
+        finally:
+            numba.config.CACHE_DIR = before
+
+    return decorate
 
 
 def load_layers() -> ModuleType | None:
@@ -130,16 +141,9 @@ def _compile_into(folder: Path) -> ModuleType:
 
 def _import_layers(folder: Path | None) -> ModuleType:
     """Import the modules of the kernels, with numba's cache in a folder, or without."""
-    global _is_cached
-    import numba
-
-    before = numba.config.CACHE_DIR
-    _is_cached = folder is not None
-    numba.config.CACHE_DIR = "" if folder is None else str(folder)
-    try:
-        return importlib.import_module(_LAYERS)
-    finally:
-        numba.config.CACHE_DIR = before
+    global _folder
+    _folder = folder
+    return importlib.import_module(_LAYERS)
 
 
 def _announce(where: str) -> None:
