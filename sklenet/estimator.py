@@ -29,7 +29,7 @@ from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SC
 from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
 from sklenet.training.augment import read_augment
-from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
+from sklenet.training.batches import ImageDataset, as_tensor
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
@@ -38,6 +38,7 @@ from sklenet.training.build import (
 )
 from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
 from sklenet.training.monitor import Monitor, copy_state, set_state
+from sklenet.training.predict import compute_outputs
 from sklenet.training.runtime import (
     keep_freed_memory,
     library_state,
@@ -45,8 +46,6 @@ from sklenet.training.runtime import (
     resolve_device,
 )
 from sklenet.training.state import copy_arrays, from_plain, to_plain
-
-_EVALUATION_BATCH = 128
 
 
 class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -712,18 +711,13 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     def _outputs(self, X):
         """Return the network's outputs, a float64 tensor of (n, n_classes).
 
-        All batches are of the same size: then the last bits of a row's outputs do not
-        depend on the other rows of X.
+        Those of a row do not depend on the other rows of X, to the last bit.
         """
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
         self.module_.eval()
-        outputs = []
-        with torch.inference_mode():
-            for images, n in equal_batches(data, _EVALUATION_BATCH):
-                outputs.append(self.module_(images)[:n])
-        return torch.cat(outputs).double().cpu()
+        return compute_outputs(self.module_, data)
 
     def _canvas(self):
         """Return the canvas of the last fit."""

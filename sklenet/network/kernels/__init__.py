@@ -1,8 +1,8 @@
 """Compiled loops for the forward and the backward pass of LeNet-5 on a CPU.
 
-The functions are plain Python on numpy arrays, compiled by numba. The images of a batch are
-the last axis of every array, so that what is done to a pixel or a unit is done to all images
-at once, by vector instructions on contiguous memory.
+The functions are plain Python on numpy arrays, compiled by numba. The images of a batch
+are the last axis of every array, so that what is done to a pixel or a unit is done to all
+images at once, by vector instructions on contiguous memory.
 
 ====================  ================================================================
 ``convolution.py``    convolutions and their gradients

@@ -39,12 +39,12 @@ _has_failed = False
 _folder: Path | None = None  # where what is being compiled is kept
 
 
-def kernel(signature: str, fastmath: set[str]) -> Callable[[Callable], Any]:
+def kernel(signature: str | list[str], fastmath: set[str]) -> Callable[[Callable], Any]:
     """Return a decorator that compiles a function for arguments of these types.
 
     Parameters
     ----------
-    signature : str
+    signature : str or list of str
         As numba writes it.
     fastmath : set of str
         `EXACT` or `SUMS`.
@@ -57,17 +57,18 @@ def kernel(signature: str, fastmath: set[str]) -> Callable[[Callable], Any]:
         error_model="numpy",
         fastmath=fastmath,
         cache=_folder is not None,
-        no_cfunc_wrapper=True,
     )
+
+    config: Any = numba.config
 
     def decorate(function: Callable) -> Any:
         # The setting is the whole process's: numba reads it when it takes a function on.
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = "" if _folder is None else str(_folder)
+        before = config.CACHE_DIR
+        config.CACHE_DIR = "" if _folder is None else str(_folder)
         try:
             return compile_(function)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
 
     return decorate
 
@@ -102,7 +103,8 @@ def _load() -> ModuleType | None:
         import numba
     except ImportError:
         return None
-    if numba.config.DISABLE_JIT:
+    config: Any = numba.config
+    if config.DISABLE_JIT:
         return None
     try:
         return _load_cached(_cache_folder())
@@ -169,7 +171,8 @@ def _cache_folder() -> Path:
     options = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith("NUMBA_") and name not in ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
+        if name.startswith("NUMBA_")
+        and name not in ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
     }
     parts = [
         platform.platform(),

@@ -27,7 +27,6 @@ import numpy as np
 
 from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
 
-
 _ADD = (
     "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8,"
     " f4[:, :, ::1], i8, i8, i8)"
@@ -51,9 +50,17 @@ def add_five(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n):
         top = first + r
         out_a, out_b = out[m, row + r, :length], out[m2, row + r, :length]
         for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
-            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
+            a0, a1, a2 = (
+                kernels[a, i, left],
+                kernels[a, i, left + 1],
+                kernels[a, i, left + 2],
+            )
             a3, a4 = kernels[a, i, left + 3], kernels[a, i, left + 4]
-            b0, b1, b2 = kernels[b, i, left], kernels[b, i, left + 1], kernels[b, i, left + 2]
+            b0, b1, b2 = (
+                kernels[b, i, left],
+                kernels[b, i, left + 1],
+                kernels[b, i, left + 2],
+            )
             b3, b4 = kernels[b, i, left + 3], kernels[b, i, left + 4]
             x0 = x[c, top + i, left * n :]
             x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
@@ -80,8 +87,16 @@ def add_three(out, m, m2, row, n_rows, x, c, first, left, kernels, a, b, n):
         top = first + r
         out_a, out_b = out[m, row + r, :length], out[m2, row + r, :length]
         for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
-            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
-            b0, b1, b2 = kernels[b, i, left], kernels[b, i, left + 1], kernels[b, i, left + 2]
+            a0, a1, a2 = (
+                kernels[a, i, left],
+                kernels[a, i, left + 1],
+                kernels[a, i, left + 2],
+            )
+            b0, b1, b2 = (
+                kernels[b, i, left],
+                kernels[b, i, left + 1],
+                kernels[b, i, left + 2],
+            )
             x0 = x[c, top + i, left * n :]
             x1, x2 = x0[n:], x0[2 * n :]
             for t in range(length):
@@ -108,7 +123,11 @@ def add_five_to_one(out, m, row, n_rows, x, c, first, left, kernels, a, n):
         top = first + r
         out_a = out[m, row + r, :length]
         for i in range(max(0, -top), min(kernels.shape[1], x.shape[1] - top)):
-            a0, a1, a2 = kernels[a, i, left], kernels[a, i, left + 1], kernels[a, i, left + 2]
+            a0, a1, a2 = (
+                kernels[a, i, left],
+                kernels[a, i, left + 1],
+                kernels[a, i, left + 2],
+            )
             a3, a4 = kernels[a, i, left + 3], kernels[a, i, left + 4]
             x0 = x[c, top + i, left * n :]
             x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
@@ -290,9 +309,7 @@ def multiply_one(grad, a, b, start, length, x, c, left, n, out, index_a, index_b
         out[index_b, i, left] = sum_b
 
 
-@kernel(
-    "void(f4[:, :, ::1], i8, i8, f4[:, :, ::1], i8[:, ::1], i8, f4[:, :, ::1])", SUMS
-)
+@kernel("void(f4[:, :, ::1], i8, i8, f4[:, :, ::1], i8[:, ::1], i8, f4[:, :, ::1])", SUMS)
 def correlate_weights(grad, start, length, x, table, n, out):
     """Compute the gradient with respect to all kernels of a convolution.
 

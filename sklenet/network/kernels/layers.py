@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sklenet.network.kernels import activation, convolution, dense, losses, pooling
-from sklenet.network.layers import FirstConv2d, ScaledTanh
+from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
 from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
 from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
 
@@ -33,8 +33,13 @@ def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 
-def share_memory(parameter: torch.Tensor) -> tuple[Array, Array]:
-    """Return a parameter and its gradient as arrays that share their memory."""
+def share_memory(parameter: torch.Tensor, trains: bool = True) -> tuple[Array, Array]:
+    """Return a parameter and its gradient as arrays that share their memory.
+
+    Unless `trains`, the gradient is an array by itself.
+    """
+    if not trains:
+        return parameter.detach().numpy(), np.empty(parameter.shape, np.float32)
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.detach().numpy(), parameter.grad.numpy()
@@ -48,23 +53,27 @@ class Stage:
     layer : Conv2d or PartialConv2d
     kind : int
         The activation.
+    trains : bool
+        Whether the gradients are the parameters' own.
     """
 
-    def __init__(self, layer: nn.Conv2d | PartialConv2d, kind: int) -> None:
+    def __init__(
+        self, layer: nn.Conv2d | PartialConv2d, kind: int, trains: bool = True
+    ) -> None:
         assert layer.bias is not None
         self.kind = kind
         # The gradient with respect to the image is not needed.
         self.is_first = isinstance(layer, FirstConv2d)
-        weight, grad_weight = share_memory(layer.weight)
-        self.bias, self.grad_bias = share_memory(layer.bias)
+        weight, grad_weight = share_memory(layer.weight, trains)
+        self.bias, self.grad_bias = share_memory(layer.bias, trains)
         if isinstance(layer, PartialConv2d):
             n_maps, n_inputs, self.k, _ = layer.shape
-            self.table = np.full(n_maps * n_inputs, -1)
-            self.table[layer.index.numpy()] = np.arange(len(weight))
+            table = np.full(n_maps * n_inputs, -1)
+            table[layer.index.numpy()] = np.arange(len(weight))
         else:
             n_maps, n_inputs, self.k, _ = layer.weight.shape
-            self.table = np.arange(n_maps * n_inputs)
-        self.table = self.table.reshape(n_maps, n_inputs)
+            table = np.arange(n_maps * n_inputs)
+        self.table = table.reshape(n_maps, n_inputs)
         self.table_back = np.ascontiguousarray(self.table.T)
         self.kernels = weight.reshape(-1, self.k, self.k)
         self.grad_kernels = grad_weight.reshape(-1, self.k, self.k)
@@ -103,9 +112,7 @@ class Stage:
         if self.is_first:
             return grad
         turned = np.ascontiguousarray(self.kernels[:, ::-1, ::-1])
-        convolution.correlate_back(
-            self.grad_units, turned, self.table_back, n, self.grad_x
-        )
+        convolution.correlate_back(self.grad_units, turned, self.table_back, n, self.grad_x)
         return self.grad_x.reshape(self.shape)
 
     def convolve_and_pool(self, n: int) -> None:
@@ -156,7 +163,7 @@ class SumStage(Stage):
 
     Parameters
     ----------
-    layer, kind
+    layer, kind, trains
         As in `Stage`.
     subsample : Subsample, optional
         The layer with the coefficients and shifts. None: the mean.
@@ -168,10 +175,11 @@ class SumStage(Stage):
         self,
         layer: nn.Conv2d | PartialConv2d,
         kind: int,
+        trains: bool = True,
         subsample: Subsample | None = None,
         second_kind: int = activation.IDENTITY,
     ) -> None:
-        super().__init__(layer, kind)
+        super().__init__(layer, kind, trains)
         self.second_kind = second_kind
         if subsample is None:
             n_maps = len(self.table)
@@ -180,8 +188,8 @@ class SumStage(Stage):
             self.grad_coefficient = np.empty_like(self.coefficient)
             self.grad_shift = np.empty_like(self.shift)
         else:
-            self.coefficient, self.grad_coefficient = share_memory(subsample.weight)
-            self.shift, self.grad_shift = share_memory(subsample.bias)
+            self.coefficient, self.grad_coefficient = share_memory(subsample.weight, trains)
+            self.shift, self.grad_shift = share_memory(subsample.bias, trains)
 
     def allocate(self, shape: tuple[int, ...]) -> None:
         super().allocate(shape)
@@ -225,10 +233,12 @@ class SumStage(Stage):
 class Dense:
     """A fully connected layer and its activation."""
 
-    def __init__(self, layer: nn.Linear, kind: int = activation.IDENTITY) -> None:
-        self.kind = kind
-        self.weight, self.grad_weight = share_memory(layer.weight)
-        self.bias, self.grad_bias = share_memory(layer.bias)
+    def __init__(
+        self, layer: nn.Linear, kind: int = activation.IDENTITY, trains: bool = True
+    ) -> None:
+        self.kind, self.trains = kind, trains
+        self.weight, self.grad_weight = share_memory(layer.weight, trains)
+        self.bias, self.grad_bias = share_memory(layer.bias, trains)
         self.y = self.grad_x = np.empty((0, 0), np.float32)
 
     def forward(self, x: Array) -> Array:
@@ -237,7 +247,10 @@ class Dense:
         if self.y.shape[1] != n:
             self.y = make_buffer((len(self.weight), n))
             self.grad_x = make_buffer(self.x.shape)
-        np.dot(self.weight, self.x, out=self.y)
+        if self.trains:
+            np.dot(self.weight, self.x, out=self.y)
+        else:
+            dense.multiply(self.weight, self.x, self.y)
         dense.add_bias_and_activate(self.kind, self.y, self.bias)
         return self.y
 
@@ -249,14 +262,18 @@ class Dense:
 
 
 class Distances:
-    """Minus the squared distance of each image's units from each code."""
+    """Minus the squared distance of each image's units from each code.
 
-    def __init__(self, layer: RadialBasis) -> None:
-        self.codes = np.ascontiguousarray(layer.codes.numpy(), np.float32)
+    Predictions are in double precision, as in `RadialBasis`.
+    """
+
+    def __init__(self, layer: RadialBasis, trains: bool = True) -> None:
+        dtype = np.float32 if trains else np.float64
+        self.codes = np.ascontiguousarray(layer.codes.numpy(), dtype)
 
     def forward(self, x: Array) -> Array:
         self.x_shape, self.x = x.shape, x.reshape(-1, x.shape[-1])
-        outputs = np.empty((len(self.codes), x.shape[-1]), np.float32)
+        outputs = np.empty((len(self.codes), x.shape[-1]), self.codes.dtype)
         dense.measure_distances(self.x, self.codes, outputs)
         return outputs
 
@@ -307,18 +324,57 @@ def find_activation(layer: nn.Module | None) -> int:
     return kind
 
 
-def make_stage(layer: Any, kind: int, pool: Any) -> Stage:
+def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
     """Return a stage, or raise a NotImplementedError if its pooling has no kernel."""
     if isinstance(pool, nn.Sequential):  # the sum, and its activation
         subsample, squash = pool
         if type(subsample) is Subsample and subsample.side == 2:
-            return SumStage(layer, kind, subsample, find_activation(squash))
+            return SumStage(layer, kind, trains, subsample, find_activation(squash))
     elif type(pool) is Subsample and pool.side == 2:
-        return SumStage(layer, kind, pool)
+        return SumStage(layer, kind, trains, pool)
     for known, stage in ((nn.MaxPool2d, MaxStage), (nn.AvgPool2d, SumStage)):
         if type(pool) is known and _settings(pool) == _settings(known(2)):
-            return stage(layer, kind)
+            return stage(layer, kind, trains)
     raise NotImplementedError(f"no gradient by hand for {pool}")
+
+
+def make_layers(module: Any, trains: bool = True) -> list[Any]:
+    """Return the layers of a LeNet5, from the first stage to the output.
+
+    Parameters
+    ----------
+    module : LeNet5
+    trains : bool
+        Whether there is a backward pass. Otherwise dropout does nothing, and the outputs of
+        an image do not depend on the other images, if their number is a multiple of 16.
+
+    Raises
+    ------
+    NotImplementedError
+        If a layer has no kernel.
+    """
+    # Not named_children, which leaves out a layer that is there twice.
+    parts = module.features._modules
+    layers: list[Any] = []
+    for name, pool in (("C1", "S2"), ("C3", "S4")):
+        kind = find_activation(parts[f"{name}_activation"])
+        layers.append(make_stage(parts[name], kind, parts[pool], trains))
+    head = [
+        layer
+        for layer in module.head
+        if not (isinstance(layer, Dropout) and (layer.p == 0 or not trains))
+    ]
+    while head:
+        layer = head.pop(0)
+        if isinstance(layer, RadialBasis):
+            layers.append(Distances(layer, trains))
+        elif not isinstance(layer, nn.Linear):
+            raise NotImplementedError(f"no gradient by hand for {layer}")
+        elif head and not isinstance(head[0], nn.Linear | RadialBasis):
+            layers.append(Dense(layer, find_activation(head.pop(0)), trains))
+        else:
+            layers.append(Dense(layer, trains=trains))
+    return layers
 
 
 def _settings(layer: nn.Module) -> dict:

@@ -47,7 +47,7 @@ def compute_losses(kind, outputs, labels, smoothing, j, losses, grad):
     for t in range(len(labels)):
         label = labels[t]
         loss = 0.0
-        if kind == DISTANCE or kind == BCE:
+        if kind in (DISTANCE, BCE):
             for i in range(n_classes):
                 y = np.float64(outputs[i, t])
                 target = low + (1 - smoothing if i == label else 0.0)
@@ -80,7 +80,7 @@ def compute_losses(kind, outputs, labels, smoothing, j, losses, grad):
                 mean += p[i] * np.sign(p[i] - target) / n_classes
             else:
                 loss -= target * np.float64(outputs[i, t])
-        if kind == CROSS_ENTROPY or kind == MAP:
+        if kind in (CROSS_ENTROPY, MAP):
             loss += largest + math.log(total)
         losses[t] = loss
         for i in range(n_classes):

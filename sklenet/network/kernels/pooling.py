@@ -142,8 +142,7 @@ def convolve_and_add_squares(
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8,"
-    " f4[:, :, ::1], f4[::1])",
+    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8, f4[:, :, ::1], f4[::1])",
     EXACT,
 )
 def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):

@@ -71,7 +71,7 @@ def test_what_is_compiled_is_kept_and_announced_once(load, capfd, tmp_path):
 def test_numbas_own_cache_folder_stays_the_users(load):
     before = numba.config.CACHE_DIR
     load()
-    assert numba.config.CACHE_DIR == before
+    assert before == numba.config.CACHE_DIR
 
 
 def cut(content):
@@ -188,5 +188,3 @@ def test_fits_without_kernels_are_the_same_but_for_rounding(monkeypatch):
     compiled = fit()
     monkeypatch.setenv("SKLENET_COMPILED", "0")
     np.testing.assert_allclose(fit(), compiled, atol=1e-4)
-
-
