@@ -716,7 +716,6 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         X, _ = flatten_images(X, self.image_shape_)
         X = validate_data(self, X, dtype="numeric", reset=False)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
-        self.module_.eval()
         return compute_outputs(self.module_, data)
 
     def _canvas(self):

@@ -206,6 +206,5 @@ def _check_plain(module: nn.Module) -> None:
         if not (p.is_contiguous() and p.dtype == torch.float32 and p.device.type == "cpu"):
             raise NotImplementedError(f"no gradient by hand for {name} as it is")
     for layer in module.modules():
-        hooks = (v for k, v in vars(layer).items() if k.endswith("_hooks"))
-        if any(hooks):
+        if any(k.endswith("_hooks") and v for k, v in vars(layer).items()):
             raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")

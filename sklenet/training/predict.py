@@ -21,10 +21,12 @@ def compute_outputs(module: torch.nn.Module, data: ImageDataset) -> torch.Tensor
     Parameters
     ----------
     module : Module
-        In evaluation mode.
+        Is put into evaluation mode.
     data : ImageDataset
         On the module's device.
     """
+    if module.training:  # for each layer, this takes as long as a layer of one image
+        module.eval()
     if data.pixels.device.type == "cpu":
         n_blocks = -(-len(data) // _BLOCK)
         n_threads = max(1, min(torch.get_num_threads(), n_blocks))
@@ -34,6 +36,7 @@ def compute_outputs(module: torch.nn.Module, data: ImageDataset) -> torch.Tensor
             pass
         else:
             return torch.from_numpy(_run_kernels(forwards, data))
+    module.eval()
     # All batches are of the same size, for which torch computes images alike.
     with torch.inference_mode():
         outputs = [module(images)[:n] for images, n in equal_batches(data, _TORCH_BATCH)]

@@ -10,6 +10,8 @@ images at once, by vector instructions on contiguous memory.
 ``activation.py``     activations and their slopes, of whole rows
 ``dense.py``          fully connected layers and radial basis functions
 ``losses.py``         losses and their gradients
+``images.py``         batches of images from bytes
+``optimizers.py``     the steps of optimizers
 ``compiler.py``       compiling, and the cache of what has been compiled
 ``layers.py``         the layers of a network in terms of these functions
 ====================  ================================================================

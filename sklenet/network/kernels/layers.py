@@ -8,6 +8,7 @@ memory. Results are buffers of the layer that its next call overwrites.
 Maps are arrays of shape (maps, height, width, n), units of shape (units, n).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from torch import nn
 
 from sklenet.network.kernels import activation, convolution, dense, losses, pooling
+from sklenet.network.kernels import images as images
+from sklenet.network.kernels import optimizers as optimizers
 from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
 from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
 from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
@@ -27,7 +30,7 @@ _ALIGNMENT = 64  # bytes: a line of the cache, and the longest vector
 def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     """Return zeros that begin at a line of the cache, for vectors that end at one, too."""
     dtype = np.dtype(dtype)
-    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.zeros(n_bytes + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
