@@ -229,9 +229,13 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     Weights of samples are divided by their mean: their scale does not matter.
 
-    On the CPU, where layers, loss and optimizer have names here, without dropout, and no
-    callback hears of single batches, :mod:`sklenet.network.gradient` computes the gradient;
-    otherwise torch does. With `augment` the two draw other random numbers.
+    On the CPU, if the layers, the loss and the optimizer are given by name, without
+    dropout, and if no callback is called at single batches, training uses compiled kernels,
+    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `augment`
+    the two draw other random numbers. Predictions use the kernels whenever the layers are
+    given by name. The first use on a machine compiles the kernels, which takes some ten
+    seconds and is announced on standard error. With the environment variable
+    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding only.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
