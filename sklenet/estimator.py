@@ -31,7 +31,7 @@ from sklenet.network.lecun1998 import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
 from sklenet.network.optim import refuse_instances
 from sklenet.training.augment import read_augment
-from sklenet.training.batches import ImageDataset, as_tensor, equal_batches
+from sklenet.training.batches import ImageDataset, as_tensor
 from sklenet.training.build import (
     ARCHITECTURE,
     build_net,
@@ -42,6 +42,7 @@ from sklenet.training.build import (
 )
 from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
 from sklenet.training.monitor import Monitor, copy_state, set_state
+from sklenet.training.predict import compute_outputs
 from sklenet.training.runtime import (
     keep_freed_memory,
     library_state,
@@ -50,8 +51,6 @@ from sklenet.training.runtime import (
     resolve_device,
 )
 from sklenet.training.state import copy_arrays, from_plain, to_plain
-
-_EVALUATION_BATCH = 128
 
 
 class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -268,9 +267,13 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     Weights of samples are divided by their mean: their scale does not matter.
 
-    On the CPU, where layers, loss and optimizer have names here, without dropout, and no
-    callback hears of single batches, :mod:`sklenet.network.gradient` computes the gradient;
-    otherwise torch does. With `augment` the two draw other random numbers.
+    On the CPU, if the layers, the loss and the optimizer are given by name, without
+    dropout, and if no callback is called at single batches, training uses compiled kernels,
+    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `augment`
+    the two draw other random numbers. Predictions use the kernels whenever the layers are
+    given by name. The first use on a machine compiles the kernels, which takes some ten
+    seconds and is announced on standard error. With the environment variable
+    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding only.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
@@ -788,18 +791,12 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     def _outputs(self, X):
         """Return the network's outputs, a float64 tensor of (n, n_classes).
 
-        All batches are of the same size: then the last bits of a row's outputs do not
-        depend on the other rows of X.
+        Those of a row do not depend on the other rows of X, to the last bit.
         """
         X = check_prediction_data(self, X)
         data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
-        self.module_.eval()
-        outputs = []
-        custom = isolate_custom_parts(self._fit_params, seed=0)
-        with torch.inference_mode(), custom:
-            for images, n in equal_batches(data, _EVALUATION_BATCH):
-                outputs.append(self.module_(images)[:n])
-        return torch.cat(outputs).double().cpu()
+        with isolate_custom_parts(self._fit_params, seed=0):
+            return compute_outputs(self.module_, data)
 
     def _canvas(self):
         """Return the canvas of the last fit."""

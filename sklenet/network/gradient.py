@@ -1,12 +1,13 @@
-"""The gradient of LeNet-5, written by hand.
+"""The forward and the backward pass of LeNet-5 on a CPU, hand-written.
 
-torch keeps a record of every operation in order to differentiate it, and has to be ready
-for any network. For this one, on a CPU, a few large matrix products on numpy arrays are
-faster, most of all at a batch of one, with which training went in 1998. What is not known
-here is left to torch.
+torch records every operation in order to differentiate it, and has to be ready for any
+network. For this one, a few compiled loops over the images of a batch are several times as
+fast (see :mod:`sklenet.network.kernels`). Layers, losses and modules for which there are
+none raise a NotImplementedError, and are left to torch.
 """
 
 import copy
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -15,24 +16,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklenet.network.gradient_layers import (
-    Array,
-    Distances,
-    Flatten,
-    Linear,
-    Stage,
-    arrays,
-    make_activation,
-    make_pool,
-)
-from sklenet.network.layers import Dropout
-from sklenet.network.lecun1998 import RadialBasis
+from sklenet.network.kernels.compiler import load_layers
 from sklenet.network.lenet5 import LeNet5
-from sklenet.network.losses import LOSSES, CrossEntropy, Distance, Loss, MaximumAPosteriori
+from sklenet.network.losses import LOSSES, Loss
+
+Array = np.ndarray
 
 # Large batches are split, so that several threads may share one. Into how many parts
 # depends on the batch alone: whoever computes them, they are added in one order.
 _PART, _MAX_PARTS = 32, 4
+_VECTOR = 16  # numbers in the longest vector of a processor
 
 
 class Gradient:
@@ -48,14 +41,25 @@ class Gradient:
     Raises
     ------
     NotImplementedError
-        If the module has a layer that is not known here, or anything else is out of the
-        ordinary: parameters that are frozen or shared, hooks, a loss of ones own.
+        If there is no kernel for a layer or for the loss, for instance a custom one, if
+        parameters are frozen or shared or there are hooks, or if kernels cannot be
+        compiled here.
     """
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
         _check_plain(module)
-        self.module, self.losses = module, _find_losses(criterion)
-        self.parts = [_Part(module)]
+        for name, p in module.named_parameters():
+            if not p.requires_grad:
+                raise NotImplementedError(f"no gradient by hand for {name}, frozen")
+        # A custom loss may look at several samples together, or have weights.
+        if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
+            raise NotImplementedError(f"no gradient by hand for {criterion}")
+        kernels = load_layers()
+        if kernels is None:
+            raise NotImplementedError("no gradient by hand without numba")
+        self.module, self.kernels = module, kernels
+        self.losses = kernels.NamedLoss(criterion)
+        self.parts = [_Part(module, kernels)]
 
     def __call__(
         self,
@@ -84,7 +88,7 @@ class Gradient:
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
         while len(self.parts) < n_parts:
-            self.parts.append(_Part(_with_own_gradient(self.module)))
+            self.parts.append(_Part(_with_own_gradient(self.module), self.kernels))
         parts = self.parts[:n_parts]
         ends = [n * k // n_parts for k in range(n_parts + 1)]
 
@@ -103,18 +107,63 @@ class Gradient:
         return np.concatenate(losses), np.concatenate(outputs, axis=1)
 
 
+class Forward:
+    """The outputs of a network for predictions, without dropout.
+
+    The outputs of an image do not depend on the other images, to the last bit.
+
+    Parameters
+    ----------
+    module : LeNet5
+
+    Raises
+    ------
+    NotImplementedError
+        As in `Gradient`.
+    """
+
+    def __init__(self, module: Any) -> None:
+        _check_plain(module)
+        kernels = load_layers()
+        if kernels is None:
+            raise NotImplementedError("no forward pass by hand without numba")
+        self.layers = kernels.make_layers(module, trains=False)
+        self.make_buffer = kernels.make_buffer
+        self.images = np.empty((0, 0), np.float32)
+
+    def __call__(self, images: Array) -> Array:
+        """Return the outputs, an array of float64 of shape (n, n_outputs).
+
+        Parameters
+        ----------
+        images : ndarray of float32 of shape (n, channels, height, width)
+        """
+        n = len(images)
+        # Whole vectors of images: what is left over might be rounded in another way.
+        shape = (math.prod(images.shape[1:]), -(-n // _VECTOR) * _VECTOR)
+        if self.images.shape != shape:
+            self.images = self.make_buffer(shape)
+        self.images[:, :n] = images.reshape(n, -1).T
+        self.images[:, n:] = 0
+        x = self.images.reshape(*images.shape[1:], -1)
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                x = layer.forward(x)
+        return x[:, :n].T.astype(np.float64)
+
+
 class _Part:
     """The layers for a part of a batch, whose gradients are arrays of their own."""
 
-    def __init__(self, module: Any) -> None:
-        self.layers = _translate(module)
-        self.gradients = [arrays(p)[1] for p in module.parameters()]
+    def __init__(self, module: Any, kernels: Any) -> None:
+        self.layers = kernels.make_layers(module)
+        self.gradients = [kernels.share_memory(p)[1] for p in module.parameters()]
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
     ) -> tuple[Array, Array]:
         """Return losses and outputs; set the gradients of the losses' sum over `n`."""
-        x = images
+        x = np.ascontiguousarray(images)
         # What overflows is told by the weights that are not finite, at the end of the fit.
         with np.errstate(all="ignore"):
             for layer in self.layers:
@@ -154,79 +203,10 @@ def _check_plain(module: nn.Module) -> None:
     if type(module) is not LeNet5:
         raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
     for name, p in module.named_parameters():
-        if not (p.requires_grad and p.is_contiguous() and p.dtype == torch.float32):
+        if not (p.is_contiguous() and p.dtype == torch.float32 and p.device.type == "cpu"):
             raise NotImplementedError(f"no gradient by hand for {name} as it is")
         if p._backward_hooks or p._post_accumulate_grad_hooks:
             raise NotImplementedError(f"no gradient by hand for the hooks of {name}")
     for layer in module.modules():
-        hooks = (v for k, v in vars(layer).items() if k.endswith("_hooks"))
-        if any(hooks):
+        if any(k.endswith("_hooks") and v for k, v in vars(layer).items()):
             raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
-
-
-def _translate(module: Any) -> list[Any]:
-    """Return the layers on arrays, from the first stage to the output."""
-    # Not named_children, which leaves out a layer that is there twice.
-    parts = module.features._modules
-    layers: list[Any] = []
-    for convolution, pool in (("C1", "S2"), ("C3", "S4")):
-        pooling = [parts[pool]]
-        if isinstance(parts[pool], nn.Sequential):  # the sum, and what squashes it
-            pooling = list(parts[pool])
-        activation = make_activation(parts[f"{convolution}_activation"])
-        layers.append(Stage(parts[convolution], activation, make_pool(pooling[0])))
-        layers += [make_activation(layer) for layer in pooling[1:]]
-    layers.append(Flatten())
-    for layer in module.head:
-        if isinstance(layer, nn.Linear):
-            layers.append(Linear(layer))
-        elif isinstance(layer, RadialBasis):
-            layers.append(Distances(layer))
-        elif not (isinstance(layer, Dropout) and layer.p == 0):
-            layers.append(make_activation(layer))
-    return layers
-
-
-def _find_losses(criterion: nn.Module) -> Callable[[Array, Array], tuple[Array, Array]]:
-    """Return what gives the losses of outputs, and their gradient by them."""
-    # A loss of ones own may look at several samples together, or have weights.
-    if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
-        raise NotImplementedError(f"no gradient by hand for {criterion}")
-    if isinstance(criterion, CrossEntropy | MaximumAPosteriori | Distance):
-        return _Softmax(criterion)
-
-    def losses(outputs: Array, labels: Array) -> tuple[Array, Array]:
-        leaf = torch.from_numpy(outputs.T.copy()).requires_grad_()
-        values = criterion(leaf, torch.from_numpy(labels))
-        (gradient,) = torch.autograd.grad(values.sum(), leaf)
-        return values.detach().numpy(), gradient.numpy().T.copy()
-
-    return losses
-
-
-class _Softmax:
-    """The losses whose gradient is a softmax less the target.
-
-    Equation 9's has one class more, the rubbish; equation 8 has the target alone.
-    """
-
-    def __init__(self, criterion: Loss) -> None:
-        self.smoothing = criterion.label_smoothing
-        self.rubbish = -criterion.j if isinstance(criterion, MaximumAPosteriori) else None
-        self.normalised = not isinstance(criterion, Distance)
-
-    def __call__(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
-        target = np.full_like(outputs, self.smoothing / len(outputs))
-        target[labels, np.arange(len(labels))] += 1 - self.smoothing
-        losses = -np.einsum("in,in->n", target, outputs)
-        if not self.normalised:
-            return losses, -target
-        largest = outputs.max(axis=0)
-        if self.rubbish is not None:
-            largest = np.maximum(largest, np.float32(self.rubbish))
-        exponentials = np.exp(outputs - largest)
-        total = exponentials.sum(axis=0)
-        if self.rubbish is not None:
-            total += np.exp(np.float32(self.rubbish) - largest)
-        losses += largest + np.log(total)
-        return losses, exponentials / total - target

@@ -109,14 +109,20 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
+    def order(self) -> torch.Tensor:
+        """Return the positions of all images in a new order, or in the dataset's own."""
+        n = len(self.dataset)
+        if self.generator is None:
+            return torch.arange(n)
+        return torch.randperm(n, generator=self.generator)
+
     def __iter__(self) -> Iterator[tuple]:
         n = len(self.dataset)
         if self.generator is None:
             for start in range(0, n, self.batch_size):
                 yield self._batch(slice(start, start + self.batch_size))
         else:
-            order = torch.randperm(n, generator=self.generator)
-            order = order.to(self.dataset.pixels.device)
+            order = self.order().to(self.dataset.pixels.device)
             for index in order.split(self.batch_size):
                 yield self._batch(index)
 

@@ -1,17 +1,21 @@
-"""An epoch by the gradient written by hand, and what SDLM does before it."""
+"""An epoch by the compiled kernels, and what SDLM does before it."""
 
 import copy
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from sklenet.network import OPTIMIZERS
 from sklenet.network.gradient import Gradient
+from sklenet.network.kernels.compiler import load_layers
 from sklenet.training.batches import Batches, ImageDataset
 from sklenet.training.callbacks import has_batch_hooks
 from sklenet.training.runtime import one_blas_thread, one_thread
+from sklenet.training.steps import CompiledSteps
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
 CHUNK = 1 << 18  # so many pixels, or a batch of more, are put on the canvas together
@@ -55,7 +59,13 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
     # On one thread a product's sums have one order; parts of a batch are for the others.
     # torch's own would wait for its small sums in a busy loop, and take their time away.
     n_helpers = torch.get_num_threads() - 1
-    with one_thread(), one_blas_thread, ThreadPoolExecutor(max(1, n_helpers)) as pool:
+    step = CompiledSteps(net.optimizer_)
+    with (
+        one_thread(),
+        one_blas_thread,
+        closing(step),
+        ThreadPoolExecutor(max(1, n_helpers)) as pool,
+    ):
         for images, labels, weights in _images_last(batches):
             # Fits in several threads have the cores among themselves.
             helpers = pool if n_helpers and one_blas_thread.n_fits == 1 else None
@@ -63,7 +73,7 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
             if net.l1:
                 for p in net.penalised():
                     p.grad.add_(p.detach().sign(), alpha=net.l1)
-            net.optimizer_.step()
+            step()
             net.after_step()
             correct = outputs.argmax(axis=0) == labels
             if weights is None:
@@ -80,8 +90,13 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
 def _images_last(batches: Batches):
     """Yield images of (channels, height, width, n), labels, and weights or None."""
     size = batches.batch_size
+    dataset, kernels = batches.dataset, load_layers()
+    is_bytes = dataset.pixels.dtype == torch.uint8 and dataset.pixels.is_contiguous()
+    if is_bytes and not batches.augment and kernels:
+        yield from _gather_bytes(batches, kernels)
+        return
     chunks = copy.copy(batches)
-    n_images = CHUNK // math.prod(batches.dataset.canvas.shape)
+    n_images = CHUNK // math.prod(dataset.canvas.shape)
     chunks.batch_size = max(1, n_images // size) * size
     for images, (labels, weights) in chunks:
         labels = labels.numpy()
@@ -92,3 +107,30 @@ def _images_last(batches: Batches):
             batch = images[here].flatten(1).t().contiguous()
             batch = batch.view(*images.shape[1:], -1).numpy()
             yield batch, labels[here], None if weights is None else weights[here]
+
+
+def _gather_bytes(batches: Batches, kernels):
+    """Yield batches of pixels that are bytes, put on the canvas by one kernel."""
+    dataset = batches.dataset
+    canvas = dataset.canvas
+    pixels = dataset.pixels.numpy()
+    assert dataset.labels is not None
+    labels = dataset.labels.numpy()
+    weights = None if dataset.weights is None else dataset.weights.double().numpy()
+    # What the canvas makes of each byte, and which pixel it puts where.
+    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(
+        torch.arange(256, dtype=torch.uint8)[None]
+    )
+    numbers = torch.arange(1, pixels.shape[1] + 1, dtype=torch.float64)[None]
+    source = replace(canvas, feature_range=None)(numbers).long().flatten() - 1
+    for index in batches.order().split(batches.batch_size):
+        rows = (index if dataset.rows is None else dataset.rows[index]).numpy()
+        out = kernels.make_buffer((len(source), len(rows)))
+        kernels.images.gather_images(
+            pixels, rows, source.numpy(), values.flatten().numpy(), canvas.background, out
+        )
+        yield (
+            out.reshape(*canvas.shape, -1),
+            labels[rows],
+            None if weights is None else weights[rows],
+        )

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
 from sklenet.network import INITS, LOSSES, LeNet5
 from sklenet.network.codes import digit_bitmaps, make_codes, separated_codes
 from sklenet.network.lecun1998 import CONNECTIONS, PartialConv2d, RadialBasis, Subsample
@@ -256,8 +257,10 @@ PAPER = {
 
 @pytest.mark.parametrize("loss", ["map", "distance", "cross_entropy"])
 def test_the_whole_network_learns_real_digits(digits, loss):
-    X, y, X_test, y_test = digits
-    estimator = LeNet5Classifier(loss=loss, max_epochs=15, batch_size=8, lr=0.003, **PAPER)
+    *_, X_test, y_test = digits
+    # Of 300 digits cross-entropy learns 85 % or so, which rounding and seed decide.
+    X, y = (array[:1000] for array in load_digits(return_X_y=True))
+    estimator = LeNet5Classifier(loss=loss, max_epochs=8, batch_size=8, lr=0.003, **PAPER)
     assert estimator.fit(X, y).score(X_test, y_test) > 0.85
     assert n_parameters(estimator.module_) == 60_000
     probabilities = estimator.predict_proba(X_test)

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+import torch
 from skorch.callbacks import Callback
 from torch.nn import SiLU
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.images import Canvas
 from sklenet.presets import lecun1998
 from sklenet.training import epoch
+from sklenet.training.batches import Batches, ImageDataset
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:60], y[:60]
@@ -102,3 +105,39 @@ def test_what_callbacks_change_between_epochs_is_taken_up(what):
     np.testing.assert_allclose(
         by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
     )
+
+
+CANVASES = [
+    Canvas((1, 28, 28), 0, 255),
+    Canvas((1, 8, 8), 0, 16, (-0.1, 1.175)),  # enlarged
+    Canvas((3, 32, 32), 7, 203, (-1.0, 1.0)),
+    Canvas((1, 28, 28), 0, 255, None),
+    Canvas((1, 9, 14), 3, 3, (0.0, 1.0), padding=3),
+]
+
+
+@pytest.mark.parametrize("canvas", CANVASES, ids=str)
+@pytest.mark.parametrize("n_missing", [0, 5])
+@pytest.mark.parametrize("has_rows", [False, True])
+def test_bytes_are_put_on_the_canvas_as_the_canvas_does(canvas, n_missing, has_rows):
+    n_features = np.prod(canvas.image_shape) - n_missing
+    generator = np.random.RandomState(0)
+    pixels = torch.from_numpy(generator.randint(0, 256, (50, n_features)).astype("u1"))
+    rows = torch.from_numpy(generator.permutation(50)[:30]) if has_rows else None
+    labels, weights = torch.arange(50), torch.rand(50)
+    dataset = ImageDataset(pixels, canvas, labels, weights, rows)
+    batches = [
+        epoch._images_last(Batches(data, 16, seed=3))
+        for data in (
+            dataset,
+            # Pixels of another type take the way of all types.
+            ImageDataset(pixels.short(), canvas, labels, weights, rows),
+        )
+    ]
+    n = 0
+    for own, expected in zip(*batches, strict=True):
+        for a, b in zip(own, expected, strict=True):
+            assert a.dtype == b.dtype
+            assert np.array_equal(a, b)
+        n += len(own[1])
+    assert n == len(dataset)

@@ -1,0 +1,386 @@
+"""The layers of LeNet-5 in terms of the kernels.
+
+``forward`` keeps what ``backward`` needs. ``backward`` takes the gradient with respect to
+the outputs, which it may overwrite, overwrites the gradients of the weights, and returns
+the gradient with respect to the inputs. Weights and gradients are the torch parameters' own
+memory. Results are buffers of the layer that its next call overwrites.
+
+Maps are arrays of shape (maps, height, width, n), units of shape (units, n).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklenet.network.kernels import activation, convolution, dense, losses, pooling
+from sklenet.network.kernels import images as images
+from sklenet.network.kernels import optimizers as optimizers
+from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
+from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
+from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
+
+Array = np.ndarray
+
+_ALIGNMENT = 64  # bytes: a line of the cache, and the longest vector
+
+
+def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """Return zeros that begin at a line of the cache, for vectors that end at one, too."""
+    dtype = np.dtype(dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(n_bytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def share_memory(parameter: torch.Tensor, trains: bool = True) -> tuple[Array, Array]:
+    """Return a parameter and its gradient as arrays that share their memory.
+
+    Unless `trains`, the gradient is an array by itself.
+    """
+    if not trains:
+        return parameter.detach().numpy(), np.empty(parameter.shape, np.float32)
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.detach().numpy(), parameter.grad.numpy()
+
+
+class Stage:
+    """A convolution, its activation, and pooling over squares of 2x2.
+
+    Parameters
+    ----------
+    layer : Conv2d or PartialConv2d
+    kind : int
+        The activation.
+    trains : bool
+        Whether the gradients are the parameters' own.
+    """
+
+    def __init__(
+        self, layer: nn.Conv2d | PartialConv2d, kind: int, trains: bool = True
+    ) -> None:
+        assert layer.bias is not None
+        self.kind = kind
+        # The gradient with respect to the image is not needed.
+        self.is_first = isinstance(layer, FirstConv2d)
+        weight, grad_weight = share_memory(layer.weight, trains)
+        self.bias, self.grad_bias = share_memory(layer.bias, trains)
+        if isinstance(layer, PartialConv2d):
+            n_maps, n_inputs, self.k, _ = layer.shape
+            table = np.full(n_maps * n_inputs, -1)
+            table[layer.index.numpy()] = np.arange(len(weight))
+        else:
+            n_maps, n_inputs, self.k, _ = layer.weight.shape
+            table = np.arange(n_maps * n_inputs)
+        self.table = table.reshape(n_maps, n_inputs)
+        self.table_back = np.ascontiguousarray(self.table.T)
+        self.kernels = weight.reshape(-1, self.k, self.k)
+        self.grad_kernels = grad_weight.reshape(-1, self.k, self.k)
+        self.border = 0 if self.is_first else self.k - 1
+        self.shape: tuple[int, ...] = ()
+
+    def allocate(self, shape: tuple[int, ...]) -> None:
+        """Make the buffers for inputs of a shape."""
+        self.shape = shape
+        n_inputs, height, width, n = shape
+        n_maps = len(self.table)
+        pooled_height = (height - self.k + 1) // 2
+        pooled_width = (width - self.k + 1) // 2
+        self.pooled_shape = (n_maps, pooled_height, pooled_width, n)
+        self.y = make_buffer((n_maps, pooled_height, pooled_width * n))
+        self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
+        columns = 2 * (pooled_width + self.border)
+        self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
+        if not self.is_first:
+            self.grad_x = make_buffer((n_inputs, height, width * n))
+
+    def forward(self, x: Array) -> Array:
+        if self.shape != x.shape:
+            self.allocate(x.shape)
+        self.x = x.reshape(*x.shape[:2], -1)
+        self.convolve_and_pool(x.shape[-1])
+        return self.y.reshape(self.pooled_shape)
+
+    def backward(self, grad: Array) -> Array:
+        n = self.shape[-1]
+        self.unpool(grad.reshape(self.y.shape), n)
+        start, length = self.border * n, self.units_shape[2]
+        convolution.correlate_weights(
+            self.grad_units, start, length, self.x, self.table, n, self.grad_kernels
+        )
+        if self.is_first:
+            return grad
+        turned = np.ascontiguousarray(self.kernels[:, ::-1, ::-1])
+        convolution.correlate_back(self.grad_units, turned, self.table_back, n, self.grad_x)
+        return self.grad_x.reshape(self.shape)
+
+    def convolve_and_pool(self, n: int) -> None:
+        """Compute ``y`` from ``x``."""
+        raise NotImplementedError
+
+    def unpool(self, grad: Array, n: int) -> None:
+        """Compute ``grad_units`` and the gradients of all weights but the kernels."""
+        raise NotImplementedError
+
+
+class MaxStage(Stage):
+    """A stage with maximum pooling."""
+
+    def allocate(self, shape: tuple[int, ...]) -> None:
+        super().allocate(shape)
+        self.corner = make_buffer(self.y.shape, np.int8)
+        self.rows = make_buffer((2, 2, self.units_shape[2]))
+
+    def convolve_and_pool(self, n: int) -> None:
+        pooling.convolve_and_take_largest(
+            self.x,
+            self.kernels,
+            self.table,
+            self.bias,
+            n,
+            self.kind,
+            self.rows,
+            self.y,
+            self.corner,
+        )
+
+    def unpool(self, grad: Array, n: int) -> None:
+        pooling.unpool_largest(
+            grad,
+            self.y,
+            self.corner,
+            n,
+            self.kind,
+            self.border,
+            self.grad_units,
+            self.grad_bias,
+        )
+
+
+class SumStage(Stage):
+    """A stage whose pooling is a sum, times a coefficient, plus a shift.
+
+    Parameters
+    ----------
+    layer, kind, trains
+        As in `Stage`.
+    subsample : Subsample, optional
+        The layer with the coefficients and shifts. None: the mean.
+    second_kind : int
+        The activation after the pooling.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Conv2d | PartialConv2d,
+        kind: int,
+        trains: bool = True,
+        subsample: Subsample | None = None,
+        second_kind: int = activation.IDENTITY,
+    ) -> None:
+        super().__init__(layer, kind, trains)
+        self.second_kind = second_kind
+        if subsample is None:
+            n_maps = len(self.table)
+            self.coefficient = np.full(n_maps, 0.25, np.float32)
+            self.shift = np.zeros(n_maps, np.float32)
+            self.grad_coefficient = np.empty_like(self.coefficient)
+            self.grad_shift = np.empty_like(self.shift)
+        else:
+            self.coefficient, self.grad_coefficient = share_memory(subsample.weight, trains)
+            self.shift, self.grad_shift = share_memory(subsample.bias, trains)
+
+    def allocate(self, shape: tuple[int, ...]) -> None:
+        super().allocate(shape)
+        self.total = make_buffer(self.y.shape)
+        self.units = make_buffer(self.units_shape)
+
+    def convolve_and_pool(self, n: int) -> None:
+        pooling.convolve_and_add_squares(
+            self.x,
+            self.kernels,
+            self.table,
+            self.bias,
+            n,
+            self.kind,
+            self.coefficient,
+            self.shift,
+            self.second_kind,
+            self.units,
+            self.total,
+            self.y,
+        )
+
+    def unpool(self, grad: Array, n: int) -> None:
+        pooling.unpool_squares(
+            grad,
+            self.y,
+            self.total,
+            self.units,
+            n,
+            self.kind,
+            self.coefficient,
+            self.second_kind,
+            self.border,
+            self.grad_units,
+            self.grad_bias,
+            self.grad_coefficient,
+            self.grad_shift,
+        )
+
+
+class Dense:
+    """A fully connected layer and its activation."""
+
+    def __init__(
+        self, layer: nn.Linear, kind: int = activation.IDENTITY, trains: bool = True
+    ) -> None:
+        self.kind, self.trains = kind, trains
+        self.weight, self.grad_weight = share_memory(layer.weight, trains)
+        self.bias, self.grad_bias = share_memory(layer.bias, trains)
+        self.y = self.grad_x = np.empty((0, 0), np.float32)
+
+    def forward(self, x: Array) -> Array:
+        n = x.shape[-1]
+        self.x_shape, self.x = x.shape, x.reshape(-1, n)
+        if self.y.shape[1] != n:
+            self.y = make_buffer((len(self.weight), n))
+            self.grad_x = make_buffer(self.x.shape)
+        if self.trains:
+            np.dot(self.weight, self.x, out=self.y)
+        else:
+            dense.multiply(self.weight, self.x, self.y)
+        dense.add_bias_and_activate(self.kind, self.y, self.bias)
+        return self.y
+
+    def backward(self, grad: Array) -> Array:
+        dense.take_slope(self.kind, grad, self.y, self.grad_bias)
+        np.dot(grad, self.x.T, out=self.grad_weight)
+        np.dot(self.weight.T, grad, out=self.grad_x)
+        return self.grad_x.reshape(self.x_shape)
+
+
+class Distances:
+    """Minus the squared distance of each image's units from each code.
+
+    Predictions are in double precision, as in `RadialBasis`.
+    """
+
+    def __init__(self, layer: RadialBasis, trains: bool = True) -> None:
+        dtype = np.float32 if trains else np.float64
+        self.codes = np.ascontiguousarray(layer.codes.numpy(), dtype)
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape, self.x = x.shape, x.reshape(-1, x.shape[-1])
+        outputs = np.empty((len(self.codes), x.shape[-1]), self.codes.dtype)
+        dense.measure_distances(self.x, self.codes, outputs)
+        return outputs
+
+    def backward(self, grad: Array) -> Array:
+        grad_x = np.empty_like(self.x)
+        dense.pull_distances_back(grad, self.x, self.codes, grad_x)
+        return grad_x.reshape(self.x_shape)
+
+
+class NamedLoss:
+    """The losses of a batch's outputs, and their gradient with respect to the outputs."""
+
+    def __init__(self, criterion: Loss) -> None:
+        kinds = {LOSSES[name]: k for k, name in enumerate(losses.KINDS)}
+        self.kind = kinds[type(criterion)]
+        self.smoothing = float(criterion.label_smoothing)
+        self.j = float(criterion.j) if isinstance(criterion, MaximumAPosteriori) else 0.0
+
+    def __call__(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
+        if not 0 <= labels.min() <= labels.max() < len(outputs):
+            raise IndexError(f"labels must be from 0 to {len(outputs) - 1}")
+        values, grad = np.empty(len(labels), np.float32), np.empty_like(outputs)
+        losses.compute_losses(
+            self.kind, outputs, labels, self.smoothing, self.j, values, grad
+        )
+        return values, grad
+
+
+_TYPES = {
+    nn.ReLU: activation.RELU,
+    nn.LeakyReLU: activation.LEAKY_RELU,
+    nn.ELU: activation.ELU,
+    nn.Tanh: activation.TANH,
+    nn.Sigmoid: activation.SIGMOID,
+    ScaledTanh: activation.SCALED_TANH,
+}
+
+
+def find_activation(layer: nn.Module | None) -> int:
+    """Return the index of an activation, or raise a NotImplementedError."""
+    kind = _TYPES.get(type(layer))
+    if (
+        kind is None
+        or getattr(layer, "negative_slope", 0.01) != 0.01
+        or getattr(layer, "alpha", 1.0) != 1.0
+    ):
+        raise NotImplementedError(f"no gradient by hand for {layer}")
+    return kind
+
+
+def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
+    """Return a stage, or raise a NotImplementedError if its pooling has no kernel."""
+    if isinstance(pool, nn.Sequential):  # the sum, and its activation
+        subsample, squash = pool
+        if type(subsample) is Subsample and subsample.side == 2:
+            return SumStage(layer, kind, trains, subsample, find_activation(squash))
+    elif type(pool) is Subsample and pool.side == 2:
+        return SumStage(layer, kind, trains, pool)
+    for known, stage in ((nn.MaxPool2d, MaxStage), (nn.AvgPool2d, SumStage)):
+        if type(pool) is known and _settings(pool) == _settings(known(2)):
+            return stage(layer, kind, trains)
+    raise NotImplementedError(f"no gradient by hand for {pool}")
+
+
+def make_layers(module: Any, trains: bool = True) -> list[Any]:
+    """Return the layers of a LeNet5, from the first stage to the output.
+
+    Parameters
+    ----------
+    module : LeNet5
+    trains : bool
+        Whether there is a backward pass. Otherwise dropout does nothing, and the outputs of
+        an image do not depend on the other images, if their number is a multiple of 16.
+
+    Raises
+    ------
+    NotImplementedError
+        If a layer has no kernel.
+    """
+    # Not named_children, which leaves out a layer that is there twice.
+    parts = module.features._modules
+    layers: list[Any] = []
+    for name, pool in (("C1", "S2"), ("C3", "S4")):
+        kind = find_activation(parts[f"{name}_activation"])
+        layers.append(make_stage(parts[name], kind, parts[pool], trains))
+    head = [
+        layer
+        for layer in module.head
+        if not (isinstance(layer, Dropout) and (layer.p == 0 or not trains))
+    ]
+    while head:
+        layer = head.pop(0)
+        if isinstance(layer, RadialBasis):
+            layers.append(Distances(layer, trains))
+        elif not isinstance(layer, nn.Linear):
+            raise NotImplementedError(f"no gradient by hand for {layer}")
+        elif head and not isinstance(head[0], nn.Linear | RadialBasis):
+            layers.append(Dense(layer, find_activation(head.pop(0)), trains))
+        else:
+            layers.append(Dense(layer, trains=trains))
+    return layers
+
+
+def _settings(layer: nn.Module) -> dict:
+    return {
+        k: v for k, v in vars(layer).items() if not k.startswith("_") and k != "training"
+    }

@@ -1,0 +1,244 @@
+"""Stages: a convolution, its activation, and pooling over squares of 2x2 units.
+
+For each pooled row, two rows of the convolution of two maps are computed, and are pooled at
+once, while they are in the cache. With n images::
+
+    row 2 i      | a0 a0 a0 | b0 b0 b0 | a1 a1 a1 | b1 b1 b1 | ...     each n values
+    row 2 i + 1  | c0 c0 c0 | d0 d0 d0 | c1 c1 c1 | d1 d1 d1 | ...
+                       |                     |
+    pooled row i | p0 p0 p0            | p1 p1 p1            | ...
+
+Activations never decrease. The largest of four units is therefore found before the
+activation, which is then computed of one unit instead of four, and which of the four it was
+is kept: 0, 1, 2 or 3 for a, b, c and d. Other poolings are sums of four activated units,
+which are kept, times a coefficient, plus a shift, and activated again::
+
+                     coefficient        shift          second activation
+    average          1/4                0              none
+    subsampling      trained, per map   trained        that of the network
+
+A last row or column of the convolution that is in no square is not computed.
+"""
+
+import numpy as np
+
+from sklenet.network.kernels.activation import activate, add_up, multiply_by_slope
+from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
+from sklenet.network.kernels.convolution import correlate_rows
+
+
+@kernel("void(f4[::1], f4[::1], i8, f4[::1], i1[::1])", EXACT)
+def take_largest(upper, lower, n, pooled, corner):
+    """Pool two rows by their maximum. The first of equal units wins, as in torch."""
+    for j in range(len(pooled) // n):
+        left, right = 2 * j * n, (2 * j + 1) * n
+        a, b = upper[left : left + n], upper[right : right + n]
+        c, d = lower[left : left + n], lower[right : right + n]
+        out, index = pooled[j * n : (j + 1) * n], corner[j * n : (j + 1) * n]
+        for t in range(n):
+            # NaN is not at most anything, and remains.
+            best, k = a[t], np.int8(0)
+            k = k if b[t] <= best else np.int8(1)
+            best = best if b[t] <= best else b[t]
+            k = k if c[t] <= best else np.int8(2)
+            best = best if c[t] <= best else c[t]
+            k = k if d[t] <= best else np.int8(3)
+            best = best if d[t] <= best else d[t]
+            out[t] = best
+            index[t] = k
+
+
+@kernel("void(f4[::1], f4[::1], i8, f4[::1])", EXACT)
+def add_squares(upper, lower, n, pooled):
+    """Pool two rows by their sums."""
+    for j in range(len(pooled) // n):
+        left, right = 2 * j * n, (2 * j + 1) * n
+        a, b = upper[left : left + n], upper[right : right + n]
+        c, d = lower[left : left + n], lower[right : right + n]
+        out = pooled[j * n : (j + 1) * n]
+        for t in range(n):
+            out[t] = (a[t] + b[t]) + (c[t] + d[t])
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
+    " f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
+    EXACT,
+)
+def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner):
+    """Compute a stage with maximum pooling.
+
+    Parameters
+    ----------
+    x : array of shape (inputs, height, width * n)
+    kernels : array of shape (n_kernels, k, k)
+    table : array of shape (maps, inputs)
+        The kernels' indices, or -1.
+    bias : array of shape (maps,)
+    n : int
+        The number of images.
+    kind : int
+        The activation.
+    rows : array of shape (2, 2, 2 * pooled_width * n)
+        Working memory: two rows of two maps.
+    y, corner : arrays of shape (maps, pooled_height, pooled_width * n)
+        The result, and which of four units each value came from.
+    """
+    n_maps = len(table)
+    for m in range(0, n_maps, 2):
+        has_two = m + 1 < n_maps
+        for i in range(y.shape[1]):
+            rows[0] = bias[m]
+            rows[1] = bias[m + 1] if has_two else 0
+            correlate_rows(x, kernels, table, m, 2 * i, n, rows, 0, 1, 0, 2)
+            take_largest(rows[0, 0], rows[0, 1], n, y[m, i], corner[m, i])
+            activate(kind, y[m, i])
+            if has_two:
+                take_largest(rows[1, 0], rows[1, 1], n, y[m + 1, i], corner[m + 1, i])
+                activate(kind, y[m + 1, i])
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
+    " f4[::1], f4[::1], i8, f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1])",
+    EXACT,
+)
+def convolve_and_add_squares(
+    x, kernels, table, bias, n, kind, coefficient, shift, second_kind, units, total, y
+):
+    """Compute a stage whose pooling adds up.
+
+    Parameters
+    ----------
+    x, kernels, table, bias, n, kind
+        As in `convolve_and_take_largest`.
+    coefficient, shift : arrays of shape (maps,)
+    second_kind : int
+        The activation after the pooling.
+    units : array of shape (maps, 2 * pooled_height, 2 * pooled_width * n)
+        The activated units of the convolution.
+    total, y : arrays of shape (maps, pooled_height, pooled_width * n)
+        The sums of squares, and the result.
+    """
+    n_maps = len(table)
+    for m in range(0, n_maps, 2):
+        other = min(m + 1, n_maps - 1)
+        units[m] = bias[m]
+        units[other] = bias[other]
+        for i in range(0, units.shape[1], 2):
+            correlate_rows(x, kernels, table, m, i, n, units, m, other, i, 2)
+            for row in range(i, i + 2):
+                activate(kind, units[m, row])
+                if other > m:
+                    activate(kind, units[other, row])
+    for m in range(n_maps):
+        factor, summand = coefficient[m], shift[m]
+        for i in range(y.shape[1]):
+            sums, out = total[m, i], y[m, i]
+            add_squares(units[m, 2 * i], units[m, 2 * i + 1], n, sums)
+            for t in range(len(out)):
+                out[t] = sums[t] * factor + summand
+            activate(second_kind, out)
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8, f4[:, :, ::1], f4[::1])",
+    EXACT,
+)
+def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):
+    """Compute the gradient of a stage with respect to the sums of its convolution.
+
+    Parameters
+    ----------
+    grad : array of shape (maps, pooled_height, pooled_width * n)
+        With respect to `y`; is overwritten.
+    y, corner
+        As `convolve_and_take_largest` left them.
+    n, kind : int
+    border : int
+        The number of columns to the left and to the right of `grad_units` that are kept
+        as they are.
+    grad_units : array (maps, 2 * pooled_height, (2 * pooled_width + 2 * border) * n)
+        The result.
+    grad_bias : array of shape (maps,)
+        The gradient with respect to the biases.
+    """
+    zero = np.float32(0)
+    for m in range(len(grad)):
+        grad_bias[m] = 0
+        for i in range(grad.shape[1]):
+            multiply_by_slope(kind, grad[m, i], y[m, i])
+            grad_bias[m] += add_up(grad[m, i])
+            upper, lower = grad_units[m, 2 * i], grad_units[m, 2 * i + 1]
+            for j in range(grad.shape[2] // n):
+                g, k = grad[m, i, j * n : (j + 1) * n], corner[m, i, j * n : (j + 1) * n]
+                left = (border + 2 * j) * n
+                a, b = upper[left : left + n], upper[left + n : left + 2 * n]
+                c, d = lower[left : left + n], lower[left + n : left + 2 * n]
+                for t in range(n):
+                    a[t] = g[t] if k[t] == 0 else zero
+                    b[t] = g[t] if k[t] == 1 else zero
+                    c[t] = g[t] if k[t] == 2 else zero
+                    d[t] = g[t] if k[t] == 3 else zero
+
+
+@kernel("f4(f4[::1], f4[::1])", SUMS)
+def multiply_and_add_up(a, b):
+    """Return the dot product of two rows."""
+    total = np.float32(0)
+    for t in range(len(a)):
+        total += a[t] * b[t]
+    return total
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i8, i8, f4[::1],"
+    " i8, i8, f4[:, :, ::1], f4[::1], f4[::1], f4[::1])",
+    EXACT,
+)
+def unpool_squares(
+    grad,
+    y,
+    total,
+    units,
+    n,
+    kind,
+    coefficient,
+    second_kind,
+    border,
+    grad_units,
+    grad_bias,
+    grad_coefficient,
+    grad_shift,
+):
+    """Compute the gradient of a stage whose pooling adds up.
+
+    Parameters
+    ----------
+    grad, n, kind, border, grad_units, grad_bias
+        As in `unpool_largest`.
+    y, total, units, coefficient, second_kind
+        As in `convolve_and_add_squares`.
+    grad_coefficient, grad_shift : arrays of shape (maps,)
+        The gradients with respect to `coefficient` and `shift`.
+    """
+    for m in range(len(grad)):
+        grad_bias[m] = grad_coefficient[m] = grad_shift[m] = 0
+        factor = coefficient[m]
+        for i in range(grad.shape[1]):
+            g = grad[m, i]
+            multiply_by_slope(second_kind, g, y[m, i])
+            grad_coefficient[m] += multiply_and_add_up(g, total[m, i])
+            grad_shift[m] += add_up(g)
+            for half in range(2):
+                row = grad_units[m, 2 * i + half, border * n :]
+                row = row[: units.shape[2]]
+                for j in range(len(g) // n):
+                    part = g[j * n : (j + 1) * n]
+                    a = row[2 * j * n : (2 * j + 1) * n]
+                    b = row[(2 * j + 1) * n : (2 * j + 2) * n]
+                    for t in range(n):
+                        a[t] = part[t] * factor
+                        b[t] = part[t] * factor
+                multiply_by_slope(kind, row, units[m, 2 * i + half])
+                grad_bias[m] += add_up(row)
