@@ -112,6 +112,7 @@ INTERRUPTED = """
 import json, sys, threading, os, signal, time
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 X, y = load_digits(return_X_y=True)
 estimator = LeNet5Classifier(max_epochs=10_000, verbose=1, random_state=0)
 print("ready", flush=True)

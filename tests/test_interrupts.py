@@ -20,6 +20,14 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def sigint_raises():
+    """Have Ctrl-C raise, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class At(Callback):
     """Interrupt in a hook, in the second epoch of a fit or when it begins or ends."""
 

