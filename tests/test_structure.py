@@ -79,3 +79,9 @@ def test_the_map_names_every_module():
         if path.name.startswith("__"):
             continue
         assert f"`{path.name}`" in text or f"{path.relative_to(PACKAGE)}`" in text, path
+
+
+def test_test_files_have_different_names():
+    """pytest imports them by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(set(names)) == len(names)
