@@ -296,6 +296,7 @@ class NamedLoss:
         self.j = float(criterion.j) if isinstance(criterion, MaximumAPosteriori) else 0.0
 
     def __call__(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
+        labels = np.ascontiguousarray(labels, np.int64)
         if not 0 <= labels.min() <= labels.max() < len(outputs):
             raise IndexError(f"labels must be from 0 to {len(outputs) - 1}")
         values, grad = np.empty(len(labels), np.float32), np.empty_like(outputs)
