@@ -110,7 +110,10 @@ def _images_last(batches: Batches):
 
 
 def _gather_bytes(batches: Batches, kernels):
-    """Yield batches of pixels that are bytes, put on the canvas by one kernel."""
+    """Yield batches of pixels that are bytes, put on the canvas by one kernel.
+
+    The images of all of them are one buffer.
+    """
     dataset = batches.dataset
     canvas = dataset.canvas
     pixels = dataset.pixels.numpy()
@@ -118,17 +121,16 @@ def _gather_bytes(batches: Batches, kernels):
     labels = dataset.labels.numpy()
     weights = None if dataset.weights is None else dataset.weights.double().numpy()
     # What the canvas makes of each byte, and which pixel it puts where.
-    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(
-        torch.arange(256, dtype=torch.uint8)[None]
-    )
+    all_bytes = torch.arange(256, dtype=torch.uint8)[None]
+    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(all_bytes).numpy().ravel()
     numbers = torch.arange(1, pixels.shape[1] + 1, dtype=torch.float64)[None]
-    source = replace(canvas, feature_range=None)(numbers).long().flatten() - 1
+    source = replace(canvas, feature_range=None)(numbers).numpy().ravel().astype(int) - 1
+    out = kernels.make_buffer((len(source), min(batches.batch_size, len(dataset))))
     for index in batches.order().split(batches.batch_size):
         rows = (index if dataset.rows is None else dataset.rows[index]).numpy()
-        out = kernels.make_buffer((len(source), len(rows)))
-        kernels.images.gather_images(
-            pixels, rows, source.numpy(), values.flatten().numpy(), canvas.background, out
-        )
+        if len(rows) != out.shape[1]:
+            out = kernels.make_buffer((len(source), len(rows)))
+        kernels.images.gather_images(pixels, rows, source, values, canvas.background, out)
         yield (
             out.reshape(*canvas.shape, -1),
             labels[rows],

@@ -49,11 +49,15 @@ def _run_kernels(forwards: list[Forward], data: ImageDataset) -> np.ndarray:
     ends = [len(starts) * k // len(forwards) for k in range(len(forwards) + 1)]
 
     def compute(k: int) -> np.ndarray:
-        with torch.inference_mode(), one_thread():
+        with torch.inference_mode():
             blocks = (data[s : s + _BLOCK][0] for s in starts[ends[k] : ends[k + 1]])
             return np.concatenate([forwards[k](block.numpy()) for block in blocks])
+
+    def compute_in_thread(k: int) -> np.ndarray:
+        with one_thread():  # torch's own threads would wait for each other
+            return compute(k)
 
     if len(forwards) == 1:
         return compute(0)
     with ThreadPoolExecutor(len(forwards)) as pool:
-        return np.concatenate(list(pool.map(compute, range(len(forwards)))))
+        return np.concatenate(list(pool.map(compute_in_thread, range(len(forwards)))))

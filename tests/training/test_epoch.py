@@ -141,3 +141,9 @@ def test_bytes_are_put_on_the_canvas_as_the_canvas_does(canvas, n_missing, has_r
             assert np.array_equal(a, b)
         n += len(own[1])
     assert n == len(dataset)
+
+
+def test_a_batch_larger_than_the_data_needs_no_more_memory():
+    model = LeNet5Classifier(batch_size=10**9, max_epochs=1, random_state=0).fit(X, y)
+    same = LeNet5Classifier(batch_size=len(X), max_epochs=1, random_state=0).fit(X, y)
+    assert np.array_equal(model.predict_proba(X), same.predict_proba(X))

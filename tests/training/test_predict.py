@@ -124,3 +124,14 @@ def test_a_forked_process_predicts_the_same():
     assert ours.poll(60)
     assert np.array_equal(ours.recv(), expected)
     process.join()
+
+
+@needs_kernels
+def test_predictions_leave_the_number_of_threads_as_it_was():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        compute_outputs(MODULES[0], dataset())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -64,7 +64,7 @@ class Stage:
         self, layer: nn.Conv2d | PartialConv2d, kind: int, trains: bool = True
     ) -> None:
         assert layer.bias is not None
-        self.kind = kind
+        self.kind, self.trains = kind, trains
         # The gradient with respect to the image is not needed.
         self.is_first = isinstance(layer, FirstConv2d)
         weight, grad_weight = share_memory(layer.weight, trains)
@@ -93,6 +93,8 @@ class Stage:
         self.pooled_shape = (n_maps, pooled_height, pooled_width, n)
         self.y = make_buffer((n_maps, pooled_height, pooled_width * n))
         self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
+        if not self.trains:
+            return
         columns = 2 * (pooled_width + self.border)
         self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
         if not self.is_first:
@@ -249,7 +251,8 @@ class Dense:
         self.x_shape, self.x = x.shape, x.reshape(-1, n)
         if self.y.shape[1] != n:
             self.y = make_buffer((len(self.weight), n))
-            self.grad_x = make_buffer(self.x.shape)
+            if self.trains:
+                self.grad_x = make_buffer(self.x.shape)
         if self.trains:
             np.dot(self.weight, self.x, out=self.y)
         else:
@@ -296,6 +299,7 @@ class NamedLoss:
         self.j = float(criterion.j) if isinstance(criterion, MaximumAPosteriori) else 0.0
 
     def __call__(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
+        labels = np.ascontiguousarray(labels, np.int64)
         if not 0 <= labels.min() <= labels.max() < len(outputs):
             raise IndexError(f"labels must be from 0 to {len(outputs) - 1}")
         values, grad = np.empty(len(labels), np.float32), np.empty_like(outputs)
