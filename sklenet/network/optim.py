@@ -144,17 +144,17 @@ def check_optimization(
     weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))
     try:
         trial = make([weight], **options | additional)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         if additional:
-            raise type(error)(
+            # An unknown name is a TypeError, as of any function; the rest are wrong values.
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
                 f"The 'net_params' parameter has options that optimizer={optimizer!r} does"
                 f" not accept, among {sorted(additional)}: {error}"
             ) from error
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
         reason = f"called with the weights and {shown}, it raises {error!r}"
         raise _make_optimizer_error(optimizer, reason) from error
-    except Exception as error:
-        raise _make_optimizer_error(optimizer, f"it raises {error!r}") from error
     if not isinstance(trial, Optimizer):
         raise _make_optimizer_error(optimizer, f"it makes {trial!r:.60}")
     make_schedule(lr_schedule)(trial, 1000)
