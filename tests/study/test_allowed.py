@@ -163,7 +163,7 @@ def test_parameters_take_plain_values_of_bounded_size(read, step, message):
         ('net_params = { dataset = "os.system" }', "'dataset', which a study file"),
         ("net_params = { torch_load_kwargs = { weights_only = false } }", "torch_load"),
         ('net_params = "x"', "'net_params' must be a table"),
-        ("net_params = { optimizer__betas = [0.9] }", "The 'net_params' parameter has options"),
+        ("net_params = { optimizer__betas = [0.9] }", "'net_params' parameter has options"),
         ("net_params = { optimizer__eps = nan }", "optimizer__eps"),
         ('activation = "torch.nn.ReLU"', "The 'activation' parameter"),
         ('optimizer = "torch.optim.SGD"', "The 'optimizer' parameter"),
