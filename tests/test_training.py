@@ -389,7 +389,7 @@ def test_a_loss_of_ones_own(small):
 @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, torch.optim.NAdam, torch.optim.Rprop])
 def test_optimizers_learn(digits, optimizer):
     X, y, *_ = digits
-    lr = {"sgd": 0.05}.get(optimizer, 0.001)
+    lr = {"sgd": 0.02}.get(optimizer, 0.001)
     batch_size = 300 if optimizer is torch.optim.Rprop else 16
     curve = fit((X, y), optimizer=optimizer, lr=lr, batch_size=batch_size, max_epochs=6)
     assert curve.loss_curve_[-1] < 0.9 * curve.loss_curve_[0]

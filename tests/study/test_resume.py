@@ -64,6 +64,8 @@ def whole(study, tmp_path_factory):
 
 
 def _run(study, out):
+    # A shell may have told its background to ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setpgrp()
     run_study(study, out)
 
