@@ -50,8 +50,11 @@ class CompiledSteps:
             self._take_over()
             return
         self.n_steps += 1
+        # A method kept as an attribute would refer to its own object, and keep a discarded
+        # network in memory until Python's next full garbage collection.
+        step = _STEPS[type(self.optimizer)]
         for group, params in self.groups:
-            self.step(group, params, self.n_steps)
+            step(self, group, params, self.n_steps)
 
     def close(self) -> None:
         """Write back how many steps were made."""
@@ -77,13 +80,6 @@ class CompiledSteps:
             self.groups, self.can_compile = None, False
             return
         self.n_steps = int(steps.pop()) if steps else 0
-        self.step = {
-            Adam: self._step_adam,
-            AdamW: self._step_adam,
-            SGD: self._step_sgd,
-            RMSprop: self._step_rmsprop,
-            SDLM: self._step_sdlm,
-        }[type(self.optimizer)]
 
     def _step_adam(self, group: dict, params: list, n_steps: int) -> None:
         beta1, beta2 = group["betas"]
@@ -119,6 +115,15 @@ class CompiledSteps:
             self.kernels.optimizers.step_sdlm(
                 p, grad, factor, group["lr"], group["weight_decay"]
             )
+
+
+_STEPS = {
+    Adam: CompiledSteps._step_adam,
+    AdamW: CompiledSteps._step_adam,
+    SGD: CompiledSteps._step_sgd,
+    RMSprop: CompiledSteps._step_rmsprop,
+    SDLM: CompiledSteps._step_sdlm,
+}
 
 
 def _is_plain(optimizer: Optimizer) -> bool:
