@@ -6,6 +6,7 @@ import weakref
 
 import long_life
 import pytest
+import torch
 from skorch.callbacks import Callback
 
 from sklenet import LeNet5Classifier
@@ -92,8 +93,20 @@ def test_a_fit_that_failed_is_freed_without_the_garbage_collector():
 
 
 @pytest.mark.parametrize("kind", long_life.KINDS)
-def test_each_kind_of_fit_of_the_benchmark(kind):
+def test_no_kind_of_fit_leaves_tensors_to_the_garbage_collector(kind):
     long_life.KINDS[kind]()
+    gc.collect()
+    gc.disable()
+    try:
+        long_life.KINDS[kind]()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [thing for thing in gc.garbage if isinstance(thing, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left
 
 
 def test_growth_is_that_after_the_first_fits():
