@@ -43,7 +43,7 @@ X, y = X[:100], y[:100]
 
 
 class OnBatches(Callback):
-    """A callback of skorch's that hears of every batch."""
+    """A skorch callback that is called after every batch."""
 
     n_batches = 0
 
@@ -52,7 +52,7 @@ class OnBatches(Callback):
 
 
 class OnEpochs:
-    """A callback of scikit-learn's that predicts after every epoch."""
+    """A scikit-learn callback that predicts after every epoch."""
 
     def setup(self, estimator, context):
         pass
@@ -74,7 +74,7 @@ def make(**params) -> LeNet5Classifier:
 
 
 def save_and_load() -> None:
-    """Fit, save, load, and go on with what was loaded."""
+    """Fit, save and load an estimator, and continue its training."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         make().fit(X, y).save(path)
@@ -82,7 +82,7 @@ def save_and_load() -> None:
 
 
 def diverge() -> None:
-    """Make a fit that fails."""
+    """Run a fit whose training diverges."""
     try:
         make(lr=1e30, max_epochs=2).fit(X, y)
     except ValueError:

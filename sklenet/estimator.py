@@ -857,7 +857,7 @@ def _copy_random_state(random_state):
 def _copy_containers(value):
     """Return `value` with copies of the dicts, lists and arrays in it.
 
-    What the caller changes in place afterwards is a change of a parameter then.
+    A container that the caller modifies in place then counts as a changed parameter.
     """
     if type(value) is dict:
         return {key: _copy_containers(item) for key, item in value.items()}

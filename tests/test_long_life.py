@@ -17,26 +17,12 @@ X, y = load_digits(return_X_y=True)
 X, y = X[:100], y[:100]
 
 
-class Watching:
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        fitted_estimator.predict(X[:1])
-
-
 def fit(**params):
     return LeNet5Classifier(max_epochs=2, batch_size=50, **params).fit(X, y)
 
 
 def fit_with_callback():
-    return LeNet5Classifier(max_epochs=2).set_callbacks(Watching()).fit(X, y)
+    return LeNet5Classifier(max_epochs=2).set_callbacks(long_life.OnEpochs()).fit(X, y)
 
 
 def fit_partially():

@@ -80,7 +80,8 @@ def build_net(
     return net.initialize()
 
 
-# What may differ between two fits of the same net: the data, and the length of training.
+# Parameters that may change between two fits of the same net: they concern the data, or
+# how long training lasts.
 _OF_A_FIT = {
     "class_weight",
     "early_stopping",
@@ -134,8 +135,8 @@ def continue_training(
 def isolate_custom_parts(params: dict, seed: int) -> AbstractContextManager[None]:
     """Return a context in which custom layers and losses draw from a seeded generator.
 
-    They may draw from torch's global generator, whose state is the caller's. Those that
-    have names do not.
+    Custom parts may draw from torch's global generator, whose state belongs to the caller.
+    Named layers and losses do not.
     """
     names = ("activation", "pooling", "loss", "optimizer", "lr_schedule")
     are_named = all(isinstance(params[name], str) for name in names)
