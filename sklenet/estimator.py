@@ -653,11 +653,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         stop_early = self.early_stopping and context is not None
         rows = valid_rows = held_out = None
         if stop_early and valid is None:
-            rows, valid_rows = self._hold_out(data, random_state, continued)
-            held_out = {
-                "rows": valid_rows,
-                "fingerprint": data.fingerprint(self.validation_fraction),
-            }
+            rows, held_out = self._hold_out(data, random_state, continued)
+            valid_rows = held_out["rows"]
             valid = data
         seeds = random_state.randint(np.iinfo(np.int32).max, size=3).tolist()
 
@@ -763,16 +760,16 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         return pending
 
     def _hold_out(self, data, random_state, continued):
-        """Return the rows to train on, and those held out for early stopping.
+        """Return the rows to train on, and those held out with the fingerprint of the data.
 
         While training continues on the same data they remain the same, so that no row
         that is held out has been trained on.
         """
+        fingerprint = data.fingerprint(self.validation_fraction)
         if continued:
             before = getattr(self, "_held_out", None)
-            fingerprint = data.fingerprint(self.validation_fraction)
             if before is not None and before["fingerprint"] == fingerprint:
-                return data.other_rows(before["rows"]), before["rows"]
+                return data.other_rows(before["rows"]), before
             warnings.warn(
                 "The rows that early stopping holds out may have been trained on before,"
                 " which makes the validation loss too low: the previous fit held out"
@@ -781,7 +778,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
                 UserWarning,
                 stacklevel=6,
             )
-        return data.split(self.validation_fraction, random_state)
+        rows, held_out = data.split(self.validation_fraction, random_state)
+        return rows, {"rows": held_out, "fingerprint": fingerprint}
 
     def _log_probabilities(self, X):
         """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
