@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: study test lint guard tables docs clean
 
 study: .venv/installed   ## LeNet-5 on the embedded digits: search, refit, test, table
-	$(BIN)/sklenet study benchmarks/digits.toml
+	$(BIN)/sklenet study benchmarks/studies/digits.toml
 
 test: .venv/installed    ## the test suite
 	$(BIN)/python -m pytest
@@ -19,10 +19,10 @@ lint: .venv/installed    ## style, format and types
 	$(BIN)/mypy
 
 guard: .venv/installed   ## a short fit beside the bare loop: has it become slower?
-	$(BIN)/python benchmarks/speed.py --guard
+	$(BIN)/python benchmarks/measure/speed.py --guard
 
 tables: .venv/installed  ## the documents that hold figures, from the committed records
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/documents/tables.py
 
 docs: .venv/docs         ## the pages, with their gallery, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

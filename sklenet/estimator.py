@@ -15,21 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
 from torch.nn.utils import get_total_norm
 
-from sklenet.checks import (
-    border,
-    check_feature_range,
-    check_hidden,
-    check_maps,
-    check_prediction_data,
-    check_training_data,
-    check_validation_data,
-)
-from sklenet.fitted import FittedMixin
-from sklenet.images import Canvas, check_image_shape
+from sklenet.images.canvas import Canvas
+from sklenet.images.shapes import check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
-from sklenet.network.lecun1998 import check_connections
+from sklenet.network.lecun1998.layers import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
 from sklenet.network.optim import refuse_instances
+from sklenet.persistence.methods import FittedMixin
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import ImageDataset, as_tensor
 from sklenet.training.build import (
@@ -49,6 +41,15 @@ from sklenet.training.runtime import (
     one_thread,
     release_freed_memory,
     resolve_device,
+)
+from sklenet.training.samples.checks import (
+    border,
+    check_feature_range,
+    check_hidden,
+    check_maps,
+    check_prediction_data,
+    check_training_data,
+    check_validation_data,
 )
 from sklenet.training.state import copy_arrays, from_plain, to_plain
 
@@ -577,7 +578,8 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
         It is that of `predict_proba`, but for ``output="rbf"`` the posterior of the paper's
         equation 9, in which "none of them", at the distance j, is a class too: an image
-        far from all codes scores low. See :func:`sklenet.rejection.rejection_curve`.
+        far from all codes scores low. See
+        :func:`sklenet.display.rejection_curve`.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ import pytest
 from sklenet import LeNet5Classifier, presets
 from sklenet.study import read_study
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+STUDIES = Path(__file__).parents[1] / "benchmarks" / "studies"
 
 PRESETS = [presets.lecun1998, presets.lenet1, presets.pytorch_tutorial]
 
@@ -45,7 +45,7 @@ def test_lenet1_has_2578_weights_on_28x28_pixels(digits):
 
 
 def test_the_study_of_1998_is_of_the_preset():
-    study = read_study(BENCHMARKS / "lecun1998.toml")
+    study = read_study(STUDIES / "lecun1998.toml")
     preset = presets.lecun1998()
     assert study.estimator == preset | {"feature_range": list(preset["feature_range"])}
 

@@ -5,47 +5,41 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "sklenet"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "sklenet"
 
-# From the inside out; a module may import from its own entry and from those before it.
+# From the inside out: a module imports from its own room and from earlier lines only.
 LAYERS = [
-    {
-        "_printable",
-        "_torchvision",
-        "_files",
-        "_writing",
-        "_descriptions",
-        "inputs",
-        "images",
-        "image_files",
-    },
-    {"image_folder"},
-    {"network"},
-    {"training"},
-    {"datasets", "preprocessing"},
-    {"framing"},
-    {
-        "labels",
-        "columns",
-        "pixel_range",
-        "checks",
-        "saved",
-        "persistence",
-        "export",
-        "summary",
-    },
-    {"fitted"},
+    {"_utils"},
+    {"images"},
+    {"datasets", "preprocessing", "network"},
+    {"framing", "training"},
+    {"persistence"},
     {"estimator"},
-    {"presets", "display", "rejection"},
-    {"study"},
+    {"presets", "display"},
+    {"study.config"},
+    {"study.engine"},
+    {"study.report"},
     {"cli"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-FILES = sorted(PACKAGE.rglob("*.py"))
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE / "study"]
 
 
-def imported_modules(path):
-    """Yield the names under sklenet that a file imports, anywhere in it."""
+def room_of(module):
+    """Return the room of a module of sklenet, such as "study.engine", or None."""
+    parts = module.split(".")
+    if parts[0] != "sklenet" or len(parts) < 2:
+        return None
+    return ".".join(parts[1:3]) if parts[1] == "study" else parts[1]
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported_rooms(path):
+    """Yield the rooms of sklenet from which a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
@@ -54,31 +48,33 @@ def imported_modules(path):
             assert node.level == 0, f"{path}: a relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            parts = name.split(".")
-            if parts[0] == "sklenet" and len(parts) > 1:
-                yield parts[1]
+            if (room := room_of(name)) is not None:
+                yield room
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_go_one_way(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    own = room_of(module_of(path))
     if own in ("__init__", "__main__"):
         return
-    for name in imported_modules(path):
-        assert LEVEL[name] <= LEVEL[own], f"{path} imports sklenet.{name}"
+    for room in imported_rooms(path):
+        if room == own:
+            continue
+        assert LEVEL[room] < LEVEL[own], f"{path} imports from sklenet.{room}"
 
 
-def test_every_module_has_a_level():
-    modules = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in FILES}
-    assert modules - {"__init__", "__main__"} == set(LEVEL)
+def test_every_module_is_in_a_room():
+    assert {room_of(module_of(p)) for p in FILES} - {"__init__", "__main__"} == set(LEVEL)
 
 
-def test_the_map_names_every_module():
-    text = (PACKAGE.parent / "docs" / "map.md").read_text()
-    for path in FILES:
+def test_the_map_names_every_file():
+    text = (ROOT / "docs" / "map.md").read_text()
+    modules = [*PACKAGE.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    for path in modules:
         if path.name.startswith("__"):
             continue
-        assert f"`{path.name}`" in text or f"{path.relative_to(PACKAGE)}`" in text, path
+        names = {path.name, f"{path.parent.name}/{path.name}"}
+        assert any(f"`{name}`" in text for name in names), path
 
 
 def test_test_files_have_different_names():

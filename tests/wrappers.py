@@ -2,7 +2,7 @@
 
 Each takes ``make``, which makes an unfitted classifier from parameters, and small real
 digits: X of shape (n, 64), float32 from 0 to 1, and y from 0 to 9. The tests run them on
-LeNet5Classifier; ``benchmarks/conformance.py`` runs them on others too.
+LeNet5Classifier; ``benchmarks/measure/conformance.py`` runs them on others too.
 """
 
 import numpy as np

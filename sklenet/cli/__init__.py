@@ -21,8 +21,8 @@ LeNet-5 as a scikit-learn estimator, and its studies.
   sklenet data                                     which data sets are here
   sklenet fit --data digits --out model            train
   sklenet predict model digit.png                  read a photo of a digit
-  sklenet study benchmarks/digits.toml --dry-run   what a study would do
-  sklenet study benchmarks/digits.toml             do it, or go on with it
+  sklenet study benchmarks/studies/digits.toml --dry-run   what a study would do
+  sklenet study benchmarks/studies/digits.toml             do it, or go on with it
   sklenet report results/digits                    its tables, pictures and page
 """
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sklenet._printable import printable
-from sklenet._writing import check_writable
+from sklenet._utils.printable import printable
+from sklenet._utils.writing import check_writable
 from sklenet.cli.output import add_output_options, show, teller
+from sklenet.datasets.folder import load_folder
 from sklenet.estimator import LeNet5Classifier
 from sklenet.framing import assume_framing, read_image, read_line
-from sklenet.image_folder import load_folder
-from sklenet.saved import check_labels
-from sklenet.study.fit import LOADERS
-from sklenet.study.plain import find_problem, short_repr
+from sklenet.persistence.format import check_labels
+from sklenet.study.config.values import find_problem, short_repr
+from sklenet.study.engine.fit import LOADERS
 
 # How the images of the data sets are framed. Folders are read "whole".
 _FRAMINGS = {"mnist": "digit", "digits": "digit"}

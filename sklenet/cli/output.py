@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from sklenet._printable import printable
+from sklenet._utils.printable import printable
 
 
 def add_output_options(parser) -> None:

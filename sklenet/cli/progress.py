@@ -8,12 +8,12 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
-from sklenet._printable import printable
+from sklenet._utils.printable import printable
 from sklenet.cli.output import write_text
-from sklenet.study.estimate import count_done, count_fits
-from sklenet.study.journal import JournalError, n_fits
-from sklenet.study.records import StudyJournal
-from sklenet.study.spec import Study
+from sklenet.study.config.spec import Study
+from sklenet.study.engine.estimate import count_done, count_fits
+from sklenet.study.engine.journal import JournalError, n_fits
+from sklenet.study.engine.records import StudyJournal
 
 _SECONDS = 0.5
 

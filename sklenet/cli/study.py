@@ -7,19 +7,20 @@ from pathlib import Path
 
 from sklenet.cli.output import add_output_options, show, teller, write_text
 from sklenet.cli.progress import Progress
-from sklenet.study.checks import BadKey
-from sklenet.study.cluster import cluster, despite_deaths
-from sklenet.study.estimate import estimate
-from sklenet.study.files import Files
-from sklenet.study.page import PAGE, write_page
-from sklenet.study.plan import part_of
-from sklenet.study.prepare import prepare
-from sklenet.study.read import located, read_study
-from sklenet.study.report import TABLE, write_tables
-from sklenet.study.results import RECORDS, Results
-from sklenet.study.run import run_study
-from sklenet.study.spec import StudyError
-from sklenet.study.train import plain
+from sklenet.study.config.read import located, read_study
+from sklenet.study.config.rules import BadKey
+from sklenet.study.config.spec import StudyError
+from sklenet.study.engine.cluster import cluster, despite_deaths
+from sklenet.study.engine.estimate import estimate
+from sklenet.study.engine.evaluate import plain
+from sklenet.study.engine.plan import part_of
+from sklenet.study.engine.prepare import prepare
+from sklenet.study.engine.records import RECORDS
+from sklenet.study.engine.run import run_study
+from sklenet.study.report.files import Files
+from sklenet.study.report.page import PAGE, write_page
+from sklenet.study.report.results import Results
+from sklenet.study.report.tables import TABLE, write_tables
 
 
 def add_commands(commands) -> None:

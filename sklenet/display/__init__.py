@@ -8,6 +8,7 @@ from sklenet.display.filters import FilterDisplay
 from sklenet.display.history import TrainingHistoryDisplay
 from sklenet.display.misclassified import MisclassifiedDisplay
 from sklenet.display.negatives import NegativeDisplay
+from sklenet.display.rejection import RejectionCurveDisplay, rejection_curve
 from sklenet.display.saliency import SaliencyDisplay
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "FilterDisplay",
     "MisclassifiedDisplay",
     "NegativeDisplay",
+    "RejectionCurveDisplay",
     "SaliencyDisplay",
     "TrainingHistoryDisplay",
+    "rejection_curve",
 ]

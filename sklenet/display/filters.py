@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklenet.display.images import last_step, subdivide
-from sklenet.network.lecun1998 import PartialConv2d
+from sklenet.network.lecun1998.layers import PartialConv2d
 
 
 class FilterDisplay:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklenet.images import infer_image_shape, to_images
+from sklenet.images.shapes import infer_image_shape, to_images
 
 
 def last_step(estimator):

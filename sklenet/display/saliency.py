@@ -5,7 +5,7 @@ import torch
 
 from sklenet.display.images import show_image, subdivide, to_classifier
 from sklenet.display.text import as_label
-from sklenet.images import to_images
+from sklenet.images.shapes import to_images
 from sklenet.network.losses import log_probabilities
 from sklenet.training.batches import as_tensor
 from sklenet.training.runtime import library_state

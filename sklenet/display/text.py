@@ -1,6 +1,6 @@
 """Names of classes and settings as matplotlib shows them: literally."""
 
-from sklenet._printable import printable
+from sklenet._utils.printable import printable
 
 
 def as_label(name) -> str:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sklenet._printable import printable
-from sklenet.framing.figures import frame_digit, frame_line
-from sklenet.image_files import decode_image, fit_whole
-from sklenet.images import ImageShape
+from sklenet._utils.printable import printable
+from sklenet.datasets.decoder import decode_image, fit_whole
+from sklenet.framing.digits import frame_digit, frame_line
+from sklenet.images.shapes import ImageShape
 from sklenet.preprocessing import DarkBackground
 
 __all__ = ["assume_framing", "frame_digit", "frame_line", "read_image", "read_line"]
@@ -19,7 +19,7 @@ def read_image(
     Parameters
     ----------
     path : str or path-like
-        A file of any of the formats of `sklenet.image_files`.
+        A file of any of the formats of `sklenet.datasets.decoder`.
     image_shape : tuple of int (c, h, w)
         The shape of the result: grey or RGB.
     framing : {"digit", "whole"} or None, default=None

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sklenet.network.lecun1998 import PartialConv2d, Subsample
+from sklenet.network.lecun1998.layers import PartialConv2d, Subsample
 
 Init = Callable[[nn.Module, torch.Generator], None]
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklenet.network.lecun1998 import Subsample
+from sklenet.network.lecun1998.layers import Subsample
 
 
 class ScaledTanh(nn.Module):

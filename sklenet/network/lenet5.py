@@ -11,7 +11,7 @@ from torch import nn
 from sklenet.network.choices import build_activation, build_pooling, check_layer
 from sklenet.network.init import Init, make_init
 from sklenet.network.layers import Dropout, FirstConv2d
-from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
+from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
 
 Factory = Callable[..., nn.Module]
 

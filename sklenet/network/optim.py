@@ -7,7 +7,7 @@ import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim import lr_scheduler as schedulers
 
-from sklenet.network.sdlm import SDLM
+from sklenet.network.lecun1998.sdlm import SDLM
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": Adam,

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from sklenet.images import check_image_shape, flatten_images, infer_image_shape
+from sklenet.images.shapes import check_image_shape, flatten_images, infer_image_shape
 
 
 class ImageTransformer(TransformerMixin, BaseEstimator):

@@ -8,8 +8,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 
-from sklenet.images import (
-    CANVAS,
+from sklenet.images.canvas import CANVAS
+from sklenet.images.shapes import (
     check_image_shape,
     infer_image_shape,
     pixel_names,

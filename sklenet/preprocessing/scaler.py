@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklenet.images import to_images
+from sklenet.images.shapes import to_images
 from sklenet.preprocessing.base import ImageTransformer
 
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun1998": (-0.1, 1.175)}

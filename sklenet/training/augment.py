@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 
 ELASTIC_SIGMA = 4.0  # Simard, Steinkraus, Platt 2003, section 2
 

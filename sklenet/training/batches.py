@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 
 # numpy types that torch lacks, or cannot index, and what holds all their values.
 _WIDER = {"u2": "i4", "u4": "i8", "u8": "f8", "f16": "f8", "g": "f8"}

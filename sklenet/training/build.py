@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetClassifier
 
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.network import OPTIMIZERS, LeNet5
-from sklenet.network.codes import make_codes
-from sklenet.network.lecun1998 import check_connections
+from sklenet.network.lecun1998.codes import make_codes
+from sklenet.network.lecun1998.layers import check_connections
 from sklenet.network.losses import make_loss
 from sklenet.network.optim import check_optimization, make_schedule
 from sklenet.training.augment import make_augmenter

@@ -6,8 +6,8 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer
 
+from sklenet.network.lecun1998.sdlm import SDLM
 from sklenet.network.losses import log_probabilities
-from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request

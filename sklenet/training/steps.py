@@ -8,7 +8,7 @@ import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from sklenet.network.kernels.compiler import load_layers
-from sklenet.network.sdlm import SDLM
+from sklenet.network.lecun1998.sdlm import SDLM
 
 # Options that must be off, and the state of each parameter.
 _OFF = ("amsgrad", "maximize", "capturable", "differentiable", "centered")

@@ -17,7 +17,7 @@ from sklenet.cli import main
 from sklenet.cli.output import write_text
 from sklenet.cli.progress import Progress
 from sklenet.study import read_study
-from sklenet.study.results import RECORDS
+from sklenet.study.engine.records import RECORDS
 
 HEAD = """
 name = "s"

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import sklenet
-from sklenet._torchvision import import_torchvision
 from sklenet.cli import main
+from sklenet.datasets.torchvision_guard import import_torchvision
 
 STUDY = """
 name = "tiny"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sklenet.network import LOSSES, LeNet5
-from sklenet.network.codes import make_codes
 from sklenet.network.gradient import Gradient
 from sklenet.network.layers import ACTIVATIONS, POOLINGS
-from sklenet.network.lecun1998 import CONNECTIONS
+from sklenet.network.lecun1998.codes import make_codes
+from sklenet.network.lecun1998.layers import CONNECTIONS
 from sklenet.network.losses import CrossEntropy
 
 CODES = torch.from_numpy(make_codes(np.arange(10), 84))

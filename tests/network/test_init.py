@@ -7,7 +7,7 @@ from torch import nn
 
 from sklenet.network import INITS, LeNet5
 from sklenet.network.init import leave_uninitialized, make_init
-from sklenet.network.lecun1998 import CONNECTIONS, PartialConv2d
+from sklenet.network.lecun1998.layers import CONNECTIONS, PartialConv2d
 
 
 def drawn(name, layer=None):

@@ -6,7 +6,7 @@ import torch
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.training.augment import AUGMENTATIONS, Augmenter, make_augmenter, read_augment
 
 CANVAS = Canvas((1, 8, 8), 0, 16)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.training.batches import Batches, ImageDataset, as_tensor
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">f4"]

@@ -6,7 +6,7 @@ from torch.nn import SiLU
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.presets import lecun1998
 from sklenet.training import epoch
 from sklenet.training.batches import Batches, ImageDataset

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sklenet import LeNet5Classifier
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.training.batches import ImageDataset
 from sklenet.training.build import build_net
 from sklenet.training.monitor import Monitor

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklenet.images import Canvas
+from sklenet.images.canvas import Canvas
 from sklenet.network import LeNet5
-from sklenet.network.codes import make_codes
 from sklenet.network.kernels.compiler import load_layers
 from sklenet.network.layers import ACTIVATIONS, POOLINGS
-from sklenet.network.lecun1998 import CONNECTIONS
+from sklenet.network.lecun1998.codes import make_codes
+from sklenet.network.lecun1998.layers import CONNECTIONS
 from sklenet.training import predict
 from sklenet.training.batches import ImageDataset
 from sklenet.training.predict import compute_outputs

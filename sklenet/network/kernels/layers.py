@@ -19,7 +19,7 @@ from sklenet.network.kernels import activation, convolution, dense, losses, pool
 from sklenet.network.kernels import images as images
 from sklenet.network.kernels import optimizers as optimizers
 from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
-from sklenet.network.lecun1998 import PartialConv2d, RadialBasis, Subsample
+from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
 from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
 
 Array = np.ndarray

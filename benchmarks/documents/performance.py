@@ -1,0 +1,294 @@
+"""Fill ``docs/performance.md`` from the records of speed.py and single_pattern.py."""
+
+import re
+import statistics
+from pathlib import Path
+
+from origin import where
+from tabulate import tabulate
+
+from sklenet.study.engine.journal import Journal
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENT = ROOT / "docs" / "performance.md"
+
+_MARKED = re.compile(r"(<!-- speed: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_BASE = "loop_without_faults"
+
+_NAMES = {
+    "loop": "bare torch loop, tensors in memory",
+    "loop_without_faults": "the same loop, freed memory kept",
+    "sklenet": "**LeNet5Classifier**",
+    "sklenet_by_torch": "the same, torch's gradient",
+    "sklenet_unfused": "the same, Adam's steps not fused",
+    "data_loader": "tutorial's loop: DataLoader, ToTensor",
+    "skorch": "skorch's NeuralNetClassifier, defaults",
+    "mlp": "scikit-learn's MLPClassifier(100), for scale",
+}
+
+
+class Group:
+    """The records of one group of comparisons, and where they come from.
+
+    Parameters
+    ----------
+    records : list of dict
+    """
+
+    def __init__(self, records: list[dict]) -> None:
+        self.run = next(record for record in records if record["kind"] == "run")
+        self.ones: dict[str, list[dict]] = {}
+        for record in records:
+            if record["kind"] == "one":
+                self.ones.setdefault(record["name"], []).append(record)
+
+    def values(self, name: str, field: str) -> list[float]:
+        """Return a field of each repeat."""
+        return [one[field] for one in self.ones[name]]
+
+    def ratios(self, name: str, base: str, field: str = "seconds") -> list[float]:
+        """Return a contender's field over that of `base`, repeat by repeat."""
+        pairs = zip(self.values(name, field), self.values(base, field), strict=True)
+        return [a / b for a, b in pairs]
+
+    def ratio(self, name: str, base: str, field: str = "seconds") -> float:
+        """Return their median."""
+        return statistics.median(self.ratios(name, base, field))
+
+
+def render() -> str:
+    """Return the document with its figures."""
+    parts = _parts()
+
+    def refill(match: re.Match) -> str:
+        return f"{match[1]}\n{parts[match[2]]}\n\n{match[3]}"
+
+    return _MARKED.sub(refill, DOCUMENT.read_text(encoding="utf-8"))
+
+
+def _parts() -> dict[str, str]:
+    """Return the text of each part of the document that is made from records."""
+    of_groups: dict[str, list[dict]] = {}
+    for record in Journal(RESULTS / "speed" / "records.jsonl"):
+        of_groups.setdefault(record["group"], []).append(record)
+    groups = {name: Group(records) for name, records in of_groups.items()}
+    return {
+        "targets": _targets(groups),
+        "fit": _fit(groups["fit"]),
+        "predict": _seconds(groups["predict"], _BASE),
+        "import": _seconds(groups["import"], "others"),
+        "search": _search(groups["search"]),
+        "memory": _memory(groups["memory"]),
+        "step": _step(groups["step"]),
+        "single_pattern": _single_pattern(),
+    }
+
+
+def _targets(groups: dict[str, Group]) -> str:
+    fit, search = groups["fit"], groups["search"]
+    above = _above_idle(groups["memory"])
+    least, most = "at least", "at most"
+    rows = [
+        (
+            "a fit, over the bare loop without page faults",
+            most,
+            1.00,
+            fit.ratio("sklenet", _BASE),
+        ),
+        ("a fit, over the bare loop as it comes", most, 0.70, fit.ratio("sklenet", "loop")),
+        ("a fit, over skorch's defaults", most, 0.75, fit.ratio("sklenet", "skorch")),
+        (
+            "a fit, over the tutorial's loop",
+            most,
+            0.60,
+            fit.ratio("sklenet", "data_loader"),
+        ),
+        (
+            "minor page faults per epoch",
+            most,
+            20_000,
+            statistics.median(fit.values("sklenet", "faults")),
+        ),
+        (
+            "skorch's predict, over ours",
+            least,
+            1.5,
+            groups["predict"].ratio("skorch", "sklenet"),
+        ),
+        (
+            "import, over that of torch, scikit-learn and skorch",
+            most,
+            1.05,
+            groups["import"].ratio("sklenet", "others"),
+        ),
+    ]
+    alone, threads = "1 worker, 1 thread", "1 worker, 2 threads"
+    for name in ("2 workers, loky", "2 workers, threading"):
+        rows += [
+            (
+                f"fits per minute: {name}, over {base}",
+                least,
+                target,
+                search.ratio(name, base, "fits_per_minute"),
+            )
+            for base, target in ((alone, 1.8), (threads, 1.25))
+        ]
+    rows.append(
+        ("MB above an idle process, beside the data, for CIFAR-10", most, 150, above)
+    )
+    made = []
+    for what, side, target, measured in rows:
+        met = measured <= target if side == most else measured >= target
+        made.append(
+            [what, f"{side} {target:,}", _number(measured), "yes" if met else "**no**"]
+        )
+    return _table(made, ["what", "target", "measured", "met"])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _fit(group: Group) -> str:
+    rows = []
+    for name in group.ones:
+        ratios = group.ratios(name, _BASE)
+        rows.append(
+            [
+                _NAMES[name],
+                _range(group.values(name, "seconds"), 2),
+                _range(ratios, 2),
+                f"{statistics.median(group.values(name, 'faults')):,.0f}",
+                f"{statistics.median(group.values(name, 'peak_mb')):,.0f}",
+                f"{statistics.median(group.values(name, 'accuracy')):.4f}",
+            ]
+        )
+    heads = [
+        "",
+        "s per epoch",
+        "over the loop without faults",
+        "faults per epoch",
+        "peak MB",
+        "test accuracy",
+    ]
+    return _table(rows, heads) + _where(group)
+
+
+def _seconds(group: Group, base: str) -> str:
+    rows = [
+        [
+            _NAMES.get(name, name),
+            _range(group.values(name, "seconds"), 2),
+            _range(group.ratios(name, base), 2),
+        ]
+        for name in group.ones
+    ]
+    return _table(rows, ["", "seconds", f"over {_NAMES.get(base, base)}"]) + _where(group)
+
+
+def _search(group: Group) -> str:
+    base = "1 worker, 1 thread"
+    rows = []
+    for name in group.ones:
+        running = group.values(name, "running_threads")
+        median, most = (max(r[which] for r in running) for which in ("median", "95%"))
+        rows.append(
+            [
+                name,
+                _range(group.values(name, "fits_per_minute"), 1),
+                _range(group.ratios(name, base, "fits_per_minute"), 2),
+                _range(group.values(name, "first_small_search"), 1),
+                f"{median:.0f}, {most:.0f}",
+            ]
+        )
+    scores = {tuple(one["scores"]) for ones in group.ones.values() for one in ones}
+    same = (
+        "The scores of all of them are the same to the last bit."
+        if len(scores) == 1
+        else f"Their scores differ: there are {len(scores)} of them."
+    )
+    heads = [
+        "",
+        "fits per minute",
+        f"over {base}",
+        "s of a first small search",
+        "running threads: median, 95 %",
+    ]
+    return _table(rows, heads) + f"\n\n{same}" + _where(group)
+
+
+def _above_idle(group: Group) -> float:
+    return statistics.median(
+        one["peak_mb"] - one["idle_mb"] - one["data_mb"] for one in group.ones["sklenet"]
+    )
+
+
+def _memory(group: Group) -> str:
+    ones = group.ones["sklenet"]
+    fields = {
+        "the data": "data_mb",
+        "a process that has imported sklenet": "idle_mb",
+        "the peak of a fit": "peak_mb",
+    }
+    rows = [
+        [what, f"{statistics.median(o[f] for o in ones):,.0f}"]
+        for what, f in fields.items()
+    ]
+    rows.append(["the peak less the other two", f"{_above_idle(group):,.0f}"])
+    return _table(rows, ["", "MB"]) + _where(group)
+
+
+def _step(group: Group) -> str:
+    threads = list(group.ones)
+    ways = group.ones[threads[0]][0]["milliseconds"]
+    rows = []
+    for way in ways:
+        row = [way]
+        for n in threads:
+            taken = [one["milliseconds"] for one in group.ones[n]]
+            mine = [statistics.median(t[way]) for t in taken]
+            ratios = [
+                statistics.median(a / b for a, b in zip(t[way], t["plain"], strict=True))
+                for t in taken
+            ]
+            row += [f"{statistics.median(mine):.2f}", _range(ratios, 2)]
+        rows.append(row)
+    heads = ["", *(h for n in threads for h in (f"ms, {n}", "over plain"))]
+    return _table(rows, heads) + _where(group)
+
+
+def _single_pattern() -> str:
+    run, one = Journal(RESULTS / "single_pattern" / "records.jsonl")
+    seconds = one["seconds"]
+    ratios = [a / b for a, b in zip(seconds["pass"], seconds["loop"], strict=True)]
+    rows = [
+        ["plain torch loop, gradient descent", _range(seconds["loop"], 1), ""],
+        [
+            "**a pass of LeNet5Classifier**, second derivatives and all",
+            _range(seconds["pass"], 1),
+            _range(ratios, 2),
+        ],
+    ]
+    return (
+        _table(rows, ["", f"s per {one['patterns']:,} patterns", "over the loop"])
+        + f"\n\n{where(run)}"
+    )
+
+
+def _range(values: list[float], digits: int) -> str:
+    """Return the median, and the range of all."""
+    low, middle, high = (
+        f"{v:.{digits}f}" for v in (min(values), statistics.median(values), max(values))
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def _table(rows: list[list], headers: list[str]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _where(group: Group) -> str:
+    repeats = {len(ones) for ones in group.ones.values()}
+    return f"\n\n{max(repeats)} repeats. {where(group.run)}"

@@ -1,0 +1,312 @@
+"""Measure LeNet5Classifier beside what people would use or write instead.
+
+    python benchmarks/measure/speed.py  # everything; about half an hour alone
+    python benchmarks/measure/speed.py fit predict  # some of it, with the old rest kept
+    python benchmarks/measure/speed.py --guard  # a minute: has the fit become slower?
+
+Whatever is compared runs in processes of its own, in turn; ratios are of runs of the same
+repeat. It needs a machine that does nothing else, and the data in ``$SKLENET_DATA``; the
+guard makes do without.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import contenders
+
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "benchmarks" / "results" / "speed" / "records.jsonl"
+
+# What the guard allows: far more than noise, far less than a real regression.
+MAX_RATIO, MAX_FAULTS, MAX_STEP_BYTES = 1.3, 20_000, 20_000_000
+
+IMPORTS = {"others": "import torch, sklearn, skorch", "sklenet": "import sklenet"}
+
+# Workers and their torch threads.
+SEARCHES = {
+    "1 worker, 1 thread": (1, "loky", 1),
+    "1 worker, 2 threads": (1, "loky", 2),
+    "2 workers, loky": (2, "loky", 1),
+    "2 workers, threading": (2, "threading", 1),
+}
+
+
+def mnist(n_images: int):
+    """Return MNIST's training images and labels, and the test set's."""
+    from sklenet.datasets import fetch_mnist
+
+    X, y = fetch_mnist(return_X_y=True)
+    return X[:n_images], y[:n_images], *fetch_mnist(subset="test", return_X_y=True)
+
+
+def made_up(n_images: int):
+    """Return images of 28x28 pixels made of the embedded digits, for speed alone."""
+    import numpy as np
+
+    from sklenet.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    images = np.pad(X.reshape(-1, 8, 8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))
+    rows = np.arange(n_images) % len(X)
+    X = (images.reshape(len(X), -1) * (255 / 16)).astype(np.uint8)[rows]
+    return X, y[rows], X[:1000], y[rows][:1000]
+
+
+def fit(name: str, n_images: int, data=mnist) -> dict:
+    """Train one contender."""
+    _import_optimizers()
+    X, y, X_test, y_test = data(n_images)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    seconds, prepare, predict = contenders.FITS[name](X, y)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": statistics.mean(seconds),
+        "faults": (usage.ru_minflt - before) / contenders.EPOCHS,
+        "peak_mb": usage.ru_maxrss / 1024,
+        "accuracy": float((predict(prepare(X_test)) == y_test).mean()),
+    }
+
+
+def predict(name: str, n_images: int) -> dict:
+    """Train one contender a little, and let it predict."""
+    X, y, *_ = mnist(60_000)
+    _, prepare, predict = contenders.FITS[name](X[:2000], y[:2000])
+    images = prepare(X[:n_images])
+    predict(images[:1000])
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        predict(images)
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(seconds)}
+
+
+def imports(name: str, n_images: int) -> dict:
+    """Import one list of packages."""
+    start = time.perf_counter()
+    exec(IMPORTS[name])
+    return {"seconds": time.perf_counter() - start}
+
+
+def search(name: str, n_images: int) -> dict:
+    """Run a grid search on some workers, which have been started before."""
+    import torch
+    from joblib import parallel_config
+    from sklearn.model_selection import GridSearchCV
+
+    from sklenet import LeNet5Classifier
+
+    n_workers, backend, n_threads = SEARCHES[name]
+    torch.set_num_threads(n_threads)
+    X, y, *_ = mnist(n_images)
+    grid = GridSearchCV(
+        LeNet5Classifier(max_epochs=1, batch_size=contenders.BATCH, random_state=0),
+        {"lr": [0.0005, 0.001, 0.002, 0.005]},
+        cv=2,
+        refit=False,
+        n_jobs=n_workers,
+    )
+    with parallel_config(backend):
+        start = time.perf_counter()
+        grid.fit(X[:1000], y[:1000])
+        started = time.perf_counter() - start
+        with RunningThreads() as running:
+            start = time.perf_counter()
+            grid.fit(X, y)
+            seconds = time.perf_counter() - start
+    return {
+        "fits_per_minute": 8 / seconds * 60,
+        "first_small_search": started,
+        "running_threads": running.quantiles(),
+        "scores": grid.cv_results_["mean_test_score"].tolist(),
+    }
+
+
+class RunningThreads:
+    """Count the threads of this process and its children that run, 20 times a second."""
+
+    def __enter__(self):
+        self.counts: list[int] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self):
+        own = f"{os.getpid()}/task/{threading.get_native_id()}"
+        while not self._over.wait(0.05):
+            states = [
+                _state(task)
+                for process in (os.getpid(), *_children(os.getpid()))
+                for task in Path(f"/proc/{process}/task").glob("*")
+                if not str(task).endswith(own)
+            ]
+            self.counts.append(states.count("R"))
+
+    def quantiles(self) -> dict[str, float]:
+        """Return the median, the 95th percentile and the largest of the counts."""
+        ordered = sorted(self.counts)
+        return {
+            "median": statistics.median(ordered),
+            "95%": ordered[int(0.95 * (len(ordered) - 1))],
+            "max": ordered[-1],
+        }
+
+
+def _state(task: Path) -> str:
+    try:
+        return task.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # it has ended
+        return ""
+
+
+def _children(process: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{process}/task").glob("*"):
+        try:
+            found += map(int, task.joinpath("children").read_text().split())
+        except OSError:
+            continue
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def memory(name: str, n_images: int) -> dict:
+    """Fit whole CIFAR-10 from its bytes."""
+    import sklenet
+    from sklenet.datasets import fetch_cifar10
+
+    idle = _memory_mb("VmRSS")
+    X, y = fetch_cifar10(return_X_y=True)
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
+    sklenet.LeNet5Classifier(max_epochs=1, random_state=0).fit(X, y)
+    return {
+        "data_mb": X.nbytes / 2**20,
+        "idle_mb": idle,
+        "peak_mb": _memory_mb("VmHWM"),
+    }
+
+
+def _memory_mb(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def step(name: str, n_images: int) -> dict:
+    """Take training steps of one kind after the other; see steps.py."""
+    import steps
+
+    return {"milliseconds": steps.measure(n_threads=int(name.split()[0]))}
+
+
+def _import_optimizers() -> None:
+    # The first optimizer of a process imports half of torch, whoever makes it.
+    import torch
+
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+
+
+# What is compared, and how many images and repeats it takes.
+GROUPS = {
+    "fit": (fit, list(contenders.FITS), 60_000, 4),
+    "predict": (predict, list(contenders.PREDICTS), 60_000, 4),
+    "import": (imports, list(IMPORTS), 0, 10),
+    "search": (search, list(SEARCHES), 30_000, 3),
+    "memory": (memory, ["sklenet"], 0, 3),
+    "step": (step, ["1 thread", "2 threads"], 0, 3),
+}
+
+
+def run_in_process(*arguments: str) -> dict:
+    """Return what this file prints with these arguments, in a process of its own."""
+    command = [sys.executable, __file__, *arguments]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def measure(groups: list[str]) -> None:
+    """Record groups anew, each interleaved, and keep the records of the others."""
+    from sklenet.study.engine.journal import Journal
+    from sklenet.study.engine.provenance import provenance
+
+    for group in groups:
+        _, names, _, n_repeats = GROUPS[group]
+        records = [record for record in Journal(RECORDS) if record["group"] != group]
+        records.append({"kind": "run", "group": group} | provenance())
+        for repeat in range(n_repeats):
+            for name in names:
+                taken = run_in_process("--one", group, name)
+                records.append({"kind": "one", "group": group, "name": name} | taken)
+                print(group, repeat + 1, name, taken, flush=True)
+        RECORDS.unlink(missing_ok=True)
+        for record in records:
+            Journal(RECORDS).append(record)
+
+
+def guard(n_images: int = 12_800, n_repeats: int = 5) -> list[str]:
+    """Return in what the fit has become clearly worse than it was, beside the bare loop."""
+    names = ("loop_without_faults", "sklenet")
+    pairs = [
+        [run_in_process("--guarded", name, str(n_images)) for name in names]
+        for _ in range(n_repeats)
+    ]
+    ratio = statistics.median(b["seconds"] / a["seconds"] for a, b in pairs)
+    faults = statistics.median(b["faults"] for _, b in pairs)
+    step_bytes = run_in_process("--guarded", "step_bytes", str(n_images))["bytes"]
+    limits = {
+        "seconds over the bare loop's": (ratio, MAX_RATIO),
+        "minor page faults per epoch": (faults, MAX_FAULTS),
+        "bytes that training needs beside the data": (step_bytes, MAX_STEP_BYTES),
+    }
+    for what, (value, limit) in limits.items():
+        print(f"{what}: {value:,.2f}, at most {limit:,}")
+    return [what for what, (value, limit) in limits.items() if value > limit]
+
+
+def step_bytes(n_images: int) -> dict:
+    """Return the most that numpy's arrays and Python took at a time, in a second epoch."""
+    from sklenet import LeNet5Classifier
+
+    X, y, *_ = made_up(n_images)
+    model = LeNet5Classifier(max_epochs=1, warm_start=True, random_state=0).fit(X, y)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    model.fit(X, y)
+    return {"bytes": tracemalloc.get_traced_memory()[1] - before}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], metavar="GROUP")
+    parser.add_argument("--guard", action="store_true")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--guarded", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if arguments.one:
+        group, name = arguments.one
+        function, _, n_images, _ = GROUPS[group]
+        print(json.dumps(function(name, n_images)))
+    elif arguments.guarded:
+        name, n_images = arguments.guarded[0], int(arguments.guarded[1])
+        one = step_bytes(n_images) if name == "step_bytes" else fit(name, n_images, made_up)
+        print(json.dumps(one))
+    elif arguments.guard:
+        worse = guard()
+        sys.exit(f"worse than it should be: {', '.join(worse)}" if worse else 0)
+    else:
+        measure(arguments.groups or list(GROUPS))

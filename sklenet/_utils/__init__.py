@@ -1,0 +1,1 @@
+"""Files and text, whatever they hold."""

@@ -1,0 +1,1 @@
+"""Fitted estimators as files, and their networks by themselves."""

@@ -1,0 +1,210 @@
+"""What a study file may name: transformers, and parameters that take plain values.
+
+A study file may come from a stranger. It therefore cannot name any class by its dotted
+path, but only the transformers listed here, and of these only parameters that take text,
+numbers, booleans and lists of them. Parameters such as ``memory`` (a folder of pickles),
+``score_func`` or ``pooling_func`` (callables) are absent on purpose. No module is imported
+before its name has been found in the list.
+"""
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sklenet import preprocessing
+from sklenet.study.config.values import find_problem, short_repr
+
+# Parameters by transformer. None of them is a callable, a path, a file or a cache.
+TRANSFORMERS: dict[str, tuple[str, ...]] = {
+    "DarkBackground": ("background", "maximum", "image_shape"),
+    "Inverter": ("maximum",),
+    "Padder": ("size", "value", "image_shape"),
+    "PixelScaler": ("to", "image_shape"),
+    "Resizer": ("size", "interpolation", "image_shape"),
+    "sklearn.cluster.FeatureAgglomeration": (
+        *("n_clusters", "metric", "linkage", "compute_full_tree"),
+        "distance_threshold",
+    ),
+    "sklearn.decomposition.FactorAnalysis": (
+        *("n_components", "tol", "max_iter", "svd_method", "iterated_power"),
+        "rotation",
+    ),
+    "sklearn.decomposition.FastICA": (
+        *("n_components", "algorithm", "whiten", "fun", "max_iter", "tol"),
+        "whiten_solver",
+    ),
+    "sklearn.decomposition.IncrementalPCA": ("n_components", "whiten", "batch_size"),
+    "sklearn.decomposition.NMF": (
+        *("n_components", "init", "solver", "beta_loss", "tol", "max_iter"),
+        *("alpha_W", "alpha_H", "l1_ratio", "shuffle"),
+    ),
+    "sklearn.decomposition.PCA": (
+        *("n_components", "whiten", "svd_solver", "tol", "iterated_power"),
+        *("n_oversamples", "power_iteration_normalizer"),
+    ),
+    "sklearn.decomposition.TruncatedSVD": (
+        *("n_components", "algorithm", "n_iter", "n_oversamples"),
+        *("power_iteration_normalizer", "tol"),
+    ),
+    "sklearn.feature_selection.SelectKBest": ("k",),
+    "sklearn.feature_selection.SelectPercentile": ("percentile",),
+    "sklearn.feature_selection.VarianceThreshold": ("threshold",),
+    "sklearn.preprocessing.Binarizer": ("threshold",),
+    "sklearn.preprocessing.MaxAbsScaler": ("clip",),
+    "sklearn.preprocessing.MinMaxScaler": ("feature_range", "clip"),
+    "sklearn.preprocessing.Normalizer": ("norm",),
+    "sklearn.preprocessing.PowerTransformer": ("method", "standardize"),
+    "sklearn.preprocessing.QuantileTransformer": (
+        *("n_quantiles", "output_distribution", "subsample"),
+    ),
+    "sklearn.preprocessing.RobustScaler": (
+        *("with_centering", "with_scaling", "quantile_range", "unit_variance"),
+    ),
+    "sklearn.preprocessing.StandardScaler": ("with_mean", "with_std"),
+    "sklearn.random_projection.GaussianRandomProjection": ("n_components", "eps"),
+    "sklearn.random_projection.SparseRandomProjection": (
+        *("n_components", "density", "eps", "dense_output"),
+    ),
+}
+
+# Keys of `net_params`: further arguments of torch's optimizers. The rest of skorch's, such
+# as callbacks, takes objects.
+NET_PARAMS = tuple(
+    f"optimizer__{name}"
+    for name in (
+        *("alpha", "amsgrad", "betas", "centered", "dampening", "eps", "foreach", "fused"),
+        *("maximize", "mu", "nesterov"),
+    )
+)
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+
+# The most features that a transformer may make, and the longest side of an image: memory
+# is asked for in proportion, for every image of the training set.
+MAX_FEATURES = 10_000
+MAX_WEIGHTS = 100_000_000  # of a network: 1.6 GB while Adam trains it
+MAX_SIDE = 128
+_BOUNDS = {
+    "n_components": MAX_FEATURES,
+    "n_clusters": MAX_FEATURES,
+    "n_oversamples": MAX_FEATURES,
+    "n_quantiles": 1_000_000,
+    "size": MAX_SIDE,
+}
+
+
+def find_transformer(name) -> type:
+    """Return the transformer class of this name.
+
+    Raises
+    ------
+    ValueError
+        If the name is not in the list; nothing has been imported then.
+    """
+    if not isinstance(name, str) or name not in TRANSFORMERS:
+        raise ValueError(
+            f"no transformer {short_repr(name)}. Known: {', '.join(TRANSFORMERS)}. A study"
+            " file can name no others."
+        )
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module) if module else preprocessing, last)
+
+
+def parameters_of(transformer: type) -> tuple[str, ...]:
+    """Return the parameters of a transformer that a study file may set."""
+    (names,) = (
+        names
+        for name, names in TRANSFORMERS.items()
+        if name.rpartition(".")[2] == transformer.__name__
+    )
+    return names
+
+
+def check_step_value(transformer: type, parameter: str, value) -> None:
+    """Raise a ValueError if a study file may not give a transformer's parameter this value.
+
+    Parameters
+    ----------
+    transformer : type
+        One of those in the list.
+    parameter : str
+    value : object
+    """
+    if parameter == "random_state":
+        raise ValueError(f"{parameter!r} is decided by the key 'seeds': remove it.")
+    known = parameters_of(transformer)
+    if parameter not in known:
+        has_it = parameter in inspect.signature(transformer).parameters
+        raise ValueError(
+            f"{transformer.__name__} has {'the' if has_it else 'no'} parameter"
+            f" {parameter!r}{', which a study file cannot set' if has_it else ''}. Known:"
+            f" {', '.join(known)}."
+        )
+    problem = _plain_problem(value) or _step_problem(parameter, value)
+    if problem:
+        raise ValueError(
+            f"the parameter {parameter!r} of {transformer.__name__} {problem}. Got"
+            f" {short_repr(value)}."
+        )
+
+
+def _plain_problem(value) -> str | None:
+    found = find_problem(value)
+    if found is None:
+        return None
+    path, problem = found
+    return f"has a value at {'.'.join(path)!r} that {problem}" if path else problem
+
+
+def _step_problem(parameter: str, value) -> str | None:
+    parts = list(value) if isinstance(value, list | tuple) else [value]
+    if isinstance(value, dict) or not all(
+        part is None or isinstance(part, str | int | float) for part in parts
+    ):
+        return "must be text, a number, a boolean, or a list of these"
+    largest = _BOUNDS.get(parameter)
+    if largest is not None and any(
+        isinstance(part, int | float) and part > largest for part in parts
+    ):
+        return f"must be at most {largest:,} in a study file"
+    return None
+
+
+def check_estimator_value(parameter: str, value) -> None:
+    """Raise a ValueError if a study file may not give LeNet5Classifier this value.
+
+    What the estimator itself checks is not checked here.
+
+    Parameters
+    ----------
+    parameter : str
+    value : object
+    """
+    problem = _plain_problem(value)
+    if problem:
+        raise ValueError(f"the parameter {parameter!r} {problem}. Got {short_repr(value)}.")
+    if parameter == "net_params":
+        _check_net_params(value)
+    if parameter == "device" and not _DEVICE.fullmatch(str(value)):
+        raise ValueError(
+            "the parameter 'device' must be 'auto', 'cpu', 'mps', 'cuda' or 'cuda:N' in a"
+            f" study file. Got {short_repr(value)}."
+        )
+
+
+def _check_net_params(value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            "the parameter 'net_params' must be a table, such as"
+            f" {{ optimizer__betas = [0.9, 0.99] }}. Got {short_repr(value)}."
+        )
+    for name in value:
+        if name not in NET_PARAMS:
+            raise ValueError(
+                f"the parameter 'net_params' has {short_repr(name)}, which a study file"
+                f" cannot set. Known: {', '.join(NET_PARAMS)}."
+            )

@@ -1,0 +1,1 @@
+"""Running a study: its fits, searches, journal and records."""

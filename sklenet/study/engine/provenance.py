@@ -1,0 +1,89 @@
+"""Where a record comes from: versions, machine, revision of the code."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_PACKAGES = (
+    "sklenet",
+    "torch",
+    "skorch",
+    "scikit-learn",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "joblib",
+)
+
+
+def provenance() -> dict:
+    """Return what has to be known to repeat a run."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpu": _cpu_name(),
+            "isa": torch.backends.cpu.get_cpu_capability(),
+            "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "revision": _git_revision(),
+    }
+
+
+def _cpu_name() -> str:
+    """Return the processor's name, family and model.
+
+    Virtual machines often report a name without the generation, such as "AMD EPYC": the
+    numbers tell processors apart.
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    name = platform.processor() or platform.machine()
+    if not cpuinfo.is_file():
+        return name
+    first = cpuinfo.read_text().split("\n\n")[0]
+    fields = dict(
+        [part.strip() for part in line.split(":", 1)]
+        for line in first.splitlines()
+        if ":" in line
+    )
+    numbers = [
+        f"{key.removeprefix('cpu ')} {fields[key]}"
+        for key in ("cpu family", "model")
+        if key in fields
+    ]
+    name = fields.get("model name", name)
+    return f"{name} ({', '.join(numbers)})" if numbers else name
+
+
+def _git_revision() -> str | None:
+    """Return the commit of the package's source, with "+" if it has changed since.
+
+    None where the package does not run from a checkout of its own.
+    """
+    package = Path(__file__).parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=package,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changed else "")

@@ -1,0 +1,198 @@
+"""The records of a study's journal: what each kind holds, checked whenever it is read.
+
+A journal may be damaged, edited by hand or sent by somebody else. A record that passes has
+the fields that the tables and figures of a study use, with values of the right types.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
+
+from sklenet.study.config.spec import DATA
+from sklenet.study.config.values import find_problem, short_repr
+from sklenet.study.engine.journal import Journal
+
+RECORDS = "records.jsonl"  # name of the journal in the folder of a study
+
+_Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
+_Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+_Number = _Finite | Annotated[StrictInt, Field(gt=-(2**63), lt=2**63)]
+_Score = _Number | None  # None: not finite
+_Data = Literal[DATA]  # type: ignore[valid-type]
+_Key = Annotated[StrictStr, Field(min_length=1)]
+_Params = dict[StrictStr, Any]
+_Epoch = dict[StrictStr, _Score]
+_Class = Annotated[StrictInt, Field(ge=0, lt=10)]
+_Confusion = Annotated[
+    list[Annotated[list[_Count], Field(min_length=10, max_length=10)]],
+    Field(min_length=10, max_length=10),
+]
+
+
+class _Record(BaseModel):
+    """Part of a record. Keys without a default are required; others may be there too."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Test(_Record):
+    """The scores on one test set, by metric, and what is kept for figures."""
+
+    __pydantic_extra__: dict[str, _Score]
+    confusion: _Confusion = []
+    mistakes: list[tuple[_Count, _Class, _Number]] = []
+    rejection: list[_Score] = []
+    best_epoch: dict[StrictStr, _Score] = {}
+
+
+class _Fitted(_Record):
+    """What records of fits have in common."""
+
+    key: _Key
+    data: _Data
+    params: _Params
+    run: _Count = 0
+    steps: list[Any] = []
+    n_train: _Count = 0
+    seconds: _Number = 0
+    cpu_seconds: _Number = 0
+    n_parameters: _Count = 0
+    device: StrictStr = ""
+    threads: _Count = 0
+    best_epoch: _Count | None = None
+    history: list[_Epoch] = []
+    error: StrictStr = ""
+
+
+class _Fold(_Fitted):
+    kind: Literal["fold"]
+    scores: dict[StrictStr, _Score] = {}
+
+
+class _Fit(_Fitted):
+    kind: Literal["fit"]
+    setting: StrictStr
+    seed: _Count
+    n_valid: _Count = 0
+    n_test: _Count = 0
+    tests: dict[StrictStr, _Test] = {}
+
+
+class _Trial(_Record):
+    kind: Literal["trial"]
+    key: _Key
+    of: StrictStr
+    data: _Data
+    number: _Count
+    params: Annotated[_Params, Field(min_length=1)]
+    state: Literal["complete", "pruned", "fail"]
+    history: list[_Score]
+    scores: Annotated[list[_Score], Field(min_length=2)]
+    seconds: _Number
+    n_train: _Count
+    run: _Count = 0
+    error: StrictStr = ""
+
+
+class _Table(_Record):
+    """The columns of ``cv_results_`` that every search has; all are as long as `params`."""
+
+    params: Annotated[list[_Params], Field(min_length=1)]
+    mean_test_score: list[_Score]
+    rank_test_score: list[_Count]
+
+
+class _Search(_Record):
+    kind: Literal["search"]
+    of: StrictStr
+    data: _Data
+    best: _Count | None
+    cv_results: _Table
+
+
+class _Machine(_Record):
+    system: StrictStr = ""
+    cpu: StrictStr = ""
+    cores: _Count | None = None
+    torch_threads: _Count = 0
+    cuda: StrictStr | None = None
+
+
+class _Run(_Record):
+    kind: Literal["run"]
+    run: _Count
+    command: StrictStr | None = None
+    started: StrictStr = ""
+    versions: dict[StrictStr, StrictStr | None] = {}
+    machine: _Machine = _Machine()
+    revision: StrictStr | None = None
+
+
+class _Study(_Record):
+    kind: Literal["study"]
+    study: dict[StrictStr, Any]
+
+
+_RECORD: TypeAdapter = TypeAdapter(
+    Annotated[_Study | _Run | _Fold | _Fit | _Trial | _Search, Field(discriminator="kind")]
+)
+
+
+class StudyJournal(Journal):
+    """The journal of a study, whose records are checked when they are read."""
+
+    def problem_of(self, record: dict) -> str | None:
+        """Return what is wrong with a record; None if it is one of a study's."""
+        problem = find_problem(record)
+        if problem is not None:
+            return f"{'.'.join(problem[0])} {problem[1]}"
+        try:
+            _RECORD.validate_python(record)
+        except ValidationError as error:
+            (first, *_) = error.errors(include_url=False, include_context=False)
+            where = ".".join(str(part) for part in first["loc"][1:]) or "kind"
+            if first["type"] in ("missing", "union_tag_not_found"):
+                return f"the key {where!r} of the record is missing"
+            return f"{where}: {first['msg']}. Got {short_repr(first['input'])}"
+        if record["kind"] == "search":
+            return _table_problem(record)
+        best, history = record.get("best_epoch"), record.get("history", [])
+        if record["kind"] == "fit" and best is not None and not 1 <= best <= len(history):
+            return f"best_epoch is {best}, but the history has {len(history)} epochs"
+        return None
+
+
+def _table_problem(record: dict) -> str | None:
+    """Return what is wrong with the columns of a search's record."""
+    table = record["cv_results"]
+    n = len(table["params"])
+    for name, values in table.items():
+        if not isinstance(values, list) or len(values) != n:
+            return f"cv_results.{name} is not a list of {n} values"
+        if name.startswith("split") and not all(map(_is_score, values)):
+            return f"cv_results.{name} has a value that is not a score"
+    if sum(name.startswith("split") for name in table) < 2:
+        return "cv_results has fewer than 2 folds"
+    names = list(table["params"][0])
+    if any(list(params) != names for params in table["params"]):
+        return "cv_results.params are not all of the same parameters"
+    if record["best"] is not None and record["best"] >= n:
+        return f"best is {record['best']}, but there are {n} candidates"
+    for name in ("iter", "n_resources", "epochs"):
+        if not all(isinstance(value, int) for value in table.get(name, [])):
+            return f"cv_results.{name} has a value that is not a whole number"
+    return None
+
+
+def _is_score(value) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or is_number

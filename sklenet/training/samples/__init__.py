@@ -1,0 +1,1 @@
+"""What `fit` and `predict` make of X, y and sample_weight."""

@@ -1,0 +1,646 @@
+"""Files of fitted estimators: whole, the same, and nothing but data."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+import torch
+from safetensors import safe_open
+from sklearn import config_context
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+from sklenet.persistence.format import checksum, labels_from_text
+from sklenet.presets import lecun1998, lenet1
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:200], y[:200]
+
+
+def fit(**params):
+    options = {"max_epochs": 1, "random_state": 0, "batch_size": 20} | params
+    return LeNet5Classifier(**options).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        lecun1998() | {"max_epochs": 1},
+        {"optimizer": "sgd", "momentum": 0.0, "augment": ["flip", {"shift": 2}]},
+        {"class_weight": {0: 2.0, 3: 0.5}, "early_stopping": True, "hidden": (30,)},
+        {"random_state": np.random.RandomState(3), "lr": np.float64(0.002), "maps": (3, 5)},
+        {"image_shape": (8, 8), "feature_range": None, "padding": 8, "dropout": 0.2},
+        {
+            "net_params": {
+                "optimizer__betas": (0.8, 0.99),
+                "optimizer__param_groups": [("head.output.*", {"lr": 0.01})],
+            }
+        },
+    ],
+    ids=["defaults", "1998", "sgd", "class weights", "numpy", "padding", "net_params"],
+)
+def test_what_was_saved_is_the_same(params, tmp_path):
+    saved = fit(**params)
+    saved.save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert np.array_equal(loaded.predict_proba(X), saved.predict_proba(X))
+    for name in ("history_", "image_shape_", "pixel_range_", "best_epoch_", "n_iter_"):
+        assert getattr(loaded, name) == getattr(saved, name), name
+    if params.get("random_state") is None:
+        assert repr(loaded) == repr(saved)
+    # It trains on as the other does, optimizer, random numbers and all.
+    for model in (loaded, saved):
+        model.partial_fit(X, y)
+    assert np.array_equal(loaded.predict_proba(X), saved.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", [object, str, np.int8, ">i4", ">f8", np.float32, bool])
+def test_labels_are_of_their_type(kind, tmp_path):
+    labels = (
+        (y % 2).astype(kind) if kind is not object else np.array(["a", "b"], object)[y % 2]
+    )
+    saved = LeNet5Classifier(max_epochs=1, random_state=0).fit(X, labels)
+    saved.save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model")
+    assert loaded.classes_.dtype.kind == saved.classes_.dtype.kind
+    assert np.array_equal(loaded.predict(X), saved.predict(X))
+
+
+def test_a_class_may_be_called_as_the_format_calls_things(tmp_path):
+    labels = np.array(["pairs", "tuple"])[y % 2]
+    saved = fit_on(labels, class_weight={"pairs": 2.0, "tuple": 1.0})
+    saved.save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model")
+    assert loaded.class_weight == {"pairs": 2.0, "tuple": 1.0}
+
+
+def fit_on(labels, **params):
+    return LeNet5Classifier(max_epochs=1, random_state=0, **params).fit(X, labels)
+
+
+def test_a_loaded_one_goes_on_with_the_parameters_it_had(tmp_path):
+    params = lenet1() | {"padding": 10, "max_epochs": 1, "warm_start": True}
+    fit(**params).save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model").set_params(**params)
+    assert loaded.fit(X, y).n_iter_ == 2
+
+
+def test_requests_of_metadata_are_kept(tmp_path):
+    with config_context(enable_metadata_routing=True):
+        model = (
+            fit().set_fit_request(sample_weight=True).set_score_request(sample_weight="w")
+        )
+        model.save(tmp_path / "model")
+        loaded = LeNet5Classifier.load(tmp_path / "model")
+        for method in ("fit", "partial_fit", "score"):
+            asked = getattr(model.get_metadata_routing(), method).requests
+            assert getattr(loaded.get_metadata_routing(), method).requests == asked
+
+
+def test_the_mode_of_a_file_is_kept_and_names_may_be_long(fitted, tmp_path):
+    path = tmp_path / ("m" * 250)
+    fitted.save(path)
+    path.chmod(0o600)
+    fitted.save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    LeNet5Classifier.load(path)
+
+
+def test_names_of_features_are_kept(tmp_path):
+    frame = pd.DataFrame(X, columns=[f"pixel{k}" for k in range(64)])
+    LeNet5Classifier(max_epochs=1).fit(frame, y).save(tmp_path / "model")
+    loaded = LeNet5Classifier.load(tmp_path / "model")
+    assert loaded.feature_names_in_[63] == "pixel63"
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(frame[frame.columns[::-1]])
+
+
+@pytest.mark.parametrize(("version", "framing"), [(1, None), (2, "digit")])
+def test_files_of_all_versions_are_read(version, framing):
+    path = Path(__file__).parent / f"version_{version}.sklenet"
+    loaded = LeNet5Classifier.load(path)
+    expected = json.loads(path.with_suffix(".json").read_text())
+    assert loaded.framing == framing
+    accuracy = loaded.score(*load_digits(return_X_y=True))
+    assert accuracy == pytest.approx(expected["accuracy"], abs=1e-3)
+    probabilities = np.array(expected["probabilities"])
+    assert loaded.predict_proba(X[:3]) == pytest.approx(probabilities, abs=1e-5)
+
+
+def test_the_framing_is_kept_and_has_no_influence_on_fit(tmp_path):
+    plain, framed = fit(), fit(framing="whole")
+    assert np.array_equal(plain.predict_proba(X), framed.predict_proba(X))
+    framed.save(tmp_path / "model")
+    assert LeNet5Classifier.load(tmp_path / "model").framing == "whole"
+    with pytest.raises(ValueError, match="'framing' parameter of LeNet5Classifier must be"):
+        fit(framing="line")
+
+
+def test_what_cannot_be_saved_is_told_before_a_file_is_touched(fitted, tmp_path):
+    path = tmp_path / "model"
+    fitted.save(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"'activation' parameter is .*SiLU.*plain values"):
+        fit(activation=torch.nn.SiLU).save(path)
+    with pytest.raises(ValueError, match="not fitted"):
+        LeNet5Classifier().save(path)
+    with pytest.raises(ValueError, match="'net_params' parameter has 'callbacks'"):
+        fit(net_params={"callbacks": []}).save(path)
+    with pytest.raises(ValueError, match="'random_state' parameter is a PCG64"):
+        fit(random_state=np.random.RandomState(np.random.PCG64(3))).save(path)
+    with pytest.raises(FileNotFoundError):
+        fitted.save(tmp_path / "nowhere" / "model")
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_link_stays_a_link(fitted, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    fitted.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    LeNet5Classifier.load(tmp_path / "model")
+
+
+KILLED = """
+import os, sys
+from sklenet import LeNet5Classifier
+replace = os.replace
+os.replace = lambda *args: os.kill(os.getpid(), 9)
+LeNet5Classifier.load(sys.argv[1]).save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        (np.array(["a", "b\udc80"]), r"label 'b\\udc80'.*UTF-8"),
+        (np.array(["a", "b\udc80"], object), r"label 'b\\udc80'.*UTF-8"),
+        (np.array(["2001-02-03", "2002-02-03"], "M8[D]"), "label 2001-02-03.*datetime64"),
+        (np.array([1, 2], "m8[s]"), "label 1 seconds.*timedelta64"),
+        pytest.param(
+            np.array([1, 2], np.longdouble),
+            "label 1.0.*float128",
+            marks=pytest.mark.skipif(
+                np.dtype(np.longdouble).itemsize == 8, reason="it is float64"
+            ),
+        ),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", ""))[:12],
+)
+def test_labels_that_no_file_can_hold_are_named(labels, named, tmp_path):
+    with pytest.raises(ValueError, match=named):
+        fit_on(labels[y % 2]).save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_label_among_many_is_named():
+    labels = [f"{k:04}" for k in range(100)] + ["9" * 100_000]
+    assert labels_from_text(labels, are_objects=True).tolist() == labels
+    with pytest.raises(ValueError, match=r"label '999.* has 100,000 characters"):
+        labels_from_text(labels, are_objects=False)
+    assert labels_from_text(labels[-2:], are_objects=False).tolist() == labels[-2:]
+
+
+def test_what_is_saved_can_be_loaded(tmp_path):
+    """Whatever has been done to an estimator, a file that cannot be read is not written."""
+    path = tmp_path / "model"
+    spoilt = {
+        "not finite": lambda m: m.module_.head.output.bias.data.fill_(np.nan),
+        "'lr' parameter": lambda m: m.set_params(lr=-1.0),
+        "n_iter": lambda m: setattr(m, "n_iter_", 0),
+        "history": lambda m: m.history_.clear(),
+        "feature name 'x.*UTF-8": lambda m: setattr(
+            m, "feature_names_in_", np.array(["x\udc80"] * 64, object)
+        ),
+        "cannot be saved, because": lambda m: setattr(m, "pixel_range_", (1.0, 0.0)),
+    }
+    for message, spoil in spoilt.items():
+        model = fit()
+        spoil(model)
+        with pytest.raises(ValueError, match=message):
+            model.save(path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_regular_file_is_replaced(fitted, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "read-only").write_bytes(b"old")
+    (tmp_path / "read-only").chmod(0o444)
+    names = ("pipe", "loop", "read-only", "")
+    for path in (*(tmp_path / name for name in names), Path("/dev/null")):
+        with pytest.raises(OSError, match=path.name):
+            fitted.save(path)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert (tmp_path / "read-only").read_bytes() == b"old"
+
+
+def test_a_crash_while_saving_leaves_the_old_file(fitted, tmp_path):
+    path = tmp_path / "model"
+    fitted.save(path)
+    before = path.read_bytes()
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path)])
+    assert process.returncode == -9
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2  # and what was being written
+    fitted.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+# What is no such file
+
+
+def test_other_things_are_refused_at_once(tmp_path, fitted):
+    with pytest.raises(FileNotFoundError):
+        LeNet5Classifier.load(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="is not a file"):
+            LeNet5Classifier.load(path)
+    foreign = {
+        "empty": b"",
+        "text": b"LeNet-5" * 100,
+        "zip": b"PK\x03\x04" + bytes(100),
+        "tensors": safetensors.numpy.save({"weights/a": np.zeros(3)}),
+        "long header": (1 << 62).to_bytes(8, "little") + b"{}",
+    }
+    for name, content in foreign.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=r"not a file of LeNet5Classifier.save"):
+            LeNet5Classifier.load(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    model = fit(maps=(2, 3), hidden=(10,))
+    model.save(path)
+    return path.read_bytes(), model.predict_proba(X)
+
+
+def loads_the_same_or_nothing(path, probabilities):
+    """Load a mutated file: it must be refused, or be what it was."""
+    try:
+        loaded = LeNet5Classifier.load(path)
+    except ValueError:
+        return False
+    assert np.array_equal(loaded.predict_proba(X), probabilities)
+    return True
+
+
+def test_damaged_files_are_refused(saved, tmp_path):
+    content, probabilities = saved
+    generator = np.random.RandomState(0)
+    path = tmp_path / "damaged"
+    header = 8 + int.from_bytes(content[:8], "little")
+    n_loaded = 0
+    start = time.monotonic()
+    for k in range(600):
+        damaged = bytearray(content)
+        what = k % 6
+        if what in (0, 1):  # a flipped bit: anywhere, or in the header
+            at = generator.randint(len(content) if what else header)
+            damaged[at] ^= 1 << generator.randint(8)
+        elif what == 2:  # bytes of something else
+            at = generator.randint(len(content))
+            damaged[at : at + 64] = generator.bytes(len(damaged[at : at + 64]))
+        elif what == 3:
+            del damaged[generator.randint(len(content)) :]
+        elif what == 4:  # a part twice
+            at = generator.randint(len(content))
+            damaged[at:at] = damaged[at : at + 100]
+        else:  # an absurd length of the header
+            damaged[generator.randint(8)] = generator.randint(256)
+        path.write_bytes(damaged)
+        n_loaded += loads_the_same_or_nothing(path, probabilities)
+    assert n_loaded < 30  # a header's spaces may differ, or nothing was
+    assert time.monotonic() - start < 120
+
+
+def rewritten(content, path, change):
+    """Write the file with its document and tensors changed, and a checksum that fits."""
+    path.write_bytes(content)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+    document = json.loads(metadata["document"])
+    text = change(document, tensors)
+    metadata["document"] = json.dumps(document) if text is None else text
+    metadata["sha256"] = checksum(metadata["document"], tensors)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+
+
+def in_params(**values):
+    def change(document, tensors):
+        for group in ("params", "fit_params"):
+            document[group].update(values)
+
+    return change
+
+
+def in_fitted(**values):
+    return lambda document, tensors: document["fitted"].update(values)
+
+
+def tensor(name, array):
+    def change(document, tensors):
+        tensors[name] = array
+        if array is None:
+            del tensors[name]
+
+    return change
+
+
+EPOCH = {
+    "epoch": 1,
+    "train_loss": 2.0,
+    "train_accuracy": 0.5,
+    "lr": 0.001,
+    "seconds": 1.0,
+}
+
+HOSTILE = {
+    "unknown parameter": in_params(command="rm"),
+    "no such layer": in_params(activation="os.system"),
+    "layer by path": in_params(activation="../../activation"),
+    "other maps": in_params(maps=[6, 16]),
+    "absurd maps": in_params(maps=[1 << 40, 1 << 40]),
+    "absurd units": in_params(hidden=[1 << 62]),
+    "absurd kernels": in_params(kernel_size=1 << 30),
+    "absurd border": in_params(padding=1 << 30),
+    "wrong type": in_params(lr="0.1"),
+    "not a number": in_params(lr=float("nan")),
+    "net of its own": in_params(net_params={"module": "os.system"}),
+    "callbacks": in_params(net_params={"callbacks": ["os.system"]}),
+    "compiled": in_params(
+        net_params={"compile": True, "compile__options": {"cpp.cxx": ["/bin/false"]}}
+    ),
+    "wide codes": in_params(output="rbf", hidden=[65_000]),
+    "of no device": in_params(device="meta", hidden=[11]),
+    "fewer pixels": in_fitted(n_features_in=48),
+    "more pixels": in_fitted(n_features_in=100),
+    "labels out of order": tensor("classes", np.arange(10)[::-1].copy()),
+    "label that is none": tensor("classes", np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, np.nan])),
+    "range of nothing": in_fitted(pixel_range=[float("nan"), 1.0]),
+    "range upside down": in_fitted(pixel_range=[1.0, 0.0]),
+    "half a state": tensor("optimizer/0/exp_avg_sq", None),
+    "requests": lambda document, tensors: document["requests"].update(
+        {"fit": {"os.system": True}}
+    ),
+    "empty images": in_fitted(image_shape=[1, 0, 8]),
+    "absurd images": in_fitted(image_shape=[1, 1 << 31, 1 << 31]),
+    "two sides": in_fitted(image_shape=[8, 8]),
+    "labels twice": in_fitted(classes=["a"] * 10),
+    "too few labels": in_fitted(classes=["a", "b"]),
+    "range of text": in_fitted(pixel_range=["0", "1"]),
+    "names of others": in_fitted(feature_names_in=["a"]),
+    "position": in_fitted(position=1 << 31),
+    "negative position": in_fitted(position=-1),
+    "history": in_fitted(history=[{"train_loss": {"__reduce__": "os.system"}}]),
+    "extra": in_fitted(__class__="os.system"),
+    "no weights": tensor("weights/features.C1.weight", None),
+    "other shape": tensor("weights/features.C1.weight", np.zeros((2, 1, 5, 4), np.float32)),
+    "transposed": tensor("weights/head.C5.weight", np.zeros((75, 10), np.float32)),
+    "double": tensor("weights/features.C1.bias", np.zeros(2)),
+    "more weights": tensor("weights/more", np.zeros(2, np.float32)),
+    "more": tensor("more", np.zeros(2)),
+    "state of nobody": tensor("optimizer/99/exp_avg", np.zeros(2)),
+    "state of text": tensor("optimizer/x/exp_avg", np.zeros(2)),
+    "large state": tensor("optimizer/0/exp_avg", np.zeros((2, 1, 5, 5, 9), np.float32)),
+    "short twister": tensor("random_state", np.zeros(3, np.uint32)),
+    "no twister": tensor("random_state", None),
+    "labels of two axes": tensor("classes", np.arange(10).reshape(5, 2)),
+    "deep": lambda document, tensors: "[" * 200_000,
+    "long number": lambda document, tensors: '{"params": ' + "9" * 100_000 + "}",
+    "no document": lambda document, tensors: "",
+    "list": lambda document, tensors: "[]",
+    "weights that are none": tensor(
+        "weights/features.C1.bias", np.array([0, np.nan], np.float32)
+    ),
+    "endless weights": tensor("weights/head.output.bias", np.full(10, np.inf, np.float32)),
+    "no epochs": in_fitted(n_iter=0, history=[]),
+    "negative epochs": in_fitted(n_iter=-1),
+    "more epochs than history": in_fitted(n_iter=2),
+    "true epochs": in_fitted(n_iter=True),
+    "history without losses": in_fitted(history=[{"epoch": 1}]),
+    "history of another epoch": in_fitted(history=[dict(EPOCH, epoch=2)]),
+    "history of more": in_fitted(history=[dict(EPOCH, more=1.0)]),
+    "history of text": in_fitted(history=[dict(EPOCH, lr="0.1")]),
+    "best of none": in_fitted(best_epoch=0),
+    "best of the future": in_fitted(best_epoch=2),
+    "best without validation": in_fitted(best_epoch=1),
+    "no label": tensor("classes", np.arange(0)),
+    "one label": tensor("classes", np.arange(1)),
+    "labels more than outputs": tensor("classes", np.arange(11)),
+    "endless label": tensor("classes", np.append(np.arange(9.0), np.inf)),
+    "complex labels": tensor("classes", np.arange(10).astype(np.complex64)),
+    "text labels out of order": in_fitted(classes=list("jihgfedcba")),
+    "labels of both kinds": in_fitted(classes=list("abcdefghij")),
+    "endless range": in_fitted(pixel_range=[0.0, float("inf")]),
+    "range of one": in_fitted(pixel_range=[0.0]),
+    "no names of features": in_fitted(feature_names_in=[]),
+    "float twister": tensor("random_state", np.zeros(624)),
+    "signed twister": tensor("random_state", np.zeros(624, np.int32)),
+    "gauss that is none": in_fitted(has_gauss=1, gauss=float("nan")),
+    "float seed": in_params(random_state=1.0),
+    "negative seed": in_params(random_state=-1),
+    "seed of text": in_params(random_state="0"),
+    "scalar state": tensor("optimizer/0/exp_avg", np.zeros((), np.float32)),
+    "state of another shape": tensor("optimizer/1/exp_avg", np.zeros(3, np.float32)),
+    "state of doubles": tensor("optimizer/1/exp_avg", np.zeros(2)),
+    "state of integers": tensor("optimizer/1/exp_avg", np.zeros(2, np.int32)),
+    "state that is none": tensor("optimizer/1/exp_avg", np.array([0, np.nan], np.float32)),
+    "negative squares": tensor("optimizer/1/exp_avg_sq", np.array([0, -1], np.float32)),
+    "negative steps": tensor("optimizer/1/step", np.array(-1, np.float32)),
+    "many steps": tensor("optimizer/1/step", np.ones(2, np.float32)),
+    "state of another optimizer": in_params(optimizer="sgd"),
+    "state left out by other settings": in_params(net_params={"optimizer__amsgrad": True}),
+    "layers without end": in_params(hidden=[1] * 100_000),
+    "augmentations without end": in_params(augment=["flip"] * 100_000),
+    "connections without end": in_params(connections=[[0] * 100_000] * 3),
+    "digits without end": in_params(hidden=[10**4000]),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_files_are_refused(what, saved, tmp_path):
+    content, probabilities = saved
+    path = tmp_path / "hostile"
+    rewritten(content, path, lambda document, tensors: None)
+    assert loads_the_same_or_nothing(path, probabilities)
+    rewritten(content, path, HOSTILE[what])
+    start = time.monotonic()
+    assert not loads_the_same_or_nothing(path, probabilities)
+    assert time.monotonic() - start < 5
+
+
+def test_what_is_wrong_is_said_in_a_line(saved, tmp_path):
+    path = tmp_path / "hostile"
+    messages = {
+        "weights that are none": "weights/features.C1.bias has values that are not finite",
+        "negative epochs": "n_iter",
+        "more epochs than history": "history is not that of 2 epochs",
+        "one label": "at least two classes",
+        "range upside down": "from 1.0 to 0.0",
+        "history of another epoch": "history is not that of 1 epochs",
+        "history of text": "fitted.history.0.lr: Input should be a valid number",
+        "history of more": "unknown key 'more'",
+        "no names of features": "0 names of features for 64 features",
+        "float twister": "random_state is F64",
+        "float seed": "'random_state' parameter",
+        "layers without end": "weights/head.C5.bias has shape (10,)",
+        "large state": "optimizer/0/exp_avg has shape",
+        "augmentations without end": "at most 11 entries",
+    }
+    for what, message in messages.items():
+        rewritten(saved[0], path, HOSTILE[what])
+        with pytest.raises(ValueError, match=re.escape(message)) as error:
+            LeNet5Classifier.load(path)
+        assert len(str(error.value)) < 1000
+
+
+# Small files that would take much memory
+
+
+def many(n, item):
+    return "[" + ",".join([item] * n) + "]"
+
+
+NUMBERED_KEYS = "{" + ",".join(f'"{k}":1' for k in range(400_000)) + "}"
+
+
+def in_text(old, new):
+    """Put text into the document that Python's json would take long to write."""
+    return lambda document, tensors: json.dumps(document).replace(old, new, 1)
+
+
+def wide_codes(document, tensors):
+    in_params(output="rbf", hidden=[2000])(document, tensors)
+    tensors["classes"] = np.arange(200_000)
+    tensors["weights/head.C5.bias"] = np.zeros(2000, np.float32)
+    tensors["weights/head.C5.weight"] = np.zeros((2000, 75), np.float32)
+    del tensors["weights/head.output.bias"], tensors["weights/head.output.weight"]
+    tensors["weights/head.output.codes"] = np.zeros((200_000, 0), np.float32)
+
+
+def long_label(document, tensors):
+    labels = [f"{k:05}" for k in range(20_000)] + ["9" * 100_000]
+    del tensors["classes"]
+    document["fitted"]["classes"] = labels
+    tensors["weights/head.output.bias"] = np.zeros(len(labels), np.float32)
+    tensors["weights/head.output.weight"] = np.zeros((len(labels), 10), np.float32)
+
+
+def deep_network(document, tensors):
+    in_params(hidden=[1] * 1000)(document, tensors)
+    for k in range(1000):
+        name = "weights/head.C5" if k == 0 else f"weights/head.F{5 + k}"
+        tensors[f"{name}.bias"] = np.zeros(1, np.float32)
+        tensors[f"{name}.weight"] = np.zeros((1, 75 if k == 0 else 1), np.float32)
+
+
+def many_tensors(document, tensors):
+    for k in range(30_000):
+        tensors[f"optimizer/{k}/x"] = np.zeros(0, np.float32)
+
+
+BOMBS = {
+    "wide codes": wide_codes,
+    "a long label among many": long_label,
+    "many layers": deep_network,
+    "many tensors": many_tensors,
+    "large images": in_fitted(image_shape=[1, 40_000, 40_000], n_features_in=1_600_000_000),
+    "epochs": in_fitted(n_iter=10**9),
+    "large kernels": in_params(kernel_size=10_000, padding=20_000),
+    "keys": in_text('"lr": 0.001', '"lr": ' + NUMBERED_KEYS),
+    "unknown keys": in_text('"fitted": {', '"fitted": {' + NUMBERED_KEYS[1:-1] + ","),
+    "unknown keys outside": in_text('{"sk', NUMBERED_KEYS[:-1] + ',"sk'),
+    "keys of an epoch": in_text('{"epoch"', NUMBERED_KEYS[:-1] + ',"epoch"'),
+    "requests": in_text(
+        '"requests": {"fit": {', '"requests": {"fit": {' + NUMBERED_KEYS[1:-1] + ","
+    ),
+    "names that are none": in_text(
+        '"feature_names_in": null', '"feature_names_in": ' + many(1_000_000, "1")
+    ),
+    "axes": in_text('"image_shape": [', '"image_shape": [' + "-1," * 1_000_000),
+    "epochs that are none": in_text('"history": [', '"history": [' + "{}," * 150_000),
+    "empty lists": in_text('"lr": 0.001', '"lr": ' + many(700_000, "[]")),
+    "nested lists": in_text('"lr": 0.001', '"lr": ' + many(400_000, "[[1]]")),
+    "tables": in_text('"lr": 0.001', '"lr": ' + many(250_000, '{"a":1}')),
+    "numbers": in_text('"lr": 0.001', '"lr": ' + many(1_000_000, "1")),
+    "history": in_text('"history": [', '"history": [' + "{}," * 700_000),
+    "augmentations": in_text('"augment": null', '"augment": ' + many(300_000, '"flip"')),
+    "units": in_text('"hidden": ', '"hidden": [' + "1," * 1_000_000 + '1], "x": '),
+}
+
+HEADERS = {"shape": many(2_000_000, "0"), "lists for a shape": many(600_000, "[]")}
+
+LOADED = """
+import sys, time
+from pathlib import Path
+from sklenet import LeNet5Classifier
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(l for l in lines if l.startswith(name)).split()[1])
+LeNet5Classifier.load(sys.argv[1])  # all that is imported on the way
+for name in sys.argv[2:]:
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before, start = memory("VmRSS"), time.process_time()
+    try:
+        LeNet5Classifier.load(name)
+    except ValueError:
+        print(memory("VmHWM") - before, time.process_time() - start)
+    else:
+        print("loaded", name)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_no_small_file_takes_much_memory(saved, tmp_path):
+    (tmp_path / "model").write_bytes(saved[0])
+    paths = {name: tmp_path / f"bomb {k}" for k, name in enumerate(BOMBS)}
+    for name, path in paths.items():
+        rewritten(saved[0], path, BOMBS[name])
+    for name, shape in HEADERS.items():
+        header = f'{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}'.encode()
+        paths[name] = tmp_path / name
+        paths[name].write_bytes(len(header).to_bytes(8, "little") + header)
+    command = [sys.executable, "-c", LOADED, tmp_path / "model", *paths.values()]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for name, line in zip(paths, output.splitlines(), strict=True):
+        taken, seconds = map(float, line.split())
+        size = paths[name].stat().st_size
+        assert taken < 100e6 + 10 * size, (name, taken / 1e6, size / 1e6)
+        assert seconds < 5, name
+
+
+def test_a_later_version_is_named(saved, tmp_path):
+    path = tmp_path / "later"
+    path.write_bytes(saved[0].replace(b'"version":"2"', b'"version":"3"'))
+    message = r"version of its format is '3'; this .*reads '1' and '2'"
+    with pytest.raises(ValueError, match=message):
+        LeNet5Classifier.load(path)
+
+
+def test_the_checksum_is_what_is_documented(saved, tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(saved[0])
+    with safe_open(path, framework="numpy") as file:
+        digest = hashlib.sha256(file.metadata()["document"].encode())
+        for name in sorted(file.keys()):
+            array = file.get_tensor(name)
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+        assert file.metadata()["sha256"] == digest.hexdigest()

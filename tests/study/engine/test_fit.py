@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+from sklenet.preprocessing import PixelScaler
+from sklenet.study import load, read_study, run_study
+from sklenet.study.engine.evaluate import plain
+from sklenet.study.engine.fit import digest, fit_key, with_seed
+
+
+def pipeline(**params):
+    return Pipeline(
+        [("pixelscaler", PixelScaler()), ("classifier", LeNet5Classifier(**params))]
+    )
+
+
+def test_the_key_tells_apart_what_decides_the_weights():
+    plain_key = fit_key(pipeline(), "mnist")
+    others = [
+        fit_key(pipeline(lr=0.002), "mnist"),
+        fit_key(pipeline(random_state=0), "mnist"),
+        fit_key(pipeline(augment=["flip"]), "mnist"),
+        fit_key(pipeline(augment=[{"flip": 0.4}]), "mnist"),
+        fit_key(pipeline(device="cpu"), "mnist"),
+        fit_key(pipeline(), "cifar10"),
+        fit_key(pipeline(), "mnist", "other rows"),
+        fit_key(pipeline().set_params(pixelscaler__to="signed"), "mnist"),
+        fit_key(pipeline()[1:], "mnist"),
+    ]
+    assert len({plain_key, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"lr": 0.001}, {"feature_range": [0.0, 1.0]}, {"verbose": 1}],
+)
+def test_the_key_is_the_same_for_what_changes_nothing(params):
+    assert fit_key(pipeline(**params), "mnist") == fit_key(pipeline(), "mnist")
+
+
+def test_the_key_knows_nothing_of_parameters_added_later():
+    class Newer(LeNet5Classifier):
+        def __init__(self, *, novelty=None, lr=0.001, random_state=None):
+            super().__init__(lr=lr, random_state=random_state)
+            self.novelty = novelty
+
+    Newer.__name__ = "LeNet5Classifier"
+    newer = Pipeline([("classifier", Newer(lr=0.1))])
+    older = Pipeline([("classifier", LeNet5Classifier(lr=0.1))])
+    assert fit_key(newer, "mnist") == fit_key(older, "mnist")
+
+
+def test_other_rows_have_another_digest():
+    rows = np.arange(10)
+    assert digest(rows) == digest(rows.astype(np.int32))
+    assert digest(rows) != digest(rows[::-1])
+    assert digest(rows) != digest(rows[:-1])
+
+
+def test_the_seed_reaches_every_step():
+    from sklearn.decomposition import PCA
+
+    steps = Pipeline([("pca", PCA()), ("classifier", LeNet5Classifier())])
+    seeded = with_seed(steps, 3)
+    assert seeded["pca"].random_state == seeded["classifier"].random_state == 3
+    assert steps["pca"].random_state is None
+
+
+def test_plain_is_json():
+    value = {
+        "a": (np.float32(0.5), np.int64(2), float("nan"), np.inf, None),
+        1: print,
+    }
+    assert plain(value) == {"a": [0.5, 2, None, None, None], "1": repr(print)}
+
+
+def test_class_weights_by_label_from_a_file(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'name = "s"\ntitle = "t"\ndata = ["digits"]\n[estimator]\nmax_epochs = 2\n'
+        "batch_size = 128\nclass_weight = { 0 = 5.0, 1 = 0.5 }\n"
+    )
+    folder = run_study(read_study(path), tmp_path)
+    X, y = load_digits(return_X_y=True)
+    weights = {0: 5.0, 1: 0.5}
+    by_number = LeNet5Classifier(
+        max_epochs=2, batch_size=128, class_weight=weights, random_state=0
+    )
+    test = load_digits(subset="test", return_X_y=True)
+    assert load(folder)["test_accuracy"].tolist() == [by_number.fit(X, y).score(*test)]

@@ -1,0 +1,174 @@
+"""What is refused before training is refused by a run and by a dry run alike."""
+
+import os
+import re
+import time
+
+import pytest
+from filelock import FileLock
+
+from sklenet.cli import main
+from sklenet.study import StudyError, read_study, run_study
+from sklenet.study.config.rules import MAX_FITS, MAX_SETTINGS
+
+HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n'
+QUICK = "[estimator]\nmax_epochs = 1\nbatch_size = 256\n"
+GRID = "grid = { lr = [0.001, 0.002] }\n"
+
+REFUSED = [
+    (f"{QUICK}[search]\ncv = 1000\n{GRID}", 8, r"search\.cv is 1000.*Right would be 2 to"),
+    (f"{QUICK}[search]\ncv = 140\n{GRID}", 8, r"digits has 139 training images of one"),
+    (f"validation = 1e-9\n{QUICK}", 4, "validation is 1e-09"),
+    (f"validation = 0.9999\n{QUICK}", 4, "validation is 0.9999"),
+    (f"validation = 1e-9\nvalidation_rows = 'first'\n{QUICK}", 4, "0 images. Raise it"),
+    (f"validation = 0.999\nvalidation_rows = 'first'\n{QUICK}", 4, "leaves none of class"),
+    (f"metrics = ['roc_auc']\n{QUICK}", 4, "'roc_auc' does not fit digits"),
+    (f"metrics = ['accuracy', 'f1']\n{QUICK}", 4, "'f1' does not fit digits"),
+    (f"metrics = ['precision']\n{QUICK}[search]\ncv = 2\n{GRID}", 4, "'precision' does"),
+    (f"{QUICK}class_weight = {{ cat = 2.0 }}\n", 7, "class_weight, on digits"),
+    (
+        f"{QUICK}[search]\ncv = 2\nkind = 'halving'\nresource = 'n_samples'\n"
+        f"min_resources = 100000\n{GRID}",
+        7,
+        "rounds of 100000 to 1437 images are not possible",
+    ),
+    (
+        f"{QUICK}[search]\ncv = 2\nkind = 'halving'\nresource = 'n_samples'\n"
+        f"max_resources = 10\n{GRID}",
+        7,
+        "rounds of 40 to 10 images are not possible",
+    ),
+]
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []])
+@pytest.mark.parametrize(("text", "line", "message"), REFUSED)
+def test_what_a_run_refuses(tmp_path, capsys, text, line, message, options):
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + text)
+    assert main(["study", str(path), "--out", str(tmp_path / "out"), *options]) == 2
+    shown, told = capsys.readouterr()
+    assert shown == ""
+    assert told.startswith(f"sklenet: error: {path}:{line}: ")
+    assert re.search(message, told)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("metric", ["roc_auc_ovr", "f1_macro", "neg_log_loss", "r2"])
+def test_metrics_that_fit_are_not_refused(tmp_path, metric):
+    path = tmp_path / "s.toml"
+    path.write_text(f"{HEAD}metrics = ['{metric}']\n{QUICK}")
+    folder = run_study(read_study(path), tmp_path)
+    assert '"error"' not in (folder / "records.jsonl").read_text()
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []])
+def test_a_folder_a_lock_a_journal_and_options(tmp_path, capsys, options):
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + QUICK)
+    run_study(read_study(path), tmp_path)
+    command = ["study", str(path), "--out", str(tmp_path), *options]
+
+    def refusal(*more):
+        assert main([*command, *more]) == 2
+        return capsys.readouterr().err
+
+    with FileLock(tmp_path / "s" / "run.lock"):
+        assert "another process is running this study" in refusal()
+    path.write_text(HEAD + QUICK + "lr = 0.5\n")
+    assert "has the records of another study" in refusal()
+    assert "n_jobs is 0" in refusal("--n-jobs", "0")
+    assert "--workers is 0" in refusal("--workers", "0")
+    (tmp_path / "file").write_text("")
+    assert "is not a folder" in refusal("--out", str(tmp_path / "file" / "below"))
+    if options and os.geteuid() != 0:
+        (tmp_path / "closed").mkdir(mode=0o500)
+        assert "cannot be written" in refusal("--out", str(tmp_path / "closed"))
+    (tmp_path / "s" / "records.jsonl").write_text("{}\n")
+    assert "records.jsonl:1: the key 'kind' of the record is missing" in refusal("--keep")
+
+
+def test_a_dry_run_of_a_diverging_study_ends_as_its_run_does(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    path.write_text(f'{HEAD}{QUICK}optimizer = "sgd"\nlr = 1e30\n')
+    command = ["study", str(path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--dry-run"]) == 1
+    assert "own parameters failed: ValueError: Training diverged" in capsys.readouterr().out
+    assert main(command) == 1
+
+
+def values(n, step=1):
+    return list(range(1, 1 + n * step, step))
+
+
+TOO_MANY = [
+    (f"[[setting]]\nname = 'a'\n[setting.grid]\nbatch_size = {values(10_001)}\n", "10,001"),
+    (
+        f"[[setting]]\nname = 'a'\n[setting.grid]\nbatch_size = {values(1000)}\n"
+        f"max_epochs = {values(1000)}\nn_iter_no_change = {values(1000)}\n",
+        "1,000,000,000 settings",
+    ),
+    (
+        f"[search]\n[search.grid]\nbatch_size = {values(1000)}\n"
+        f"max_epochs = {values(1000)}\nn_iter_no_change = {values(1000)}\n",
+        "1,000,000,000 candidates",
+    ),
+    (
+        "[search]\nkind = 'random'\nn_iter = 1000000000\n"
+        "grid = { lr = { uniform = [0.1, 0.2] } }\n",
+        "1,000,000,000 candidates",
+    ),
+    ("[search]\ncv = 1000000\ngrid = { lr = [0.1, 0.2] }\n", "2,000,001 fits"),
+    (
+        f"seeds = {values(1000)}\n[[setting]]\nname = 'a'\n[setting.grid]\n"
+        f"batch_size = {values(1000)}\n",
+        "1,000,000 fits",
+    ),
+    (
+        "[search]\nkind = 'random'\nn_iter = 3\n[search.grid]\n"
+        + "".join(
+            f"{name} = {values(1000)}\n"
+            for name in ("batch_size", "max_epochs", "n_iter_no_change", "lr")
+        ),
+        "more than 2,147,483,647 combinations",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), TOO_MANY)
+def test_too_many_are_counted_not_made(tmp_path, text, message):
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + text)
+    start = time.process_time()
+    with pytest.raises(StudyError, match=r"s\.toml:\d+: ") as error:
+        read_study(path)
+    assert message in str(error.value)
+    assert time.process_time() - start < 5
+
+
+def test_many_are_read_in_linear_time(tmp_path):
+    path = tmp_path / "s.toml"
+
+    def seconds(text):
+        path.write_text(HEAD + text)
+        start = time.process_time()
+        study = read_study(path)
+        return time.process_time() - start, study
+
+    took, study = seconds(f"seeds = {values(10_000)}\n")
+    assert len(study.seeds) == 10_000
+    assert took < 2
+    grid = "[[setting]]\nname = 'a'\n[setting.grid]\nbatch_size = {}\nmax_epochs = {}\n"
+    few, study = seconds(grid.format(values(40), values(40)))
+    assert len(study.settings) == 1600
+    many, study = seconds(grid.format(values(100), values(80)))
+    assert len(study.settings) == 8000 <= MAX_SETTINGS <= MAX_FITS
+    assert many < 5 * few + 2
+
+
+def test_the_limits_are_reached(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        f"{HEAD}{QUICK}[search]\ncv = 9\n[search.grid]\nlr = {values(10_000)}\n"
+    )
+    assert len(read_study(path).search.grid["lr"]) == MAX_SETTINGS

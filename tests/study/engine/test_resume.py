@@ -1,0 +1,236 @@
+"""A study that is killed, starved or changed loses nothing, and repeats nothing."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from sklenet.study.config.read import read_study
+from sklenet.study.config.spec import StudyError
+from sklenet.study.engine.journal import Journal
+from sklenet.study.engine.records import RECORDS
+from sklenet.study.engine.run import run_study
+from sklenet.study.report.results import Results
+from sklenet.study.report.tables import markdown
+
+STUDY = """
+name = "killed"
+title = "Killed again and again"
+data = ["digits"]
+seeds = [0, 1, 2, 3]
+metrics = ["accuracy", "neg_log_loss"]
+
+[estimator]
+max_epochs = 1
+batch_size = 256
+
+[search]
+cv = 2
+
+[search.grid]
+activation = ["relu", "tanh", "elu", "leaky_relu"]
+pooling = ["max", "avg"]
+init = ["he_uniform", "torch", "xavier_uniform"]
+
+[[test]]
+name = "negatives"
+steps = [{ transformer = "Inverter", maximum = 16 }]
+"""
+N_FITS = 4 * 2 * 3 * 2 + 4
+N_KILLS = 30
+
+# A process for each try, without the seconds that importing torch takes: they are forked
+# from a server that has imported it, but never started its threads, which do not survive.
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(["sklenet.study.engine.run", "pytest"])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "killed.toml"
+    path.write_text(STUDY)
+    return read_study(path)
+
+
+@pytest.fixture(scope="module")
+def whole(study, tmp_path_factory):
+    """The results of the study, run without interruption."""
+    return Results(_finish(study, tmp_path_factory.mktemp("whole")))
+
+
+def _run(study, out):
+    # A shell may have told its background to ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setpgrp()
+    run_study(study, out)
+
+
+def _start(study, out):
+    process = FORK.Process(target=_run, args=(study, out))
+    process.start()
+    return process
+
+
+def _finish(study, out) -> Path:
+    process = _start(study, out)
+    process.join()
+    assert process.exitcode == 0
+    return Path(out) / study.name
+
+
+def _keys(folder):
+    return [r["key"] for r in Journal(folder / RECORDS) if r["kind"] in ("fold", "fit")]
+
+
+def _without_circumstances(frame):
+    return frame.drop(columns=["seconds", "cpu_seconds", "run", "threads"])
+
+
+def _check_same(results, whole):
+    assert markdown(results) == markdown(whole)
+    for name in ("fits", "folds"):
+        ours, theirs = (_without_circumstances(getattr(r, name)) for r in (results, whole))
+        assert ours.equals(theirs)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_tables(study, whole, tmp_path):
+    generator = random.Random(0)
+    folder = tmp_path / study.name
+    kills, finished, seen = 0, 0, []
+    while kills < N_KILLS:
+        process = _start(study, tmp_path)
+        time.sleep(generator.uniform(0, 0.7))
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        else:
+            finished += 1
+            assert process.exitcode == 0
+            if finished > 3:  # all is done: what can still be lost is nothing
+                (folder / RECORDS).write_bytes(b"")
+                seen, finished = [], 0
+        process.join()
+        if (folder / RECORDS).is_file():
+            Journal(folder / RECORDS).repair()
+            keys = _keys(folder)
+            assert keys[: len(seen)] == seen, "a finished fit was lost"
+            seen = keys
+    _finish(study, tmp_path)
+    keys = _keys(folder)
+    assert keys[: len(seen)] == seen
+    assert len(keys) == len(set(keys)) == N_FITS, "a fit was done twice"
+    _check_same(Results(folder), whole)
+
+
+def test_another_order_of_fits_makes_the_same_tables(study, whole, tmp_path):
+    run_study(study, tmp_path, n_jobs=2)
+    _check_same(Results(tmp_path / study.name), whole)
+
+
+def _run_on_a_small_disk(study, out, limit):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        run_study(study, out)
+    except OSError:
+        os._exit(7)
+
+
+def test_a_full_disk_ends_the_study_and_more_room_ends_it_well(study, whole, tmp_path):
+    for limit in (200, 9_000, 30_000):
+        process = FORK.Process(target=_run_on_a_small_disk, args=(study, tmp_path, limit))
+        process.start()
+        process.join()
+        assert process.exitcode == 7
+    n_kept = len(_keys(tmp_path / study.name))
+    assert 0 < n_kept < N_FITS
+    results = Results(_finish(study, tmp_path))
+    assert len(_keys(results.folder)) == N_FITS
+    _check_same(results, whole)
+
+
+def test_ctrl_c_keeps_what_is_finished(study, whole, tmp_path):
+    process = _start(study, tmp_path)
+    journal = tmp_path / study.name / RECORDS
+    while not journal.is_file() or journal.read_bytes().count(b"\n") < 6:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode == 1  # a traceback of multiprocessing's
+    kept = _keys(tmp_path / study.name)
+    assert kept
+    results = Results(_finish(study, tmp_path))
+    assert _keys(results.folder)[: len(kept)] == kept
+    _check_same(results, whole)
+
+
+def test_a_finished_study_does_nothing_again(whole, study):
+    before = _keys(whole.folder)
+    start = time.perf_counter()
+    run_study(study, whole.folder.parent)
+    assert time.perf_counter() - start < 5
+    assert _keys(whole.folder) == before
+
+
+def test_two_runs_at_once_are_refused(study, tmp_path):
+    (tmp_path / study.name).mkdir()
+    with (
+        FileLock(tmp_path / study.name / "run.lock"),
+        pytest.raises(StudyError, match="another process is running this study"),
+    ):
+        run_study(study, tmp_path)
+
+
+@pytest.fixture
+def quick(tmp_path):
+    def quick(title="t", seeds="[0]"):
+        path = tmp_path / "quick.toml"
+        path.write_text(
+            f'name = "quick"\ntitle = "{title}"\ndata = ["digits"]\nseeds = {seeds}\n'
+            "[estimator]\nmax_epochs = 1\nbatch_size = 256\n"
+        )
+        return read_study(path)
+
+    return quick
+
+
+def test_a_changed_study_says_what_changed_and_is_refused(quick, tmp_path):
+    run_study(quick(), tmp_path)
+    before = (tmp_path / "quick" / RECORDS).read_bytes()
+    with pytest.raises(StudyError, match=r"seeds: \[0\] is now \[0, 1\]") as error:
+        run_study(quick(seeds="[0, 1]"), tmp_path)
+    assert "--out" in str(error.value)
+    assert "--keep" in str(error.value)
+    assert (tmp_path / "quick" / RECORDS).read_bytes() == before
+
+
+def test_with_keep_a_changed_study_goes_on(quick, tmp_path):
+    folder = run_study(quick(seeds="[0, 1]"), tmp_path)
+    first = _keys(folder)
+    run_study(quick(seeds="[1, 2]"), tmp_path, keep=True)
+    assert _keys(folder)[:2] == first
+    assert len(_keys(folder)) == 3
+    assert Results(folder).fits["seed"].tolist() == [1, 2]
+
+
+def test_another_title_is_no_change(quick, tmp_path):
+    folder = run_study(quick(), tmp_path)
+    run_study(quick(title="better words"), tmp_path)
+    assert len(_keys(folder)) == 1
+    assert "better words" in markdown(Results(folder))
+
+
+def test_a_torn_last_line_is_dropped_and_said(quick, tmp_path):
+    folder = run_study(quick(), tmp_path)
+    with (folder / RECORDS).open("ab") as file:
+        file.write(b'{"key": "abc", "kind": "fi')
+    lines = []
+    run_study(quick(), tmp_path, echo=lines.append)
+    assert "dropped 26 bytes" in lines[0]
+    assert len(_keys(folder)) == 1
