@@ -8,7 +8,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
 
 
-def printable(text: object, keep: str = "") -> str:
+def make_printable(text: object, keep: str = "") -> str:
     """Replace characters that a terminal, a table or an XML file would interpret.
 
     Names come from files that somebody else may have written: an escape sequence in one

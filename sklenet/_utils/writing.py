@@ -15,7 +15,7 @@ except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
 # The ending of the temporary files, by which the leftovers of a killed process are found.
-TEMPORARY = ".sklenet-temporary"
+TEMPORARY_SUFFIX = ".sklenet-temporary"
 
 _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -126,7 +126,7 @@ def _open_temporary(target: Path) -> BinaryIO:
     """Return a new file beside `target`, locked as long as it is open."""
     while True:
         # A name has at most 255 bytes, and a character of it at most four.
-        name = f".{target.name[:40]}.{secrets.token_hex(8)}{TEMPORARY}"
+        name = f".{target.name[:40]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         # The system applies the umask, which can only be read by changing it.
         file = open(target.with_name(name), "x+b")  # noqa: SIM115
         _try_lock(file.fileno(), wait=True)
@@ -138,7 +138,7 @@ def _open_temporary(target: Path) -> BinaryIO:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the temporary files in `folder` that no living process is writing."""
     with os.scandir(folder) as entries:
-        names = [entry.path for entry in entries if entry.name.endswith(TEMPORARY)]
+        names = [entry.path for entry in entries if entry.name.endswith(TEMPORARY_SUFFIX)]
     for name in names:
         with contextlib.suppress(OSError):  # it is gone, or belongs to somebody else
             _remove_if_unlocked(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet._utils.writing import check_writable
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.datasets.folder import load_folder
@@ -285,7 +285,7 @@ def _predict(arguments) -> int:
                 X = read_image(path, shape, framing=framing, always=always)[None]
         except ValueError as error:
             n_errors += 1
-            reason = str(error).removeprefix(f"{printable(path)}: ")
+            reason = str(error).removeprefix(f"{make_printable(path)}: ")
             rows.append({"image": str(path), "error": reason})
             print(f"sklenet: error: {error}", file=sys.stderr)
             continue
@@ -295,7 +295,7 @@ def _predict(arguments) -> int:
         else:
             row, line = _describe(classifier, probabilities[0])
         rows.append({"image": str(path)} | row)
-        lines.append(f"{printable(path)}: {line}")
+        lines.append(f"{make_printable(path)}: {line}")
     show(arguments, "\n".join(lines), {"framing": framing, "predictions": rows})
     if n_errors == len(arguments.images):
         return 2
@@ -316,7 +316,9 @@ def _describe(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
     """Return the prediction for one image, for JSON and as text."""
     labels = classifier.classes_.tolist()
     order = np.argsort(-probabilities)
-    best, second = (f"{printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2])
+    best, second = (
+        f"{make_printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2]
+    )
     by_label = dict(zip(map(str, labels), probabilities.tolist(), strict=True))
     row = {"label": labels[order[0]], "probabilities": by_label}
     return row, f"{best}, else {second}"
@@ -327,7 +329,7 @@ def _describe_line(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
     figures = [_describe(classifier, row)[0] for row in probabilities]
     label = "".join(str(figure["label"]) for figure in figures)
     each = ", ".join(
-        f"{printable(figure['label'])} {max(figure['probabilities'].values()):.3f}"
+        f"{make_printable(figure['label'])} {max(figure['probabilities'].values()):.3f}"
         for figure in figures
     )
-    return {"label": label, "figures": figures}, f"{printable(label)} ({each})"
+    return {"label": label, "figures": figures}, f"{make_printable(label)} ({each})"

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 def add_output_options(parser) -> None:
@@ -25,7 +25,7 @@ def write_text(text: str, stream) -> None:
     text : str
     stream : text stream
     """
-    text = printable(text, keep="\n")
+    text = make_printable(text, keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if not _can_encode("±", encoding):
         text = text.replace("±", "+/-")

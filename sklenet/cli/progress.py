@@ -8,7 +8,7 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.cli.output import write_text
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.estimate import count_done, count_fits
@@ -54,7 +54,7 @@ class Progress:
 
     def tell(self, line: str) -> None:
         """Show a line of text."""
-        line = printable(line, keep="\n")
+        line = make_printable(line, keep="\n")
         if self._bar:
             self._bar.console.print(line, markup=False, highlight=False)
         elif not self._quiet:

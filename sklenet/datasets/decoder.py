@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 # Formats that Pillow decodes by itself, from the file alone. Left out are those that start
 # a program (EPS), call the system's renderer (WMF), need a handler (BUFR, GRIB, HDF5), hold
@@ -119,19 +119,19 @@ def decode_image(path, channels: int, least: tuple[int, int] = (0, 0)) -> np.nda
         with path.open("rb") as file:
             return _decode(file, channels, least)
     except _Unreadable as error:
-        raise ValueError(f"{printable(path)}: {error}.") from None
+        raise ValueError(f"{make_printable(path)}: {error}.") from None
     except OSError as error:
-        reason = error.strerror or f"damaged, or not supported ({printable(error)})"
-        raise ValueError(f"{printable(path)}: {reason}.") from error
+        reason = error.strerror or f"damaged, or not supported ({make_printable(error)})"
+        raise ValueError(f"{make_printable(path)}: {reason}.") from error
     except Exception as error:
         # Pillow's plugins raise many kinds of errors on damaged files.
-        reason = printable(error) or type(error).__name__
+        reason = make_printable(error) or type(error).__name__
         raise ValueError(
-            f"{printable(path)}: damaged, or not supported ({reason})."
+            f"{make_printable(path)}: damaged, or not supported ({reason})."
         ) from error
 
 
-def fit_whole(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_and_pad(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the whole image in another size, its proportions kept.
 
     Parameters
@@ -212,7 +212,9 @@ def _open(file: BinaryIO) -> Image.Image:
             return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             if accept is not None:
-                reason = reason or f"damaged, or not supported ({name}: {printable(error)})"
+                reason = (
+                    reason or f"damaged, or not supported ({name}: {make_printable(error)})"
+                )
     if is_heif:
         raise _Unreadable(_HEIF_REMEDY)
     raise _Unreadable(

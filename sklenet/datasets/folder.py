@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from sklenet._utils.printable import printable
-from sklenet.datasets.decoder import decode_image, fit_whole, is_image_name
-from sklenet.images.shapes import check_image_shape, pixel_names
+from sklenet._utils.printable import make_printable
+from sklenet.datasets.decoder import decode_image, is_image_name, resize_and_pad
+from sklenet.images.shapes import check_image_shape, make_pixel_names
 
 
 def load_image_folder(path, *, image_shape=(28, 28), on_error="raise", return_X_y=False):
@@ -98,13 +98,15 @@ def load_folder(
             try:
                 images.append(read(file, shape).reshape(shape))
             except ValueError as error:
-                reason = str(error).removeprefix(f"{printable(file)}: ")
+                reason = str(error).removeprefix(f"{make_printable(file)}: ")
                 skipped.append((str(file), reason))
             else:
                 labels.append(name)
                 filenames.append(str(file))
     if skipped and on_error == "raise":
-        listed = "\n".join(f"  {printable(file)}: {reason}" for file, reason in skipped)
+        listed = "\n".join(
+            f"  {make_printable(file)}: {reason}" for file, reason in skipped
+        )
         raise OSError(
             f"{len(skipped)} of {len(skipped) + len(images)} images cannot be read"
             f" (on_error='skip' leaves them out):\n{listed}"
@@ -123,7 +125,7 @@ def load_folder(
         target=target,
         images=stacked,
         target_names=np.array(list(files)),
-        feature_names=pixel_names(stacked.shape[1:]),
+        feature_names=make_pixel_names(stacked.shape[1:]),
         filenames=np.array(filenames),
         skipped=sorted(skipped + others),
         DESCR=f"{len(stacked)} images of {len(files)} classes from {root}.",
@@ -150,7 +152,7 @@ def _find_images(root: Path) -> tuple[dict[str, list[Path]], list[tuple[str, str
                 others.append((str(file), "not an image by its name"))
     if not files:
         raise ValueError(f"{root} has no sub-folders: put the images of each class in one.")
-    empty = [printable(name) for name, paths in files.items() if not paths]
+    empty = [make_printable(name) for name, paths in files.items() if not paths]
     if empty:
         raise ValueError(f"{root} has sub-folders without an image: {', '.join(empty)}.")
     return files, others
@@ -168,5 +170,7 @@ def _walk(folder: Path) -> list[Path]:
 
 def _read_whole(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
     channels, *size = shape
-    pixels = fit_whole(decode_image(file, channels, (size[0], size[1])), (size[0], size[1]))
+    pixels = resize_and_pad(
+        decode_image(file, channels, (size[0], size[1])), (size[0], size[1])
+    )
     return pixels if channels == 1 else pixels.transpose(2, 0, 1)

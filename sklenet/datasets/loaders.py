@@ -20,7 +20,7 @@ from sklearn.utils import Bunch
 
 from sklenet.datasets.files import CIFAR10, FASHION_MNIST, MNIST, read_images
 from sklenet.datasets.registry import CLOTHES, DESCR, DIGITS, THINGS
-from sklenet.images.shapes import pixel_names
+from sklenet.images.shapes import make_pixel_names
 
 SUBSETS = ("train", "test", "all")
 
@@ -253,7 +253,7 @@ def _how_to_get(files, home, missing, why):
 
 def _bunch(images, target, target_names, descr, return_X_y, as_frame):
     data = images.reshape(len(images), -1)
-    feature_names = pixel_names(images.shape[1:])
+    feature_names = make_pixel_names(images.shape[1:])
     frame = None
     if as_frame:
         data = pd.DataFrame(data, columns=feature_names)

@@ -1,6 +1,6 @@
 """Names of classes and settings as matplotlib shows them: literally."""
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 def as_label(name) -> str:
@@ -14,7 +14,7 @@ def as_label(name) -> str:
     name : object
         Usually a str, or a label of numpy's.
     """
-    return printable(str(name)).replace("$", r"\$")
+    return make_printable(str(name)).replace("$", r"\$")
 
 
 def add_legend(place, lines, **options):

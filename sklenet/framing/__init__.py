@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sklenet._utils.printable import printable
-from sklenet.datasets.decoder import decode_image, fit_whole
+from sklenet._utils.printable import make_printable
+from sklenet.datasets.decoder import decode_image, resize_and_pad
 from sklenet.framing.digits import frame_digit, frame_line
 from sklenet.images.shapes import ImageShape
 from sklenet.preprocessing import DarkBackground
@@ -48,7 +48,7 @@ def read_image(
     if framing not in ("digit", "whole"):
         raise ValueError(f"framing must be 'digit', 'whole' or None. Got {framing!r}.")
     if framing == "whole":
-        pixels = fit_whole(decode_image(path, channels, shape), shape)
+        pixels = resize_and_pad(decode_image(path, channels, shape), shape)
         return (pixels if channels == 1 else pixels.transpose(2, 0, 1)).ravel()
     pixels = _decode_grey(path, image_shape, framing)
     if pixels.shape == shape and not always:
@@ -113,4 +113,4 @@ def _name_errors(path, frame, pixels: np.ndarray, shape) -> np.ndarray:
     try:
         return frame(pixels, shape)
     except ValueError as error:
-        raise ValueError(f"{printable(path)}: {error}") from None
+        raise ValueError(f"{make_printable(path)}: {error}") from None

@@ -136,7 +136,7 @@ def _refuse_other_kinds(X: Any) -> None:
         )
 
 
-def describe_other_columns(X: Any) -> str:
+def describe_non_numeric_columns(X: Any) -> str:
     """Return a message that names the columns of a data frame without numbers, or ""."""
     found = []
     for name in getattr(X, "columns", ()):

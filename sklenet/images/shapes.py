@@ -115,7 +115,7 @@ def to_images(rows: np.ndarray, shape: ImageShape) -> np.ndarray:
     return rows.reshape(-1, *shape)
 
 
-def pixel_names(shape: tuple[int, ...]) -> list[str]:
+def make_pixel_names(shape: tuple[int, ...]) -> list[str]:
     """Return a name for each pixel of an image, such as "pixel_0_27"."""
     return [f"pixel_{'_'.join(map(str, index))}" for index in np.ndindex(*shape)]
 

@@ -12,7 +12,7 @@ from sklenet.images.canvas import CANVAS
 from sklenet.images.shapes import (
     check_image_shape,
     infer_image_shape,
-    pixel_names,
+    make_pixel_names,
     to_images,
 )
 from sklenet.preprocessing.base import ImageTransformer
@@ -54,7 +54,9 @@ class _Reshaper(ImageTransformer):
         given = check_image_shape(self.image_shape, type(self).__name__)
         channels, *size = given or infer_image_shape(self.n_features_in_)
         shape = (channels, *self._output_size((channels, *size)))
-        return np.asarray(pixel_names(shape if channels > 1 else shape[1:]), dtype=object)
+        return np.asarray(
+            make_pixel_names(shape if channels > 1 else shape[1:]), dtype=object
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,6 +1,6 @@
 import pytest
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from sklenet._utils.printable import printable
     ],
 )
 def test_printable(text, wanted):
-    assert printable(text) == wanted
+    assert make_printable(text) == wanted
     wanted.encode("utf-8")
 
 
 def test_what_is_kept():
-    assert printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+    assert make_printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"

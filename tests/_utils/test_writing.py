@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 import sklenet._utils.writing
-from sklenet._utils.writing import TEMPORARY, check_writable, replace_file, write_file
+from sklenet._utils.writing import (
+    TEMPORARY_SUFFIX,
+    check_writable,
+    replace_file,
+    write_file,
+)
 
 # The module by itself: a child process need not import torch.
 IMPORT = (
@@ -179,9 +184,9 @@ def test_leftovers_of_the_killed_are_removed_and_the_living_left_alone(path):
 
 
 def test_what_is_only_called_like_a_leftover_does_no_harm(path):
-    os.mkfifo(path.with_name(f".pipe{TEMPORARY}"))
-    path.with_name(f".link{TEMPORARY}").symlink_to("file")
-    path.with_name(f".folder{TEMPORARY}").mkdir()
+    os.mkfifo(path.with_name(f".pipe{TEMPORARY_SUFFIX}"))
+    path.with_name(f".link{TEMPORARY_SUFFIX}").symlink_to("file")
+    path.with_name(f".folder{TEMPORARY_SUFFIX}").mkdir()
     write_file(path, b"new")
     assert path.read_bytes() == b"new"
     assert len(names(path.parent)) == 4

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from sklenet._utils.printable import make_printable
 from sklenet.datasets import load_image_folder
-from sklenet.datasets.decoder import FORMATS, decode_image, fit_whole, printable
+from sklenet.datasets.decoder import FORMATS, decode_image, resize_and_pad
 from sklenet.framing import read_image
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 30), dtype=np.uint8)
@@ -272,7 +273,7 @@ def test_control_characters_are_not_printed(tmp_path):
     with pytest.raises(ValueError, match="No such file") as error:
         decode_image(path, 1)
     assert str(error.value).isprintable()
-    assert printable("é\x1b") == "é\\x1b"
+    assert make_printable("é\x1b") == "é\\x1b"
 
 
 @pytest.fixture(scope="module")
@@ -395,10 +396,10 @@ def test_large_jpegs_in_several_scans_are_refused(tmp_path):
 def test_fit_whole_keeps_proportions_on_the_colour_of_the_corners():
     wide = np.full((10, 40, 3), (200, 100, 0), np.uint8)
     wide[3:7, 10:30] = 0
-    fitted = fit_whole(wide, (20, 20))
+    fitted = resize_and_pad(wide, (20, 20))
     assert (fitted[[0, 1, 18, 19]] == (200, 100, 0)).all()
     assert (fitted[9, 10] == 0).all()
-    assert fit_whole(wide, (10, 40)) is wide
+    assert resize_and_pad(wide, (10, 40)) is wide
 
 
 def test_globals_of_pillow_are_left_alone(tmp_path):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from sklearn.base import clone
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.study.config.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.config.rules import n_combinations
 from sklenet.study.config.spec import Search, Study
@@ -47,7 +47,7 @@ def batches(study: Study, data: str) -> Iterator[Batch]:
         for setting in study.settings_for(data):
             own = make_pipeline(study, setting)[-1].max_epochs
             seeds = setting.seeds or study.seeds
-            yield Batch(f"setting {printable(setting.name)!r}", len(seeds), whole, own)
+            yield Batch(f"setting {make_printable(setting.name)!r}", len(seeds), whole, own)
         return
     part = 1 - 1 / search.cv
     if search.kind == "settings":
@@ -118,7 +118,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
     at_once = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // at_once))
-    lines, seconds, values = [f"{study.name}: {printable(study.title)}"], 0.0, []
+    lines, seconds, values = [f"{study.name}: {make_printable(study.title)}"], 0.0, []
     errors: list[str] = []
     try:
         for data in study.data:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.study.config.spec import to_plain
 from sklenet.study.engine.fit import class_names
 from sklenet.study.report.figures import draw_data
@@ -119,7 +119,7 @@ def _save(files: Files, name: str, make) -> dict | None:
 
 def _finalize(value):
     """Make text of names in a page printable."""
-    return printable(value, keep="\n") if isinstance(value, str) else value
+    return make_printable(value, keep="\n") if isinstance(value, str) else value
 
 
 def _render(results: Results, pictures: list[dict]) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 def number(value) -> str:
@@ -66,13 +66,13 @@ def as_markdown(text: str) -> str:
     HTML, code spans and links are disarmed. What only changes the type face is left, so
     that names such as ``max_epochs`` stay readable in the file itself.
     """
-    text = as_prose(printable(text))
+    text = as_prose(make_printable(text))
     return text.replace("`", "\\`").replace("](", "]\\(")
 
 
 def as_prose(text: str) -> str:
     """Return Markdown without HTML and control characters."""
-    text = printable(text, keep="\n")
+    text = make_printable(text, keep="\n")
     return _MARKUP.sub(lambda match: {"<": "&lt;", "&": "&amp;"}[match[0]], text)
 
 
@@ -93,5 +93,5 @@ def as_csv(frame: pd.DataFrame) -> str:
 def _csv_cell(value):
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = make_printable(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklenet.images.canvas import Canvas
-from sklenet.images.containers import as_labels, describe_other_columns
+from sklenet.images.containers import as_labels, describe_non_numeric_columns
 from sklenet.images.shapes import (
     ImageShape,
     check_image_shape,
@@ -366,7 +366,7 @@ def _check_arrays(estimator, X, *y, reset):
     try:
         return validate_data(estimator, X, *y, dtype="numeric", reset=reset)
     except (TypeError, ValueError) as error:
-        columns = describe_other_columns(X)
+        columns = describe_non_numeric_columns(X)
         if not columns:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sklenet._utils.writing import TEMPORARY
+from sklenet._utils.writing import TEMPORARY_SUFFIX
 from sklenet.cli import main
 from sklenet.study import read_study
 from sklenet.study.config.spec import to_plain
@@ -73,7 +73,7 @@ def test_all_files_are_there_and_printable(written):
     names = {path.name for path in written.iterdir()}
     assert names >= {"table.md", "fits.csv", "summary.csv", "report.html"}
     assert names >= {"learning_curves_digits.svg", "confusion_digits.png"}
-    assert not [name for name in names if name.endswith(TEMPORARY)]
+    assert not [name for name in names if name.endswith(TEMPORARY_SUFFIX)]
     for name in ("table.md", "fits.csv", "summary.csv", "report.html"):
         text = (written / name).read_text(encoding="utf-8")
         assert not set("\x1b\x0b\r\u202e") & set(text)
