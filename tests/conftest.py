@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.datasets.registry import DATASETS
 
 # A test's time is the machine's, which may be busy with other things.
 settings.register_profile("sklenet", deadline=None)
@@ -32,13 +33,6 @@ def fitted(digits):
     return LeNet5Classifier(max_epochs=5, batch_size=16, random_state=0).fit(X, y)
 
 
-_FOLDERS = {
-    "mnist": "MNIST/raw",
-    "fashion_mnist": "FashionMNIST/raw",
-    "cifar10": "cifar-10-batches-py",
-}
-
-
 @pytest.fixture
 def real_data(request):
     """The data home, for tests marked ``real_data(names)``."""
@@ -47,6 +41,6 @@ def real_data(request):
     if not home:
         pytest.skip("SKLENET_DATA names no folder of real data sets")
     for name in names:
-        if not (Path(home) / _FOLDERS[name]).is_dir():
+        if not (Path(home) / DATASETS[name].source.folder).is_dir():
             pytest.skip(f"no {name} in SKLENET_DATA ({home})")
     return home

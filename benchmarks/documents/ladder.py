@@ -7,6 +7,7 @@ import pandas as pd
 from origin import made
 from performance import RESULTS, ROOT
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
 from sklenet.study.report.tables import search_text
@@ -14,8 +15,6 @@ from sklenet.study.report.text import as_table, spread
 
 DOCUMENT = ROOT / "docs" / "ladder.md"
 PICTURE = ROOT / "docs" / "ladder.png"
-
-_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 _STUDIES = ("ladder", "ladder_colour")
 
@@ -59,7 +58,7 @@ def render() -> str:
     parts = [_HEAD.format(n=len(ladders[0].study.seeds))]
     for results in ladders:
         for data in results.study.data:
-            parts += [f"## {_TITLES[data]}\n", _rungs_as_text(results, data), ""]
+            parts += [f"## {DATASETS[data].title}\n", _rungs_as_text(results, data), ""]
         if results.study.notes:
             parts += [results.study.notes.strip(), ""]
     parts.append("## How the rungs were chosen\n")
@@ -134,7 +133,7 @@ def draw() -> None:
         )
         for target in TARGETS[data].values():
             ax.axvline(target, color="0.5", linestyle=":", linewidth=1)
-        ax.set(title=_TITLES[data], xlabel="test accuracy (%)")
+        ax.set(title=DATASETS[data].title, xlabel="test accuracy (%)")
         ax.set_yticks(range(len(places)), list(places))
         ax.invert_yaxis()
     figure.savefig(PICTURE, dpi=110)

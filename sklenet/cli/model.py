@@ -15,14 +15,12 @@ from sklenet._utils.printable import make_printable
 from sklenet._utils.writing import check_writable
 from sklenet.cli.output import add_output_options, show, teller
 from sklenet.datasets.folder import load_folder
+from sklenet.datasets.loaders import load_dataset
+from sklenet.datasets.registry import DATASETS, get_dataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.framing import assume_framing, read_image, read_line
 from sklenet.persistence.format import check_labels
 from sklenet.study.config.values import find_problem, short_repr
-from sklenet.study.engine.fit import LOADERS
-
-# How the images of the data sets are framed. Folders are read "whole".
-_FRAMINGS = {"mnist": "digit", "digits": "digit"}
 
 # Given by options of other names, or of no use at a command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
@@ -50,7 +48,7 @@ def add_commands(commands) -> None:
     fit.add_argument(
         "--data",
         required=True,
-        help=f"{', '.join(LOADERS)}, or a folder of images",
+        help=f"{', '.join(DATASETS)}, or a folder of images",
     )
     fit.add_argument("--out", type=Path, required=True, help="the file of the model")
     fit.add_argument("--seed", type=int, default=0, help="the random_state")
@@ -143,14 +141,13 @@ def _value(text: str):
 
 def _data(arguments) -> int:
     for name in arguments.names:
-        if name not in LOADERS:
-            raise ValueError(f"no data set {name!r}. Known: {', '.join(LOADERS)}.")
+        get_dataset(name)
     rows: dict[str, dict] = {}
-    for name, loader in LOADERS.items():
+    for name in DATASETS:
         asked = name in arguments.names
         try:
             counts = {
-                subset: len(_load(loader, subset, download=asked)[1])
+                subset: len(load_dataset(name, subset, download_if_missing=asked).target)
                 for subset in ("train", "test")
             }
         except OSError as error:
@@ -169,13 +166,6 @@ def _data(arguments) -> int:
     return 0
 
 
-def _load(loader, subset, download):
-    options = {}
-    if "download_if_missing" in inspect.signature(loader).parameters:
-        options["download_if_missing"] = download
-    return loader(subset=subset, return_X_y=True, **options)
-
-
 def _fit(arguments) -> int:
     tell = teller(arguments)
     classifier = LeNet5Classifier(
@@ -187,8 +177,8 @@ def _fit(arguments) -> int:
     # Whatever would keep the model from being saved is found before training.
     _check_out(arguments.out)
     if classifier.framing is None:
-        is_data_set = arguments.data in LOADERS
-        classifier.framing = _FRAMINGS.get(arguments.data if is_data_set else "", "whole")
+        dataset = DATASETS.get(arguments.data)  # None for a folder of images
+        classifier.framing = "whole" if dataset is None else dataset.framing
     X, y, test = _training_data(arguments, classifier.framing)
     check_labels(np.unique(y))
     tell(f"training on {len(y):,} images of {arguments.data}")
@@ -239,13 +229,15 @@ def _check_out(path: Path) -> None:
 
 def _training_data(arguments, framing: str):
     """Return X, y and, for a data set, the test images and labels."""
-    if arguments.data in LOADERS:
-        loader = LOADERS[arguments.data]
-        (X, y), test = (loader(subset=s, return_X_y=True) for s in ("train", "test"))
+    if arguments.data in DATASETS:
+        (X, y), test = (
+            load_dataset(arguments.data, subset, return_X_y=True)
+            for subset in ("train", "test")
+        )
         return X, y, test
     if not Path(arguments.data).is_dir():
         raise ValueError(
-            f"--data {arguments.data}: neither a data set ({', '.join(LOADERS)}) nor a"
+            f"--data {arguments.data}: neither a data set ({', '.join(DATASETS)}) nor a"
             " folder."
         )
     side = arguments.size

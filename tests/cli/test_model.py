@@ -386,7 +386,9 @@ def test_a_number_as_people_write_it_and_a_data_set_nobody_has(tmp_path, capsys)
     assert main(["fit", "--data", "digits", "--out", out, *options]) == 0
     assert LeNet5Classifier.load(out).lr == 0.002
     assert main(["data", "mnst"]) == 2
-    assert "no data set 'mnst'. Known: digits, mnist" in capsys.readouterr().err
+    assert (
+        "unknown dataset 'mnst'. Known datasets: digits, mnist" in capsys.readouterr().err
+    )
 
 
 def test_what_is_no_image_or_no_model(model, tmp_path, capsys):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.metrics import get_scorer_names
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
@@ -25,16 +26,6 @@ _TAKEN = {
     "random_state": "the key 'seeds'",
     "verbose": "the command, which shows every fit",
 }
-
-# (channels, height, width) of the images of each data set.
-SHAPES = {
-    "digits": (1, 8, 8),
-    "mnist": (1, 28, 28),
-    "fashion_mnist": (1, 28, 28),
-    "cifar10": (3, 32, 32),
-}
-
-N_CLASSES = 10  # of each data set
 
 # The most settings or candidates of a study, and the most fits.
 MAX_SETTINGS = 10_000
@@ -276,23 +267,23 @@ def check_shapes(
 
     Transformers may change the shape of the images, which is then not checked.
     """
-    if has_steps:
-        _check_size(key, classifier, (1, 28, 28))
-        return
-    for name in data:
-        shape = check_image_shape(classifier.image_shape) or SHAPES[name]
-        if math.prod(shape) != math.prod(SHAPES[name]):
+    for dataset in map(DATASETS.__getitem__, data):
+        if has_steps:
+            _check_size(key, classifier, (1, 28, 28), dataset.n_classes)
+            continue
+        shape = check_image_shape(classifier.image_shape) or dataset.image_shape
+        if math.prod(shape) != math.prod(dataset.image_shape):
             raise BadKey(
                 key,
                 f"the 'image_shape' parameter is {classifier.image_shape!r}, but images of"
-                f" {name} are {'x'.join(map(str, SHAPES[name]))}.",
+                f" {dataset.name} are {'x'.join(map(str, dataset.image_shape))}.",
             )
         checked(key, check_padding, classifier, shape)
-        _check_size(key, classifier, shape)
+        _check_size(key, classifier, shape, dataset.n_classes)
 
 
-def _check_size(key: Key, classifier: LeNet5Classifier, shape) -> None:
-    checked(key, check_size, classifier, shape, N_CLASSES, MAX_WEIGHTS)
+def _check_size(key: Key, classifier: LeNet5Classifier, shape, n_classes: int) -> None:
+    checked(key, check_size, classifier, shape, n_classes, MAX_WEIGHTS)
 
 
 def check_parameter(key: Key, name: str, value) -> None:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
+from sklenet.datasets.registry import DATASET_NAMES
 
 ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
 DEFAULT = "estimator"  # the only setting of a study that names none
@@ -22,7 +22,7 @@ _STRICT = ConfigDict(extra="forbid")
 _Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
 _Curve = Literal["train_accuracy", "train_loss", "valid_accuracy", "valid_loss"]
 _Name = Annotated[StrictStr, Field(min_length=1)]
-_Data = Literal[DATA]  # type: ignore[valid-type]
+_Data = Literal[DATASET_NAMES]  # type: ignore[valid-type]
 _Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 _Step = dict[StrictStr, Any]
 

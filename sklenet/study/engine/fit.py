@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,17 +13,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from sklenet import datasets
+from sklenet.datasets.loaders import load_dataset
 from sklenet.study.config.pipelines import make_steps
 from sklenet.study.engine.evaluate import Trained, noted, scores, test, train
 from sklenet.study.engine.records import StudyJournal
-
-LOADERS: dict[str, Callable] = {
-    "digits": datasets.load_digits,
-    "mnist": datasets.fetch_mnist,
-    "fashion_mnist": datasets.fetch_fashion_mnist,
-    "cifar10": datasets.fetch_cifar10,
-}
 
 # Parameters that change neither the weights nor the scores.
 _IDLE = ("verbose",)
@@ -33,12 +25,7 @@ _IDLE = ("verbose",)
 @lru_cache(maxsize=4)
 def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
     """Return X and y, read once per process."""
-    return LOADERS[name](subset=subset, return_X_y=True)
-
-
-def class_names(name: str) -> list[str]:
-    """Return what the labels 0, 1, ... of a data set stand for."""
-    return [str(one) for one in LOADERS[name](subset="test").target_names]
+    return load_dataset(name, subset, return_X_y=True)
 
 
 class Evaluation(NamedTuple):

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.images import as_images
 from sklenet.display.text import add_legend, as_label
 from sklenet.study.config.spec import HISTORY, ORIGINALS
-from sklenet.study.engine.fit import class_names, load_data
+from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 
 CURVES = "learning_curves"
@@ -180,7 +181,7 @@ def _heat_map(results, data, pair):
 def _confusion(results, records):
     total = results.confusion(records[0]["data"], records[0]["setting"])
     figure, (ax,) = _figure(height=5.0)
-    names = class_names(records[0]["data"])
+    names = DATASETS[records[0]["data"]].class_names
     ConfusionMatrixDisplay(total, display_labels=names).plot(
         ax=ax,
         cmap="Blues",
@@ -195,7 +196,7 @@ def _mistakes(record):
     X, y = load_data(record["data"], "test")
     mistakes = record["tests"][ORIGINALS]["mistakes"]
     rows = [row for row, _, _ in mistakes]
-    names = class_names(record["data"])
+    names = DATASETS[record["data"]].class_names
     labels = [names[label] for label in y[rows]]
     guesses = [names[guess] for _, guess, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]

@@ -12,8 +12,8 @@ import jinja2
 import pandas as pd
 
 from sklenet._utils.printable import make_printable
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.config.spec import to_plain
-from sklenet.study.engine.fit import class_names
 from sklenet.study.report.figures import draw_data
 from sklenet.study.report.files import Files
 from sklenet.study.report.published import published_rows
@@ -197,11 +197,12 @@ def _sections(results: Results):
         if not tested:
             continue
         setting = tested[0]["setting"]
+        names = list(DATASETS[data].class_names)
         yield Section(
             f"Classes, {data}",
             f"On the test images, {setting_text(results, data, setting)}, the sum of"
             f" {len(tested)} seeds.",
-            _frame(per_class(results.confusion(data, setting), class_names(data))),
+            _frame(per_class(results.confusion(data, setting), names)),
         )
     failed = [r for r in results.fit_records if "error" in r]
     if failed:
