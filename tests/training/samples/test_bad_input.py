@@ -84,7 +84,7 @@ WRONG = {
     "one class": (fit(X, np.zeros(60)), ValueError, "1 class"),
     # Containers
     "nothing": (fit(None), ValueError, "X is None"),
-    "one image of Pillow": (fit(IMAGES[0]), ValueError, "a single image of Pillow.*list"),
+    "one Pillow image": (fit(IMAGES[0]), ValueError, "a single Pillow image.*list"),
     "images of several sizes": (
         fit([*IMAGES[1:], IMAGES[0].resize((9, 9))]),
         ValueError,
@@ -109,22 +109,30 @@ WRONG = {
     "paths in a column": (
         fit(pd.Series([Path("a.png")] * 60)),
         ValueError,
-        "holds text, paths.*load_image_folder",
+        "contains text, paths.*load_image_folder",
     ),
     "a dataset of tensors": (
         fit(DATASET, None),
         TypeError,
-        r"X is a TensorDataset of torch.*X, y = dataset\.tensors",
+        r"X is of type TensorDataset, a torch dataset.*X, y = dataset\.tensors",
     ),
     "a part of a dataset": (
         fit(torch.utils.data.Subset(DATASET, range(60)), None),
         TypeError,
-        r"X is a Subset of torch.*np\.stack",
+        r"X is of type Subset, a torch dataset.*np\.stack",
     ),
-    "a data loader": (fit(DataLoader(DATASET)), TypeError, "X is a DataLoader of torch"),
-    "pairs": (fit(list(DATASET)), ValueError, r"holds pairs.*zip\(\*pairs\)"),
+    "a data loader": (
+        fit(DataLoader(DATASET)),
+        TypeError,
+        "X is of type DataLoader, .* data loader",
+    ),
+    "pairs": (fit(list(DATASET)), ValueError, r"contains pairs.*zip\(\*pairs\)"),
     "a generator": (fit(row for row in X), TypeError, r"X is of type generator.*np\.stack"),
-    "a dict": (fit({"image": X}), TypeError, r"X is a dict with the keys \['image'\]"),
+    "a dict": (
+        fit({"image": X}),
+        TypeError,
+        r"X is of type dict with the keys \['image'\]",
+    ),
     "a sparse tensor": (
         fit(torch.from_numpy(X).to_sparse()),
         TypeError,
@@ -133,7 +141,7 @@ WRONG = {
     "text in a frame": (
         fit(FRAME.assign(pixel7="a")),
         ValueError,
-        r"1 column\(s\) that do not hold numbers: 'pixel7' \(str\)",
+        r"1 non-numeric column\(s\): 'pixel7' \(str\)",
     ),
     "images in a frame": (
         fit(pd.DataFrame({"image": list(X)})),
@@ -673,19 +681,19 @@ WRONG = {
     "one image as a matrix": (
         after_fit(lambda e: e.predict(X[0].reshape(8, 8))),
         ValueError,
-        r"shape \(8, 8\), that of one image of 1x8x8.*X\[None\]",
+        r"shape \(8, 8\), which is one image of 1x8x8.*X\[None\]",
     ),
     "one image with its channel last": (
         after_fit(lambda e: e.predict(X[0].reshape(8, 8, 1))),
         ValueError,
         r"one image of 1x8x8.*X\.transpose\(2, 0, 1\)\[None\]",
     ),
-    "one image of Pillow to predict": (
+    "one Pillow image to predict": (
         after_fit(lambda e: e.predict(IMAGES[0])),
         ValueError,
-        "a single image of Pillow",
+        "a single Pillow image",
     ),
-    "images of Pillow of another size": (
+    "Pillow images of another size": (
         after_fit(lambda e: e.predict([IMAGES[0].resize((28, 28))])),
         ValueError,
         "1x28x28, but image_shape is 1x8x8",
@@ -693,7 +701,7 @@ WRONG = {
     "a dataset to predict": (
         after_fit(lambda e: e.predict_log_proba(DATASET)),
         TypeError,
-        "X is a TensorDataset of torch",
+        "X is of type TensorDataset, a torch dataset",
     ),
     "no images": (after_fit(lambda e: e.predict(X[:0])), ValueError, r"0 sample\(s\)"),
     "NaN to predict": (after_fit(lambda e: e.predict(NAN)), ValueError, "X contains NaN"),
