@@ -271,7 +271,7 @@ def test_a_line_of_figures_is_read(model, paper, tmp_path, capsys):
     Image.fromarray(np.concatenate(pages, axis=1)).save(tmp_path / "line.png")
     image = str(tmp_path / "line.png")
     assert main(["predict", str(model), image]) == 2
-    assert "3 figures found" in capsys.readouterr().err
+    assert "3 digits found" in capsys.readouterr().err
     assert main(["predict", str(model), image, "--framing", "line"]) == 0
     line = capsys.readouterr().out
     rows = read_line(image, (1, 8, 8))
@@ -399,7 +399,7 @@ def test_what_is_no_image_or_no_model(model, tmp_path, capsys):
     assert "none.png: No such file" in capsys.readouterr().err
     Image.fromarray(np.full((100, 100), 200, dtype=np.uint8)).save(tmp_path / "blank.png")
     assert main(["predict", str(model), str(tmp_path / "blank.png")]) == 2
-    assert "blank.png: no figure found" in capsys.readouterr().err
+    assert "blank.png: no digit found" in capsys.readouterr().err
     assert main(["predict", str(tmp_path / "text.png"), str(tmp_path / "blank.png")]) == 2
     assert "not a file of LeNet5Classifier.save" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from sklenet.framing import (
 
 
 def page(height=200, width=160, *, paper=220.0, ink=120.0, box=(60, 50, 60, 24)):
-    """Return paper with a rectangle of ink at (top, left), (height, width)."""
+    """Return a page with a rectangle of ink; `box` is (top, left, height, width)."""
     image = np.full((height, width), paper)
     top, left, h, w = box
     image[top : top + h, left : left + w] -= ink
@@ -25,7 +25,7 @@ def page(height=200, width=160, *, paper=220.0, ink=120.0, box=(60, 50, 60, 24))
 
 
 def photo(digit, rng, *, negative=False):
-    """Return a digit of MNIST as it looks on unevenly lit, noisy paper."""
+    """Return a digit of MNIST as a photo of unevenly lit, noisy paper."""
     side = int(rng.integers(120, 400))
     big = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
     height, width = rng.integers(side + 20, side + 300, 2)
@@ -48,7 +48,7 @@ def photo(digit, rng, *, negative=False):
     left=st.integers(20, 60),
     negative=st.booleans(),
 )
-def test_the_figure_fills_20_of_28_and_is_centred(height, width, top, left, negative):
+def test_the_digit_fills_20_of_28_pixels_and_is_centred(height, width, top, left, negative):
     if max(height, width) < 20:
         height = 20
     image = page(220, 240, box=(top, left, height, width))
@@ -62,7 +62,7 @@ def test_the_figure_fills_20_of_28_and_is_centred(height, width, top, left, nega
     assert np.allclose(centre, 13.5, atol=1.01)
 
 
-def test_dark_on_bright_and_bright_on_dark_are_the_same():
+def test_dark_on_bright_and_bright_on_dark_give_the_same_result():
     image = page()
     assert np.array_equal(frame_digit(image, (28, 28)), frame_digit(255 - image, (28, 28)))
 
@@ -70,25 +70,25 @@ def test_dark_on_bright_and_bright_on_dark_are_the_same():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (page(ink=0), "no figure found: nothing differs from the background"),
-        (page(ink=20), "no figure found: nothing differs .* by more than"),
-        (page(box=(5, 5, 190, 150)), "no single figure on a plain background"),
-        (page(box=(60, 50, 5, 5)), "no figure found"),
+        (page(ink=0), "no digit found: nothing differs from the background"),
+        (page(ink=20), "no digit found: nothing differs .* by more than"),
+        (page(box=(5, 5, 190, 150)), "no single digit on a plain background"),
+        (page(box=(60, 50, 5, 5)), "no digit found"),
     ],
 )
-def test_what_is_no_figure_is_refused_with_the_reason(image, message):
+def test_pages_without_a_single_digit_raise_an_error_with_the_reason(image, message):
     with pytest.raises(ValueError, match=message):
         frame_digit(image, (28, 28))
 
 
-def test_two_figures_are_refused():
+def test_two_digits_are_rejected():
     image = page(width=300, box=(60, 30, 60, 24))
     image[60:120, 220:244] -= 120
-    with pytest.raises(ValueError, match=r"2 figures found.*cut them apart"):
+    with pytest.raises(ValueError, match=r"2 digits found.*Cut them apart"):
         frame_digit(image, (28, 28))
 
 
-def test_specks_of_dust_are_left_out():
+def test_specks_are_ignored():
     image = page()
     clean = frame_digit(image, (28, 28))
     image[5:8, 5:8] = 60
@@ -96,7 +96,7 @@ def test_specks_of_dust_are_left_out():
     assert np.array_equal(frame_digit(image, (28, 28)), clean)
 
 
-def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
+def test_an_image_of_the_right_size_is_only_made_bright_on_dark(tmp_path):
     digit = np.zeros((28, 28), dtype=np.uint8)
     digit[5:20, 12:15] = 200
     for name, image in (("positive", digit), ("negative", 255 - digit)):
@@ -105,7 +105,7 @@ def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
         assert np.array_equal(read, digit.ravel())
 
 
-def test_a_whole_image_is_taken_as_it_is(tmp_path):
+def test_a_whole_image_is_unchanged(tmp_path):
     digit = np.full((28, 28), 255, dtype=np.uint8)
     digit[5:20, 12:15] = 20
     Image.fromarray(digit).save(tmp_path / "a.png")
@@ -122,7 +122,7 @@ def test_an_image_of_the_right_size_is_framed_on_request(tmp_path):
     assert np.ptp(np.flatnonzero(read.reshape(28, 28).any(axis=1))) == 19
 
 
-def test_wrong_framings(tmp_path):
+def test_invalid_framings_are_rejected(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"framing must be .* Got 'line'"):
         read_image(tmp_path / "a.png", (1, 28, 28), framing="line")
@@ -142,11 +142,11 @@ def test_wrong_framings(tmp_path):
         ((3, 28, 28), np.arange(10), "whole"),
     ],
 )
-def test_what_is_assumed_of_models_without_a_framing(shape, classes, framing):
+def test_the_assumed_framing_of_models_without_one(shape, classes, framing):
     assert assume_framing(shape, classes) == framing
 
 
-def test_colour_transparency_and_orientation(tmp_path):
+def test_colour_transparency_and_orientation_are_respected(tmp_path):
     colours = np.zeros((8, 8, 3), dtype=np.uint8)
     colours[..., 0] = 200
     Image.fromarray(colours).save(tmp_path / "red.png")
@@ -154,7 +154,7 @@ def test_colour_transparency_and_orientation(tmp_path):
     assert (read[0] == 200).all()
     assert not read[1:].any()
     ink = np.zeros((28, 28, 4), dtype=np.uint8)
-    ink[5:20, 12:15, 3] = 255  # black on nothing
+    ink[5:20, 12:15, 3] = 255  # black on a transparent background
     Image.fromarray(ink).save(tmp_path / "clear.png")
     read = read_image(tmp_path / "clear.png", (1, 28, 28)).reshape(28, 28)
     assert (read[5:20, 12:15] == 255).all()
@@ -162,13 +162,13 @@ def test_colour_transparency_and_orientation(tmp_path):
     upright = page(box=(60, 50, 60, 12))
     turned = Image.fromarray(np.rot90(upright).copy())
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned right by a quarter
+    exif[0x0112] = 6  # to be rotated clockwise by 90 degrees
     turned.save(tmp_path / "turned.png", exif=exif)
     read = read_image(tmp_path / "turned.png", (1, 28, 28)).reshape(28, 28)
     assert np.array_equal(read, frame_digit(upright, (28, 28)))
 
 
-def test_16_bits_of_grey_are_read_as_8(tmp_path):
+def test_16_bit_images_are_read_like_8_bit_images(tmp_path):
     image = page()
     Image.fromarray(image).save(tmp_path / "8.png")
     Image.fromarray(image.astype(np.uint16) * 257).save(tmp_path / "16.png")
@@ -177,7 +177,7 @@ def test_16_bits_of_grey_are_read_as_8(tmp_path):
 
 
 def draw_seven(image, left=100, top=80, grey=60):
-    """Draw a seven of thick strokes, of 90x60 pixels, on a page."""
+    """Draw a seven with thick strokes, 90 pixels high and 60 wide, on a page."""
     image[top : top + 12, left : left + 60] = grey
     for k in range(90):
         middle = left + 54 - k // 3
@@ -186,7 +186,7 @@ def draw_seven(image, left=100, top=80, grey=60):
 
 
 def tilted(image, slope):
-    """Return an image whose columns are shifted downwards by `slope` per pixel."""
+    """Return an image whose columns are shifted down by `slope` pixels per column."""
     shifts = np.round(slope * np.arange(image.shape[1])).astype(int)
     return np.stack([np.roll(c, s) for c, s in zip(image.T, shifts, strict=True)], axis=1)
 
@@ -239,8 +239,8 @@ def test_lines_are_removed_and_strokes_that_cross_them_stay(draw, negative, slop
     assert np.corrcoef(wanted.ravel(), framed.ravel())[0, 1] > 0.93
 
 
-def test_strokes_of_a_figure_are_no_lines():
-    """Thin, straight strokes: a one, a seven, a four and an eleven."""
+def test_thin_straight_strokes_of_digits_are_not_removed():
+    """Strokes like lines: of a one, a seven, a four and an eleven."""
     page = np.full((300, 300), 250, np.uint8)
     one, seven, four, eleven = (page.copy() for _ in range(4))
     one[60:240, 150:154] = 0
@@ -262,33 +262,33 @@ def number(*lefts, top=80, width=500):
     return page
 
 
-def test_the_figures_of_a_line_are_read_from_left_to_right():
+def test_the_digits_of_a_line_are_read_from_left_to_right():
     (alone,) = frame_line(number(200), (28, 28))
     assert np.array_equal(alone, frame_digit(number(200), (28, 28)))
     page = number(300, 20, 160)
-    page[100:160, 165:195] = 250  # the foot of the one in the middle is missing
-    figures = frame_line(page, (28, 28))
-    assert figures.shape == (3, 28, 28)
-    assert figures.dtype == np.uint8
-    assert np.abs(figures[0].astype(int) - alone).max() < 60
-    assert np.abs(figures[2].astype(int) - alone).max() < 60
+    page[100:160, 165:195] = 250  # removes the foot of the digit in the middle
+    digits = frame_line(page, (28, 28))
+    assert digits.shape == (3, 28, 28)
+    assert digits.dtype == np.uint8
+    assert np.abs(digits[0].astype(int) - alone).max() < 60
+    assert np.abs(digits[2].astype(int) - alone).max() < 60
     page[190:194, :] = 0
     assert len(frame_line(page, (28, 28))) == 3
 
 
-def test_several_figures_are_refused_with_a_hint():
-    with pytest.raises(ValueError, match=r"3 figures found.*--framing line"):
+def test_the_error_for_several_digits_suggests_reading_a_line():
+    with pytest.raises(ValueError, match=r"3 digits found.*--framing line"):
         frame_digit(number(20, 160, 300), (28, 28))
 
 
-def test_what_is_no_line_of_figures_is_refused():
+def test_pages_without_a_single_line_of_digits_are_rejected():
     page = np.minimum(number(20, 160, top=20), number(20, 160, top=140))
-    with pytest.raises(ValueError, match="do not stand in one line"):
+    with pytest.raises(ValueError, match="digits are not in a single line"):
         frame_line(page, (28, 28))
     joined = number(20, 78, 136)
-    with pytest.raises(ValueError, match=r"\d times as wide as it is high: several"):
+    with pytest.raises(ValueError, match=r"\d times as wide as it is high: several digits"):
         frame_line(joined, (28, 28))
-    with pytest.raises(ValueError, match="no figure found"):
+    with pytest.raises(ValueError, match="no digit found"):
         frame_line(np.full((50, 50), 200, np.uint8), (28, 28))
 
 
@@ -297,11 +297,11 @@ def test_errors_of_read_line_name_the_file(tmp_path):
     rows = read_line(tmp_path / "a.png", (1, 28, 28))
     assert rows.shape == (2, 784)
     Image.new("L", (50, 50)).save(tmp_path / "blank.png")
-    with pytest.raises(ValueError, match=r"blank.png: no figure found"):
+    with pytest.raises(ValueError, match=r"blank.png: no digit found"):
         read_line(tmp_path / "blank.png", (1, 28, 28))
 
 
-def test_real_digits_on_a_line_are_framed_as_without_it():
+def test_real_digits_above_a_line_are_framed_as_without_the_line():
     X, _ = load_digits(return_X_y=True)
     for row in X[:40]:
         image = Image.fromarray((row.reshape(8, 8) * 15).astype(np.uint8))
@@ -314,7 +314,7 @@ def test_real_digits_on_a_line_are_framed_as_without_it():
 
 
 @pytest.mark.real_data("mnist")
-def test_photos_of_digits_are_read_about_as_well_as_the_digits(real_data):
+def test_photos_of_digits_are_classified_almost_as_well_as_the_digits(real_data):
     from sklenet.datasets import fetch_mnist
 
     X, y = fetch_mnist(return_X_y=True)
