@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
+from PIL.ExifTags import Base as Tag
 
 from sklenet._utils.printable import make_printable
 from sklenet.images.shapes import ImageShape
@@ -52,7 +53,8 @@ MAX_DECODED_BYTES = 112_000_000
 # Baseline JPEGs are decoded at reduced size, which takes time but little memory.
 MAX_JPEG_PIXELS = 500_000_000
 
-# Bytes per pixel that decoding takes in addition to the decoded image.
+# Bytes per pixel of the decoded image, and those that decoding takes in addition.
+_MODE_BYTES = {"1": 1.0, "L": 1.0, "P": 1.0, "I;16": 2.0, "I;16B": 2.0}
 _DECODER_BYTES = {"WEBP": 12, "AVIF": 8, "JPEG2000": 16, "PPM": 6}
 
 # Images with more pixels than this are reduced, but not below this side length.
@@ -75,7 +77,6 @@ _TRANSPOSE_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION_TAG = 0x0112
 
 
 class _Unreadable(Exception):
@@ -265,25 +266,25 @@ def _has_heif() -> bool:
 def _check_size(image: Any, file: BinaryIO, min_size: tuple[int, int]) -> None:
     """Reject images whose decoding takes too much memory; reduce large JPEGs."""
     size, n_pixels = image.size, image.width * image.height
-    n_bytes = {"1": 1.0, "L": 1.0, "P": 1.0, "I;16": 2.0, "I;16B": 2.0}.get(image.mode, 4)
-    n_bytes += _DECODER_BYTES.get(image.format, 0)
+    bytes_per_pixel = _MODE_BYTES.get(image.mode, 4.0)
+    bytes_per_pixel += _DECODER_BYTES.get(image.format, 0)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         if n_pixels > MAX_JPEG_PIXELS:
             raise _too_large_error(image, size, MAX_JPEG_PIXELS)
         if n_pixels > _MAX_CONVERTED_PIXELS:
             side = max(_MIN_SIDE, *min_size)
             image.draft(None, (side, side))
-        n_bytes *= image.width * image.height / n_pixels
+        bytes_per_pixel *= image.width * image.height / n_pixels
         if not _has_single_scan(image, file):
             # All coefficients, of two bytes each, are kept until the last scan is read.
             areas = [h * v for _, h, v, _ in image.layer]
-            n_bytes += 2 * sum(areas) / max(areas)
+            bytes_per_pixel += 2 * sum(areas) / max(areas)
     if image.format == "TIFF":
-        tile_sides = [image.tag_v2.get(tag, 0) for tag in (322, 323)]
+        tile_sides = [image.tag_v2.get(tag, 0) for tag in (Tag.TileWidth, Tag.TileLength)]
         if all(isinstance(side, int) for side in tile_sides):
             n_pixels = max(n_pixels, tile_sides[0] * tile_sides[1])
-    if n_bytes * n_pixels > MAX_DECODED_BYTES:
-        raise _too_large_error(image, size, MAX_DECODED_BYTES / n_bytes)
+    if bytes_per_pixel * n_pixels > MAX_DECODED_BYTES:
+        raise _too_large_error(image, size, MAX_DECODED_BYTES / bytes_per_pixel)
 
 
 def _has_single_scan(image, file: BinaryIO) -> bool:
@@ -318,14 +319,15 @@ class _PixelDepth:
         mode = image.mode
         self.is_deep = mode in ("I", "F") or mode.startswith("I;16")
         self.white: float = 1.0 if mode == "F" else 65535.0
-        self.is_negative = self.is_unsigned = False
+        self.is_negative = False  # whether 0 is white
+        self.is_unsigned = False
         self.low, self.high = np.inf, -np.inf
         if self.is_deep and image.format == "TIFF":
-            bits = int(image.tag_v2.get(258, (16,))[0])
-            kind = image.tag_v2.get(339, (1,))[0]
-            is_signed = kind == 2
-            self.is_unsigned = kind == 1 and bits == 32
-            self.is_negative = image.tag_v2.get(262) == 0  # 0 is white
+            bits = int(image.tag_v2.get(Tag.BitsPerSample, (16,))[0])
+            sample_format = image.tag_v2.get(Tag.SampleFormat, (1,))[0]
+            is_signed = sample_format == 2
+            self.is_unsigned = sample_format == 1 and bits == 32
+            self.is_negative = image.tag_v2.get(Tag.PhotometricInterpretation) == 0
             if mode != "F":
                 self.white = 2.0 ** (bits - is_signed) - 1
 
@@ -434,6 +436,6 @@ def _add_background(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _get_orientation(image: Image.Image) -> int | None:
     try:
-        return image.getexif().get(_ORIENTATION_TAG)
+        return image.getexif().get(Tag.Orientation)
     except Exception:  # damaged EXIF data; the pixels can still be read
         return None

@@ -38,7 +38,8 @@ def flatten_images(X, image_shape: ImageShape | None = None):
     """
     X = as_array(X)
     if getattr(X, "ndim", 2) not in (3, 4):
-        # Two or three features are read as a 2x2 image: (2, 2) and (2, 3) are then tables.
+        # Two features are read as an image of 2x2 pixels: X of shape (2, 2) is then two
+        # samples rather than one image.
         if image_shape is not None and image_shape[0] == 1 and image_shape[1] > 2:
             _check_not_single_image(X, image_shape)
         return X, image_shape
@@ -103,10 +104,10 @@ def infer_image_shape(n_features: int) -> ImageShape:
     if side * side == n_features:
         return (1, side, side)
     if n_features % 3 == 0 and math.isqrt(n_features // 3) ** 2 == n_features // 3:
-        colour_side = math.isqrt(n_features // 3)
+        rgb_side = math.isqrt(n_features // 3)
         # 3 or 12 features are more likely a table than an RGB image of 1x1 or 2x2 pixels.
-        if colour_side > 2:
-            return (3, colour_side, colour_side)
+        if rgb_side > 2:
+            return (3, rgb_side, rgb_side)
     return (1, side + 1, side + 1)
 
 
