@@ -88,8 +88,8 @@ class DatasetFiles:
         if md5 != self.published[file].md5:
             raise _damaged_error(
                 path,
-                f"it has {len(content):,} bytes and the MD5 checksum {md5}, but the file of"
-                f" {self.torchvision_name} has {self.published[file].md5}",
+                f"it has {len(content):,} bytes and the MD5 checksum {md5}, but the"
+                f" published file has {self.published[file].md5}",
             )
         return content
 
@@ -155,8 +155,7 @@ class DatasetFiles:
             if n_bytes != n_expected:
                 raise _damaged_error(
                     path,
-                    f"it has {n_bytes:,} bytes, but the file of {self.torchvision_name} has"
-                    f" {n_expected:,}",
+                    f"it has {n_bytes:,} bytes, but the published file has {n_expected:,}",
                 )
             return path.read_bytes()
         if n_bytes > 2 * n_expected:
