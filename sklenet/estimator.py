@@ -1,52 +1,28 @@
 """LeNet5Classifier: parameters and arrays in, a trained network out."""
 
-import copy
-import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
-from torch.nn.utils import get_total_norm
 
-from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
-from sklenet.network.lecun1998.layers import check_connections
 from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
 from sklenet.network.optim import refuse_instances
-from sklenet.persistence.methods import FittedMixin
-from sklenet.training.augment import read_augment
+from sklenet.persistence.methods import PersistenceMixin
 from sklenet.training.batches import ImageDataset, as_tensor
-from sklenet.training.build import (
-    ARCHITECTURE,
-    build_net,
-    check_callables,
-    check_net_params,
-    continue_training,
-    isolate_custom_parts,
-)
-from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
-from sklenet.training.monitor import Monitor, copy_state, set_state
+from sklenet.training.build import ARCHITECTURE, build_net, isolate_custom_parts
+from sklenet.training.callbacks import EpochContexts
+from sklenet.training.fit_run import FitRun
+from sklenet.training.parameters import check_parameters, make_canvas
 from sklenet.training.predict import compute_outputs
-from sklenet.training.runtime import (
-    keep_freed_memory,
-    library_state,
-    one_thread,
-    release_freed_memory,
-    resolve_device,
-)
+from sklenet.training.runtime import library_state
 from sklenet.training.samples.checks import (
-    border,
-    check_feature_range,
-    check_hidden,
-    check_maps,
     check_prediction_data,
     check_training_data,
     check_validation_data,
@@ -54,7 +30,9 @@ from sklenet.training.samples.checks import (
 from sklenet.training.state import copy_arrays, from_plain, to_plain
 
 
-class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LeNet5Classifier(
+    PersistenceMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """LeNet-5, a small convolutional network for small images.
 
     Parameters
@@ -442,18 +420,27 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             On Ctrl-C. If an epoch has finished, the model is that of the last finished
             epoch, or with early stopping of the best, and ``interrupted_`` is True.
         """
-        device = self._check_parameters()
-        continued = self.warm_start and self._same_network()
-        data = check_training_data(self, X, y, sample_weight, continued=continued)
-        valid = check_validation_data(self, data, X_val, y_val, sample_weight_val)
+        self.check_parameters()
+        continued = self.warm_start and self._has_same_network()
+        samples = check_training_data(self, X, y, sample_weight, continued=continued)
+        validation = check_validation_data(self, samples, X_val, y_val, sample_weight_val)
 
         context = self._init_callback_context(max_subtasks=self.max_epochs)
-        task = {"estimator": self, "X": X, "y": y}
-        task["metadata"] = (
-            None if sample_weight is None else {"sample_weight": sample_weight}
-        )
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        task = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**task)
-        self._train(data, valid, self.max_epochs, device, continued, context, task)
+        run = FitRun(
+            self.get_params(deep=False),
+            samples,
+            n_epochs=self.max_epochs,
+            validation=validation,
+            stops_early=self.early_stopping,
+            earlier=self if continued else None,
+        )
+        pending = run.train([EpochContexts(context, run.get_fitted_attributes, **task)])
+        self._set_fitted_attributes(run.get_fitted_attributes())
+        if pending is not None:
+            raise pending
         context.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
@@ -487,9 +474,9 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             later, y has other labels, images have another shape, or a parameter of the
             architecture has changed since the first call.
         """
-        device = self._check_parameters()
+        self.check_parameters()
         continued = hasattr(self, "net_")
-        if continued and not self._same_network():
+        if continued and not self._has_same_network():
             raise ValueError(
                 "A parameter of the architecture, or 'init', has changed since the last"
                 " call: partial_fit cannot continue. Call fit, or clone first."
@@ -498,8 +485,19 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             if not continued:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             classes = self.classes_
-        data = check_training_data(self, X, y, sample_weight, classes, continued=continued)
-        self._train(data, None, 1, device, continued)
+        samples = check_training_data(
+            self, X, y, sample_weight, classes, continued=continued
+        )
+        run = FitRun(
+            self.get_params(deep=False) | {"lr_schedule": "constant", "average": 0.0},
+            samples,
+            n_epochs=1,
+            earlier=self if continued else None,
+        )
+        pending = run.train()
+        self._set_fitted_attributes(run.get_fitted_attributes())
+        if pending is not None:
+            raise pending
         return self
 
     @library_state()
@@ -591,7 +589,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             Not above 0.
         """
         check_is_fitted(self)
-        if self._fit_params["output"] == "rbf":
+        if self.fit_params_["output"] == "rbf":
             scores = self._outputs(X)
             j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
             alternatives = pad(scores, (0, 1), value=-j)
@@ -599,189 +597,40 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
             alternatives = scores = self._log_probabilities(X)
         return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
 
-    # How it is done
+    def check_parameters(self) -> None:
+        """Check the parameters, without any data.
 
-    def _check_parameters(self):
-        """Check all parameters; return the device."""
+        Both `fit` and `partial_fit` do so first.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or does not go with another one.
+        TypeError
+            If `net_params` has options that the optimizer does not accept.
+        """
         refuse_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
-        if callable(self.loss) and self.label_smoothing:
-            raise ValueError(
-                f"The 'label_smoothing' parameter is {self.label_smoothing!r}, but 'loss'"
-                f" is a callable, which has to smooth labels itself. Set it to 0, or"
-                f" 'loss' to one of {sorted(LOSSES)}."
-            )
-        check_image_shape(self.image_shape)
-        check_hidden(self.hidden)
-        check_maps(self.maps)
-        check_connections(self.connections, self.maps)
-        if self.loss == "distance" and self.output != "rbf":
-            raise ValueError(
-                "The 'loss' parameter is 'distance', but the outputs are no distances: set"
-                " output='rbf', or another loss."
-            )
-        check_feature_range(self.feature_range)
-        read_augment(self.augment)
-        check_net_params(self.net_params, self.optimizer)
-        check_callables(self.get_params(deep=False))
-        check_callbacks(self.net_params)
-        return resolve_device(self.device)
+        check_parameters(self.get_params(deep=False))
 
-    def _same_network(self):
-        """Return whether there is a network, and the parameters still describe it."""
+    def _has_same_network(self) -> bool:
+        """Return whether the parameters still describe the fitted network, if any."""
         if not hasattr(self, "net_"):
             return False
         shape = check_image_shape(self.image_shape)
         if shape is not None and shape != self.image_shape_:
             return False
-        before = self._fit_params
-        described = (*ARCHITECTURE, "output", "padding", "feature_range")
-        # A table is not always rectangular, as array_equal needs it.
+        before = self.fit_params_
+        # A table of connections may be ragged, which array_equal does not accept.
         return repr(self.connections) == repr(before["connections"]) and all(
-            np.array_equal(getattr(self, name), before[name]) for name in described
+            np.array_equal(getattr(self, name), before[name])
+            for name in (*ARCHITECTURE, "output", "padding", "feature_range")
         )
 
-    def _train(self, data, valid, epochs, device, continued, context=None, task=None):
-        """Train for `epochs` and set the fitted attributes.
-
-        Without a `context` it is a partial fit, which neither varies the learning rate,
-        averages weights nor stops early.
-        """
-        random_state = (
-            _copy_random_state(self._random_state)
-            if continued
-            else _random_state(self.random_state)
-        )
-        stop_early = self.early_stopping and context is not None
-        rows = valid_rows = held_out = None
-        if stop_early and valid is None:
-            rows, held_out = self._hold_out(data, random_state, continued)
-            valid_rows = held_out["rows"]
-            valid = data
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=3).tolist()
-
-        params = _copy_containers(self.get_params(deep=False))
-        if context is None:
-            params |= {"lr_schedule": "constant", "average": 0.0}
-        described = (params, data.canvas, data.classes, device, seeds)
-        with isolate_custom_parts(params, seeds[1]):
-            if continued:
-                before = copy_state(self.net_), list(self.net_.history)
-                net = continue_training(self.net_, params, self._fit_params, *described[1:])
-            else:
-                net = build_net(*described)
-        earlier = self.history_ if continued else []
-
-        def fitted(net, interrupted=False):
-            history = earlier + _history(monitor.rows, len(earlier))
-            best = monitor.best_epoch
-            return data.features | {
-                "classes_": data.classes,
-                "image_shape_": data.image_shape,
-                "pixel_range_": data.pixel_range,
-                "n_iter_": len(history),
-                "best_epoch_": None if best is None else len(earlier) + best,
-                "interrupted_": interrupted,
-                "history_": history,
-                "loss_curve_": [row["train_loss"] for row in history],
-                "device_": device,
-                "net_": net,
-                "module_": net.module_,
-                "_fit_params": params,
-                "_random_state": random_state,
-                "_held_out": held_out,
-            }
-
-        monitor = Monitor(self.n_iter_no_change if stop_early else None, self.tol)
-        if context is not None:
-            # What a callback is given must not change as training goes on.
-            epochs_of_fit = EpochContexts(
-                context,
-                lambda net: fitted(net) | {"module_": copy.deepcopy(net.module_)},
-                **task,
-            )
-            monitor.on_epoch_begin = epochs_of_fit.begin
-            monitor.on_epoch_end = epochs_of_fit.end
-        keep_freed_memory()
-        try:
-            check_monitors(net, has_validation=valid is not None)
-            with isolate_custom_parts(params, seeds[1]):
-                pending = self._run_epochs(
-                    net,
-                    data.on(device, rows),
-                    valid and valid.on(device, valid_rows),
-                    epochs,
-                    monitor,
-                )
-            del net.history[net.n_earlier_epochs_ + monitor.n_epochs :]
-            attributes = fitted(net, interrupted=not monitor.finished)
-        except BaseException:
-            if continued:  # the module is the estimator's own
-                state, rows_before = before
-                set_state(self.net_, state)
-                self.net_.continue_history(rows_before)
-            raise
-        finally:
-            monitor.release()
-            release_freed_memory()
+    def _set_fitted_attributes(self, attributes) -> None:
+        """Replace the fitted attributes, including names of features that X lacks now."""
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(attributes)
-        if pending is not None:
-            raise pending
-
-    def _run_epochs(self, net, train, valid, epochs, monitor):
-        """Train the net; return the exception that is to be raised afterwards, or None.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If no epoch has been finished.
-        ValueError
-            If training diverged.
-        """
-        pending: BaseException | None = None
-        try:
-            net.partial_fit(train, valid=valid, epochs=epochs, monitor=monitor)
-        except KeyboardInterrupt as interrupt:  # out of on_train_begin or on_train_end
-            pending = interrupt
-        except Exception as error:
-            if not monitor.finished:
-                raise
-            pending = error  # out of on_train_end: what was trained must not be lost
-        if not monitor.finished:
-            pending = pending or KeyboardInterrupt()
-            if monitor.n_epochs == 0:
-                raise pending
-        with one_thread():
-            is_finite = get_total_norm(net.module_.parameters()).isfinite()
-        if not is_finite:
-            raise ValueError(
-                f"Training diverged: weights are not finite after {monitor.n_epochs}"
-                f" epoch(s) with lr={self.lr!r}. Lower the 'lr' parameter."
-            )
-        return pending
-
-    def _hold_out(self, data, random_state, continued):
-        """Return the rows to train on, and those held out with the fingerprint of the data.
-
-        While training continues on the same data they remain the same, so that no row
-        that is held out has been trained on.
-        """
-        fingerprint = data.fingerprint(self.validation_fraction)
-        if continued:
-            before = getattr(self, "_held_out", None)
-            if before is not None and before["fingerprint"] == fingerprint:
-                return data.other_rows(before["rows"]), before
-            warnings.warn(
-                "The rows that early stopping holds out may have been trained on before,"
-                " which makes the validation loss too low: the previous fit held out"
-                " none, or X, y, sample_weight or the 'validation_fraction' parameter"
-                " have changed since. Pass X_val and y_val, or fit a clone.",
-                UserWarning,
-                stacklevel=6,
-            )
-        rows, held_out = data.split(self.validation_fraction, random_state)
-        return rows, {"rows": held_out, "fingerprint": fingerprint}
 
     def _log_probabilities(self, X):
         """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
@@ -794,16 +643,50 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         Those of a row do not depend on the other rows of X, to the last bit.
         """
         X = check_prediction_data(self, X)
-        data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
-        with isolate_custom_parts(self._fit_params, seed=0):
+        data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
+        with isolate_custom_parts(self.fit_params_, seed=0):
             return compute_outputs(self.module_, data)
 
-    def _canvas(self):
-        """Return the canvas of the last fit."""
-        low, high = self.pixel_range_
-        feature_range = check_feature_range(self._fit_params["feature_range"])
-        padding = border(self._fit_params["padding"])
-        return Canvas(self.image_shape_, low, high, feature_range, padding)
+    @property
+    def canvas_(self):
+        """How the network sees images: their shape, pixel range and position."""
+        return make_canvas(self.fit_params_, self.image_shape_, self.pixel_range_)
+
+    @property
+    def loss_(self):
+        """Training loss of the last epoch."""
+        return self.history_[-1]["train_loss"]
+
+    @property
+    def best_loss_(self):
+        """Lowest training loss of all epochs."""
+        return min(self.loss_curve_)
+
+    @property
+    def validation_scores_(self):
+        """Validation accuracy of each epoch, or None without validation data."""
+        rows = [row for row in self.history_ if "valid_accuracy" in row]
+        return [row["valid_accuracy"] for row in rows] or None
+
+    @property
+    def best_validation_score_(self):
+        """Highest validation accuracy, or None without validation data.
+
+        Early stopping restores the weights of the epoch with the lowest validation loss,
+        ``best_epoch_``, which may be another epoch.
+        """
+        scores = self.validation_scores_
+        return None if scores is None else max(scores)
+
+    @property
+    def n_outputs_(self):
+        """Number of output units, one per class, also for two classes."""
+        return len(self.classes_)
+
+    @property
+    def n_layers_(self):
+        """Number of layers of the network, including the input and the output."""
+        return 6 + len(self.fit_params_["hidden"])
 
     # What is pickled and copied: plain numbers and arrays, instead of torch's objects
 
@@ -812,21 +695,21 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         state = dict(super().__getstate__())
         if "net_" in state:
             module = state.pop("module_")
-            state["_net_state"] = to_plain(state.pop("net_"), module)
+            state["net_state"] = to_plain(state.pop("net_"), module)
             state["device_"] = str(state["device_"])
         return state
 
     @library_state()
     def __setstate__(self, state):
         state = copy_arrays(dict(state))
-        net_state = state.pop("_net_state", None)
+        net_state = state.pop("net_state", None)
         super().__setstate__(state)
         if net_state is not None:
             device = state["device_"]
             cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
             self.device_ = torch.device("cpu" if cuda_gone else device)
-            canvas = self._canvas()
-            params = self._fit_params
+            canvas = self.canvas_
+            params = self.fit_params_
             with isolate_custom_parts(params, seed=0):
                 self.net_ = build_net(params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
@@ -835,42 +718,3 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
                 [{names.get(k, k): v for k, v in row.items()} for row in self.history_]
             )
             self.module_ = self.net_.module_
-
-
-def _random_state(random_state):
-    """Return a RandomState; for None a fresh one, and not numpy's global one."""
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)
-
-
-def _copy_random_state(random_state):
-    """Return a copy; of the usual kind some ten times as fast as deepcopy."""
-    state = random_state.get_state(legacy=False)
-    if state["bit_generator"] != "MT19937":
-        return copy.deepcopy(random_state)
-    copied = np.random.RandomState(0)
-    copied.set_state(state)
-    return copied
-
-
-def _copy_containers(value):
-    """Return `value` with copies of the dicts, lists and arrays in it.
-
-    A container that the caller modifies in place then counts as a changed parameter.
-    """
-    if type(value) is dict:
-        return {key: _copy_containers(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copy_containers(item) for item in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _history(rows, n_earlier):
-    keys = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr")
-    return [
-        {"epoch": n_earlier + k}
-        | {key: row[key] for key in keys if key in row}
-        | {"seconds": row.get("dur", math.nan)}  # without skorch's timer
-        for k, row in enumerate(rows, start=1)
-    ]

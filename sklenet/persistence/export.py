@@ -39,7 +39,7 @@ def to_torch(estimator) -> FromPixels:
     net = estimator.net_
     parts = copy.deepcopy((net.module_, net.criterion_))
     module, criterion = (part.cpu() for part in parts)
-    return FromPixels(estimator._canvas(), module, criterion).eval()
+    return FromPixels(estimator.canvas_, module, criterion).eval()
 
 
 def to_onnx(estimator, path, dtype: str) -> None:

@@ -1,57 +1,14 @@
 """What a fitted LeNet5Classifier can do besides predicting."""
 
 import os
-from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklenet.training.runtime import library_state
 
 
-class FittedMixin:
-    """Describe and keep a fitted estimator, and hand out its network."""
-
-    classes_: np.ndarray
-    history_: list[dict[str, float]]
-    loss_curve_: list[float]
-    _fit_params: dict[str, Any]
-
-    @property
-    def loss_(self):
-        """Training loss of the last epoch, as in scikit-learn's MLPClassifier."""
-        return self.history_[-1]["train_loss"]
-
-    @property
-    def best_loss_(self):
-        """Lowest training loss of all epochs."""
-        return min(self.loss_curve_)
-
-    @property
-    def validation_scores_(self):
-        """Validation accuracy of each epoch, or None without validation data."""
-        rows = [row for row in self.history_ if "valid_accuracy" in row]
-        return [row["valid_accuracy"] for row in rows] or None
-
-    @property
-    def best_validation_score_(self):
-        """Highest validation accuracy, or None without validation data.
-
-        Early stopping restores the epoch of the lowest validation loss, ``best_epoch_``,
-        which may be another one.
-        """
-        scores = self.validation_scores_
-        return None if scores is None else max(scores)
-
-    @property
-    def n_outputs_(self):
-        """Number of output units, one per class, also for two classes."""
-        return len(self.classes_)
-
-    @property
-    def n_layers_(self):
-        """Number of layers of the network, from the input to the output."""
-        return 6 + len(self._fit_params["hidden"])
+class PersistenceMixin:
+    """Save, load and export a fitted LeNet5Classifier."""
 
     @library_state()
     def save(self, path) -> None:

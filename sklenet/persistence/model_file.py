@@ -79,8 +79,8 @@ def save(estimator, path: str | os.PathLike) -> None:
     check_is_fitted(estimator)
     check_writable(path)
     state = estimator.__getstate__()
-    net, classes = state["_net_state"], state["classes_"]
-    random = state["_random_state"].get_state(legacy=False)
+    net, classes = state["net_state"], state["classes_"]
+    random = state["random_state_"].get_state(legacy=False)
     if random["bit_generator"] != "MT19937":
         raise ValueError(
             f"The 'random_state' parameter is a {random['bit_generator']}, of which only"
@@ -96,7 +96,7 @@ def save(estimator, path: str | os.PathLike) -> None:
     are_text = classes.dtype.kind in "UO"
     if not are_text:
         tensors["classes"] = classes.astype(classes.dtype.newbyteorder("<"))
-    held_out = state.get("_held_out")
+    held_out = state.get("held_out_")
     if held_out is not None:
         tensors["held_out"] = held_out["rows"].astype("<i8")
     names = state.get("feature_names_in_")
@@ -120,7 +120,7 @@ def save(estimator, path: str | os.PathLike) -> None:
     )
     params, fit_params = (
         _params_to_json(group)
-        for group in (estimator.get_params(deep=False), state["_fit_params"])
+        for group in (estimator.get_params(deep=False), state["fit_params_"])
     )
     requests = estimator.get_metadata_routing()
     document = json.dumps(
@@ -226,7 +226,7 @@ def _read(path: Path, kind: type) -> tuple[dict, dict]:
         document = read_document(metadata["document"])
         state = _read_state(file, document, kind)
         net_state, tensors = _read_net(file, kind, state, set(document.fitted.frozen))
-        state["_net_state"] = net_state
+        state["net_state"] = net_state
     if metadata["sha256"] != checksum(metadata["document"], tensors):
         raise _Refused("damaged: its checksum is of other content.")
     return state, document.requests
@@ -303,9 +303,9 @@ def _read_state(file, document: Document, kind: type) -> dict:
         "history_": history,
         "loss_curve_": [row["train_loss"] for row in history],
         "device_": str(device),
-        "_fit_params": fit_params,
-        "_random_state": _read_random_state(file, fitted),
-        "_held_out": _read_held_out(file, fitted),
+        "fit_params_": fit_params,
+        "random_state_": _read_random_state(file, fitted),
+        "held_out_": _read_held_out(file, fitted),
     }
     if fitted.feature_names_in is not None:
         names = np.array(fitted.feature_names_in, dtype=object)
@@ -326,7 +326,7 @@ def _check_params(kind: type, group: dict[str, Any]) -> dict[str, Any]:
     params = {name: from_json(value) for name, value in group.items()}
     if others := _unsaved_net_params(params.get("net_params")):
         raise _Refused(f"'net_params' has {others[0]!r}, which no file may have.")
-    kind(**params | {"device": "cpu"})._check_parameters()
+    kind(**params | {"device": "cpu"}).check_parameters()
     return defaults | params
 
 
@@ -424,7 +424,7 @@ def _read_net(
     shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
     described = kind()
     vars(described).update(state)
-    params, canvas, classes = state["_fit_params"], described._canvas(), state["classes_"]
+    params, canvas, classes = state["fit_params_"], described.canvas_, state["classes_"]
     _check_sizes(shapes, params, len(classes))
     expected = _network_shapes(params, canvas, len(classes))
     for name in sorted(expected.keys() | {n for n in names if n.startswith("weights/")}):
@@ -441,7 +441,7 @@ def _read_net(
     own = {"random_state"}
     if classes.dtype.kind not in "UO":
         own.add("classes")
-    if state["_held_out"] is not None:
+    if state["held_out_"] is not None:
         own.add("held_out")
     of_frozen = _find_state(net, state_shapes, frozen)
     if not (of_frozen & set(names)):  # they have been frozen from the first step on

@@ -1,5 +1,6 @@
 """Callbacks of a fit: scikit-learn's protocol, and what is asked of skorch's."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 
 from skorch.callbacks import (
@@ -17,36 +18,41 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _SCORING = (BatchScoring, EpochScoring, PassthroughScoring)
 
 
-class EpochContexts:
-    """Call scikit-learn's hooks at the beginning and the end of each epoch.
+class EpochContexts(Callback):
+    """Call the hooks of scikit-learn's callbacks when an epoch begins and ends.
 
     Parameters
     ----------
     context : sklearn.callback.CallbackContext
-        The context of the fit.
-    attributes : callable
-        Return, given the net, the fitted attributes as if training ended here.
+        Context of the call of `fit`.
+    get_attributes : callable
+        Returns the fitted attributes, as if training ended here.
     **task
-        The arguments of the hooks: ``estimator``, ``X``, ``y``, ``metadata``.
+        Arguments of the hooks: ``estimator``, ``X``, ``y``, ``metadata``.
     """
 
-    def __init__(self, context, attributes: Callable[..., dict], **task) -> None:
+    def __init__(self, context, get_attributes: Callable[[], dict], **task) -> None:
         self.context = context
-        self.attributes = attributes
+        self.get_attributes = get_attributes
         self.task = task
 
-    def begin(self, net) -> None:
-        """Begin the next epoch's task."""
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Begin the task of the next epoch."""
         self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._task(net))
+        self._epoch.call_on_fit_task_begin(**self._make_task(net))
 
-    def end(self, net) -> bool:
-        """End the epoch's task; return whether a callback asks to stop."""
-        return self._epoch.call_on_fit_task_end(**self._task(net))
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """End the task of the epoch; stop training if a callback asks to."""
+        if self._epoch.call_on_fit_task_end(**self._make_task(net)):
+            net.stop_training_ = True
 
-    def _task(self, net) -> dict:
-        # A callable is evaluated only if a hook wants the fitted estimator.
-        return self.task | {"reconstruction_attributes": lambda: self.attributes(net)}
+    def _make_task(self, net) -> dict:
+        # Evaluated only if a hook requests the fitted estimator, which must not change as
+        # training goes on.
+        def attributes() -> dict:
+            return self.get_attributes() | {"module_": copy.deepcopy(net.module_)}
+
+        return self.task | {"reconstruction_attributes": attributes}
 
 
 class EpochLog(PrintLog):

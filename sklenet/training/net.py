@@ -12,7 +12,6 @@ from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
 from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
-from sklenet.training.monitor import Monitor
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 
@@ -122,44 +121,73 @@ class TrainingNet(NeuralNetClassifier):
             kwargs["batch"] = images, labels
         super().notify(method_name, **kwargs)
 
-    def fit_loop(self, X, y=None, epochs=None, *, valid=None, monitor=None, **fit_params):
-        """Train on the dataset X until the monitor, or the number of epochs, ends it.
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Prepare the flags by which callbacks, and this net, end training."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.stop_training_ = False
+        self.is_interrupted_ = True
+
+    def fit_loop(self, X, y=None, epochs=None, *, valid=None, callbacks=(), **fit_params):
+        """Train for a number of epochs, or until a callback sets ``stop_training_``.
 
         Parameters
         ----------
-        X, valid : ImageDataset
+        X : ImageDataset
+            Training data.
         epochs : int, default=None
-            None: ``max_epochs``.
-        monitor : Monitor
+            Number of epochs; None is ``max_epochs``.
+        valid : ImageDataset, default=None
+            Validation data.
+        callbacks : sequence of skorch callbacks, default=()
+            Callbacks of this call only, of which the net keeps no reference. They are
+            notified before the net's own callbacks when an epoch begins and when training
+            ends, and after them when an epoch ends.
         """
-        monitor = monitor or Monitor()
         epochs = self.max_epochs if epochs is None else epochs
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
         self.begin_steps(epochs * len(train_batches))
         self.n_earlier_epochs_ = len(self.history)
         try:
-            for epoch in range(1, epochs + 1):
-                if self._run_epoch(
-                    X, train_batches, valid, valid_batches, monitor, is_last=epoch == epochs
-                ):
+            for _ in range(epochs):
+                self._run_epoch(X, train_batches, valid, valid_batches, callbacks)
+                if self.stop_training_:
                     break
-            monitor.finished = True
+            self.is_interrupted_ = False
         finally:
-            # Before callbacks are told that training ended, and may save the weights.
-            if monitor.n_epochs:
-                monitor.restore(self)
+            # The net's own callbacks, which may save the weights, come after this.
+            for callback in callbacks:
+                callback.on_train_end(self)
         return self
 
-    def _run_epoch(self, data, batches, valid, valid_batches, monitor, *, is_last):
-        """Train and validate for an epoch; return whether to stop."""
+    def _run_epoch(self, data, batches, valid, valid_batches, callbacks):
+        """Train and validate for an epoch."""
         datasets = {"dataset_train": data, "dataset_valid": valid}
-        monitor.on_epoch_begin(self)
+        for callback in callbacks:
+            callback.on_epoch_begin(self, **datasets)
         self.notify("on_epoch_begin", **datasets)
+        self._train_epoch(data, batches)
+        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        is_interrupted = False
+        try:
+            self.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        # The epoch counts even then, because it has been trained and validated.
+        for callback in callbacks:
+            callback.on_epoch_end(self, **datasets)
+        if is_interrupted:
+            if not is_stop_request(self):
+                raise KeyboardInterrupt
+            self.stop_training_ = True
+
+    def _train_epoch(self, data, batches):
+        """Make a step after every batch, by the fastest method that applies."""
         self.average_.take_back()
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
-        # Anew in every epoch: a callback may have changed the module.
+        # In every epoch anew: a callback may have changed the module.
         gradient = by_hand(self)
         if gradient:
             run_by_hand(self, gradient, batches)
@@ -168,17 +196,6 @@ class TrainingNet(NeuralNetClassifier):
             step = ReplayedSteps(self) if replayed else self.train_step
             self.run_single_epoch(batches, True, "train", step)
         self.average_.lend()
-        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
-        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
-        stop = False
-        try:
-            self.notify("on_epoch_end", **datasets)
-        except KeyboardInterrupt:
-            stop = is_stop_request(self)
-            if not stop:
-                monitor.end_epoch(self, is_last=is_last)
-                raise
-        return monitor.end_epoch(self, is_last=is_last) or stop
 
     def begin_steps(self, n_steps):
         """Make the schedule and the average of a fit of so many steps."""

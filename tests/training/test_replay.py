@@ -26,7 +26,7 @@ UNFUSED = {"optimizer": "adam", "net_params": {"optimizer__fused": False}}
 def net_on(device, weighted=False, **params):
     """Return a net, and batches of 40, 40, 40 and 30 images."""
     model = LeNet5Classifier(batch_size=40, random_state=0, **params).fit(X[:20], y[:20])
-    canvas = model._canvas()
+    canvas = model.canvas_
     device = torch.device(device)
     net = build_net(model.get_params(), canvas, np.arange(10), device, (0, 0, 0))
     weights = torch.linspace(0.5, 1.5, len(X)) if weighted else None

@@ -122,7 +122,7 @@ def test_frozen_layers_remain_frozen(when, digits, tmp_path):
         fitted = LeNet5Classifier(
             max_epochs=1, random_state=0, net_params={"callbacks": [freezer]}
         ).fit(X, y)
-        fitted.net_params = fitted._fit_params["net_params"] = None
+        fitted.net_params = fitted.fit_params_["net_params"] = None
     else:
         fitted.module_.features.requires_grad_(False)
     fitted.save(tmp_path / "model")

@@ -2,13 +2,13 @@
 
 import math
 import re
-import warnings
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from sklenet._utils.user_warning import warn_user
 from sklenet.images.shapes import infer_image_shape
 
 # Square images of smaller sides are more likely to be tables of features.
@@ -67,11 +67,9 @@ def check_number_of_columns(X: np.ndarray, names: Any, y: np.ndarray) -> None:
     culprits = culprits or _find_odd_values(X, y)
     if culprits:
         raise ValueError(f"{text} Drop from X what is not a pixel: {', '.join(culprits)}.")
-    warnings.warn(
+    warn_user(
         f"{text} If a label or an index was left in, the images are scrambled: drop it. If"
-        " X is a table of features, ignore this warning.",
-        UserWarning,
-        stacklevel=2,
+        " X is a table of features, ignore this warning."
     )
 
 

@@ -1,8 +1,8 @@
 """A warning where pixels have another scale than those of the training data."""
 
-import warnings
-
 import numpy as np
+
+from sklenet._utils.user_warning import warn_user
 
 # The largest values on common scales: fractions, the embedded digits, and 8, 10, 12 and 16
 # bits. The likely factor is the ratio of two of these.
@@ -52,12 +52,10 @@ def warn_of_other_range(X: np.ndarray, trained: tuple[float, float], name: str =
         return
     remedy = _find_remedy(X, least, largest, low, high)
     if remedy:
-        warnings.warn(
+        warn_user(
             f"{name} has pixels from {least:.6g} to {largest:.6g}, but LeNet5Classifier was"
             f" trained on pixels from {low:.6g} to {high:.6g}, and they must have the same"
-            f" scale. {remedy}",
-            UserWarning,
-            stacklevel=2,
+            f" scale. {remedy}"
         )
 
 

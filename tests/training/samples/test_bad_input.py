@@ -553,7 +553,7 @@ WRONG = {
     "net_params of no net": (
         fit(net_params={"callback": []}),
         ValueError,
-        "'net_params' parameter has 'callback', which is no parameter",
+        "'net_params' parameter has 'callback', which is not a parameter",
     ),
     "net_params of the net's history": (
         fit(net_params={"history": []}),
