@@ -50,8 +50,6 @@ class FitRun:
     ----------
     net : TrainingNet
         The net, once `train` has been called.
-    interrupted : bool
-        Whether training was interrupted after at least one epoch.
     """
 
     net: TrainingNet
@@ -85,6 +83,7 @@ class FitRun:
             n_epochs, params["n_iter_no_change"] if stops_early else None, params["tol"]
         )
         self.interrupted = False
+        self._pending: BaseException | None = None
 
     def _hold_out(self) -> None:
         """Hold out samples for validation.
@@ -109,20 +108,16 @@ class FitRun:
         self.train_rows, rows = self.samples.split(fraction, self.random_state)
         self.held_out = {"rows": rows, "fingerprint": fingerprint}
 
-    def train(self, callbacks: Sequence[Callback] = ()) -> BaseException | None:
-        """Train the network. If training fails, the earlier network is restored.
+    def train(self, callbacks: Sequence[Callback] = ()) -> None:
+        """Train the network. If this fails, the earlier network is restored.
+
+        An interrupt after at least one epoch, and the error of a callback after the last
+        epoch, do not count as failures; `raise_pending` raises them.
 
         Parameters
         ----------
         callbacks : sequence of skorch callbacks
-            They are notified in addition to those of the net.
-
-        Returns
-        -------
-        exception or None
-            To be raised once the estimator has its fitted attributes: a
-            KeyboardInterrupt that ended training after at least one epoch, or the error
-            of a callback after the last epoch.
+            Callbacks in addition to those of the net.
 
         Raises
         ------
@@ -141,7 +136,7 @@ class FitRun:
             has_validation = self.validation is not None or self.held_out is not None
             check_monitors(self.net, has_validation=has_validation)
             with isolate_custom_parts(self.params, self.seeds[1]):
-                pending = self._run_epochs(callbacks)
+                self._run_epochs(callbacks)
             self._check_weights()
         except BaseException:
             if before is not None:  # both nets share the module
@@ -151,7 +146,17 @@ class FitRun:
             raise
         finally:
             release_freed_memory()
-        return pending
+
+    def raise_pending(self) -> None:
+        """Raise the exception, if any, that ended training without failure."""
+        pending, self._pending = self._pending, None
+        try:
+            if pending is not None:
+                raise pending
+        finally:
+            # Otherwise this frame, which the traceback refers to, would refer back to it,
+            # which would keep the training data in memory.
+            del pending
 
     def _make_net(self) -> TrainingNet:
         """Return a new net, or one that continues the training of the earlier one."""
@@ -162,8 +167,7 @@ class FitRun:
         earlier = self.earlier
         return continue_training(earlier.net_, self.params, earlier.fit_params_, *described)
 
-    def _run_epochs(self, callbacks: Sequence[Callback]) -> BaseException | None:
-        """Train the net; return the exception to be raised afterwards, or None."""
+    def _run_epochs(self, callbacks: Sequence[Callback]) -> None:
         net, monitor = self.net, self.monitor
         train = self.samples.to_dataset(self.device, self.train_rows)
         valid = None
@@ -171,24 +175,22 @@ class FitRun:
             valid = self.validation.to_dataset(self.device)
         elif self.held_out is not None:
             valid = self.samples.to_dataset(self.device, self.held_out["rows"])
-        pending: BaseException | None = None
         try:
             net.partial_fit(
                 train, valid=valid, epochs=self.n_epochs, callbacks=[monitor, *callbacks]
             )
         except KeyboardInterrupt as interrupt:  # in on_train_begin or on_train_end
-            pending = interrupt
+            self._pending = interrupt
         except Exception as error:
             if net.is_interrupted_:
                 raise
-            pending = error  # in on_train_end: the trained weights must not be lost
+            self._pending = error  # in on_train_end: the weights must not be lost
         self.interrupted = net.is_interrupted_
         if self.interrupted:
-            pending = pending or KeyboardInterrupt()
+            self._pending = self._pending or KeyboardInterrupt()
             if monitor.n_epochs == 0:
-                raise pending
+                self.raise_pending()
             del net.history[net.n_earlier_epochs_ + monitor.n_epochs :]
-        return pending
 
     def _check_weights(self) -> None:
         """Raise a ValueError if the weights are not finite."""
