@@ -1,4 +1,4 @@
-"""Callbacks of a fit: scikit-learn's protocol, and what is asked of skorch's."""
+"""Callbacks: those of scikit-learn in a skorch net, and requirements on those of skorch."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
@@ -56,20 +56,20 @@ class EpochContexts(Callback):
 
 
 class EpochLog(PrintLog):
-    """Print a line per epoch, without colours, which log files cannot show."""
+    """Print a line per epoch, without colors, which log files cannot show."""
 
     def format_row(self, row, key, color):
         """Return the value of `key` as text."""
         return super().format_row({key: row[key]}, key, color)
 
     def on_epoch_end(self, net, **kwargs):
-        """Print the last epoch, unless it would be thrown away."""
+        """Print the last epoch, unless the output would be discarded."""
         if net.verbose or self.sink is not print:
             super().on_epoch_end(net, **kwargs)
 
 
 def has_batch_hooks(callback: Callback) -> bool:
-    """Return whether a skorch callback is called at single batches."""
+    """Return whether a skorch callback is called for single batches."""
     return any(
         getattr(type(callback), name) is not getattr(Callback, name)
         for name in _BATCH_HOOKS
@@ -77,9 +77,9 @@ def has_batch_hooks(callback: Callback) -> bool:
 
 
 def is_stop_request(net) -> bool:
-    """Return whether one of skorch's EarlyStopping callbacks has run out of patience.
+    """Return whether a KeyboardInterrupt is that of a skorch EarlyStopping callback.
 
-    It raises KeyboardInterrupt to end training, as Ctrl-C does.
+    To end training, EarlyStopping raises the exception that Ctrl-C raises.
     """
     return any(
         isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
@@ -88,12 +88,12 @@ def is_stop_request(net) -> bool:
 
 
 def check_callbacks(net_params: Mapping | None) -> None:
-    """Check the types of the callbacks in the parameter `net_params`.
+    """Check the callbacks in the parameter `net_params`.
 
     Raises
     ------
     ValueError
-        If one is not a callback of skorch's, or cannot work here.
+        If one of them is not a skorch callback, or does not apply to this network.
     """
     callbacks = (net_params or {}).get("callbacks")
     if callbacks is None or callbacks == "disable":
@@ -121,13 +121,13 @@ def check_callbacks(net_params: Mapping | None) -> None:
 
 
 def check_monitors(net, *, has_validation: bool) -> None:
-    """Check that the net's callbacks will find what they read from the history.
+    """Check that the history will have the entries that the net's callbacks read.
 
     Raises
     ------
     ValueError
-        If a callback needs validation data and there is none, or predictions that are
-        not cached.
+        If a callback needs validation data and there is none, or if it needs predictions
+        that are not cached.
     """
     callbacks = [callback for _, callback in net.callbacks_]
     scoring = [callback for callback in callbacks if isinstance(callback, _SCORING)]

@@ -19,7 +19,7 @@ from sklearn import config_context
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.persistence.format import checksum, labels_from_text
+from sklenet.persistence.format import compute_checksum, labels_from_text
 from sklenet.presets import lecun1998, lenet1
 
 X, y = load_digits(return_X_y=True)
@@ -338,7 +338,7 @@ def rewritten(content, path, change):
     document = json.loads(metadata["document"])
     text = change(document, tensors)
     metadata["document"] = json.dumps(document) if text is None else text
-    metadata["sha256"] = checksum(metadata["document"], tensors)
+    metadata["sha256"] = compute_checksum(metadata["document"], tensors)
     path.write_bytes(safetensors.numpy.save(tensors, metadata))
 
 

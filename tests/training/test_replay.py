@@ -65,7 +65,7 @@ def test_a_step_reads_nothing_back(params, weighted):
     net.begin_steps(len(batches))
     sums = torch.zeros(3, dtype=torch.float64, device="meta")
     for batch in batches:
-        sums += net._summary(net.train_step(batch), batch)
+        sums += net._compute_sums(net.train_step(batch), batch)
     with pytest.raises(NotImplementedError):
         sums.tolist()  # at the end of an epoch
 
@@ -80,7 +80,7 @@ def test_replayed_steps_are_the_same_steps(weighted, params):
         net, batches = net_on("cpu", weighted, **params)
         net.begin_steps(len(batches))
         step = ReplayedSteps(net, computed_again) if replayed else net.train_step
-        sums = [net._summary(step(batch), batch) for batch in batches]
+        sums = [net._compute_sums(step(batch), batch) for batch in batches]
         histories.append([*sums, *(p.detach() for p in net.module_.parameters())])
     for once, again in zip(*histories, strict=True):
         assert torch.equal(once, again)
