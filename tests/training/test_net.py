@@ -1,3 +1,5 @@
+"""The skorch net: gradients and recorded metrics."""
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +26,8 @@ def net(**parameters):
     )
 
 
-def test_gradients_are_those_of_plain_backward(dataset):
-    """The step splits features from head; the sum of both is plain backpropagation."""
+def test_gradients_equal_those_of_backpropagation(dataset):
+    """The backward pass is done in two parts, the head and the features."""
     trained = net(dropout=0.0)
     images, (labels, weights) = dataset[torch.arange(32)]
     trained.train_step_single((images, (labels, weights)))
@@ -39,7 +41,7 @@ def test_gradients_are_those_of_plain_backward(dataset):
         assert torch.allclose(split, plain.grad, atol=1e-6)
 
 
-def test_epoch_record_is_the_weighted_mean(dataset):
+def test_recorded_metrics_are_weighted_means(dataset):
     trained = net(lr=1e-30, batch_size=7)
     trained.partial_fit(dataset, valid=dataset, epochs=1)
     row = trained.history[-1]

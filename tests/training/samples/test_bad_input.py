@@ -1,4 +1,4 @@
-"""Wrong calls: the right exception, a message that names the culprit, nothing changed."""
+"""Wrong calls raise an error that names the cause, and change nothing."""
 
 import threading
 from pathlib import Path
@@ -29,7 +29,7 @@ ELSEWHERE = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
 
 
 def fit(data=X, labels=y, *args, **parameters):
-    """Return a call of fit; data arguments have a capital or ``_val`` in their names."""
+    """Return a function that makes an estimator, and one that calls its fit."""
     routed = {k: parameters.pop(k) for k in list(parameters) if k.endswith("_val")}
     return lambda: _quick(**parameters), lambda e: e.fit(data, labels, *args, **routed)
 
@@ -706,12 +706,12 @@ WRONG = {
 
 
 def snapshot(estimator):
-    """Return everything an estimator holds, comparable."""
+    """Return the state of an estimator as text."""
     state = estimator.__getstate__()
     return {key: repr(value) for key, value in state.items()}
 
 
-def test_there_are_enough():
+def test_there_are_many_wrong_calls():
     assert len(WRONG) >= 40
 
 
@@ -737,7 +737,7 @@ def test_wrong_call(name):
 @pytest.mark.parametrize(
     "name", [n for n, ((make, _), *_) in WRONG.items() if make is not _quick]
 )
-def test_a_wrong_fit_leaves_an_earlier_one_as_it_was(name):
+def test_a_wrong_call_of_fit_leaves_a_fitted_estimator_unchanged(name):
     (make, call), exception, _ = WRONG[name]
     estimator = LeNet5Classifier(max_epochs=1, random_state=0).fit(X, y)
     expected = estimator.predict_proba(X)
@@ -766,7 +766,7 @@ def test_the_error_of_a_callable_is_chained(parameters, error):
     assert isinstance(caught.value.__cause__, error)
 
 
-def test_misspelt_parameters_are_refused():
+def test_misspelt_parameters_are_rejected():
     with pytest.raises(TypeError, match="activaton"):
         LeNet5Classifier(activaton="relu")
     with pytest.raises(ValueError, match="Invalid parameter 'activaton'"):
