@@ -61,7 +61,7 @@ def build_net(
         module__input_shape=canvas.shape,
         module__n_outputs=len(classes),
         module__connections=check_connections(params["connections"], params["maps"]),
-        module__codes=_codes(params, classes),
+        module__codes=_make_class_codes(params, classes),
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
         criterion=make_loss(params["loss"], params["label_smoothing"], len(classes)),
@@ -171,7 +171,7 @@ def _is_unchanged(value, before) -> bool:
         return False
 
 
-def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
+def _make_class_codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
     """Return the target codes of the classes for ``output="rbf"``, otherwise None."""
     if params["output"] == "linear":
         return None

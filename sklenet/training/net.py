@@ -48,7 +48,7 @@ class TrainingNet(NeuralNetClassifier):
     stop_training_ : bool
         Set to True by callbacks to end training after the current epoch.
     is_interrupted_ : bool
-        Whether training has not ended regularly, until it has.
+        True during training, and afterwards if an exception has ended it.
     """
 
     def __init__(
