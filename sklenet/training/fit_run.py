@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 from torch.nn.utils import get_total_norm
 
 from sklenet._utils.user_warning import warn_user
+from sklenet.training.batches import ImageDataset
 from sklenet.training.build import build_net, continue_training, isolate_custom_parts
 from sklenet.training.callbacks import check_monitors
 from sklenet.training.monitor import Monitor, copy_state, set_state
@@ -133,8 +134,7 @@ class FitRun:
         try:
             with isolate_custom_parts(self.params, self.seeds[1]):
                 self.net = self._make_net()
-            has_validation = self.validation is not None or self.held_out is not None
-            check_monitors(self.net, has_validation=has_validation)
+            check_monitors(self.net, has_validation=self._has_validation())
             with isolate_custom_parts(self.params, self.seeds[1]):
                 self._run_epochs(callbacks)
             self._check_weights()
@@ -170,11 +170,7 @@ class FitRun:
     def _run_epochs(self, callbacks: Sequence[Callback]) -> None:
         net, monitor = self.net, self.monitor
         train = self.samples.to_dataset(self.device, self.train_rows)
-        valid = None
-        if self.validation is not None:
-            valid = self.validation.to_dataset(self.device)
-        elif self.held_out is not None:
-            valid = self.samples.to_dataset(self.device, self.held_out["rows"])
+        valid = self._make_validation_dataset()
         try:
             net.partial_fit(
                 train, valid=valid, epochs=self.n_epochs, callbacks=[monitor, *callbacks]
@@ -191,6 +187,17 @@ class FitRun:
             if monitor.n_epochs == 0:
                 self.raise_pending()
             del net.history[net.n_earlier_epochs_ + monitor.n_epochs :]
+
+    def _has_validation(self) -> bool:
+        return self.validation is not None or self.held_out is not None
+
+    def _make_validation_dataset(self) -> ImageDataset | None:
+        """Return the validation samples, or the training samples that were held out."""
+        if self.validation is not None:
+            return self.validation.to_dataset(self.device)
+        if self.held_out is not None:
+            return self.samples.to_dataset(self.device, self.held_out["rows"])
+        return None
 
     def _check_weights(self) -> None:
         """Raise a ValueError if the weights are not finite."""

@@ -66,12 +66,7 @@ def check_training_data(
             f" {math.prod(image_shape)} pixels, but X has {X.shape[1]} features. {hint}"
         )
     check_classification_targets(y)
-    classes = np.unique(y if classes is None else _read_labels(classes, "classes"))
-    if len(classes) < 2:
-        raise ValueError(
-            "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
-            f" {format_label(classes[0])}."
-        )
+    classes = _find_classes(y, classes)
     if continued and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
             f"The classes are {format_labels(classes)}, but the network was trained on"
@@ -165,6 +160,17 @@ def _read_labels(y, name: str):
     if y is not None:
         check_labels(y, name)
     return y
+
+
+def _find_classes(y, classes) -> np.ndarray:
+    """Return the sorted class labels: those that are passed, or those in y."""
+    classes = np.unique(y if classes is None else _read_labels(classes, "classes"))
+    if len(classes) < 2:
+        raise ValueError(
+            "LeNet5Classifier needs samples of at least 2 classes; there is 1 class:"
+            f" {format_label(classes[0])}."
+        )
+    return classes
 
 
 def _encode_labels(y, classes: np.ndarray, name: str) -> np.ndarray:
