@@ -122,7 +122,7 @@ class LeNet5Classifier(
     max_epochs : int, default=20
         Maximum number of epochs.
     augment : str, dict, list of them, or None, default=None
-        Random changes of the training images, drawn anew for every sample and epoch.
+        Random changes of the training images, which differ for every sample and epoch.
         Validation and test images are not changed. Augmentations are given by name, with
         their default amount, or as a dict from names to amounts, such as
         ``["flip", {"shift": 3}]``. The amount is
@@ -561,7 +561,7 @@ class LeNet5Classifier(
         y_pred : ndarray of shape (n,)
             The most probable class of each image.
         """
-        most_probable = self._log_probabilities(X).argmax(dim=1).numpy()
+        most_probable = self._compute_log_probabilities(X).argmax(dim=1).numpy()
         return self.classes_[most_probable]
 
     @library_state()
@@ -579,7 +579,7 @@ class LeNet5Classifier(
             Probabilities in the order of ``classes_``. How they are computed from the
             outputs of the network depends on `loss`; see the Notes of the class.
         """
-        return self._log_probabilities(X).softmax(dim=1).numpy()
+        return self._compute_log_probabilities(X).softmax(dim=1).numpy()
 
     @library_state()
     def predict_log_proba(self, X):
@@ -597,7 +597,7 @@ class LeNet5Classifier(
         ndarray of shape (n, n_classes)
             Log-probabilities in the order of ``classes_``.
         """
-        return self._log_probabilities(X).log_softmax(dim=1).numpy()
+        return self._compute_log_probabilities(X).log_softmax(dim=1).numpy()
 
     @library_state()
     def decision_function(self, X):
@@ -617,7 +617,7 @@ class LeNet5Classifier(
             Scores in the order of ``classes_``. For two classes, the score of the second
             class minus that of the first, the log-odds of ``classes_[1]``.
         """
-        scores = self._log_probabilities(X).numpy()
+        scores = self._compute_log_probabilities(X).numpy()
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     @library_state()
@@ -643,11 +643,11 @@ class LeNet5Classifier(
         """
         check_is_fitted(self)
         if self.fit_params_["output"] == "rbf":
-            scores = self._outputs(X)
+            scores = self._compute_outputs(X)
             j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
             alternatives = pad(scores, (0, 1), value=-j)
         else:
-            alternatives = scores = self._log_probabilities(X)
+            alternatives = scores = self._compute_log_probabilities(X)
         return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
 
     @library_state()
@@ -682,56 +682,6 @@ class LeNet5Classifier(
 
         check_is_fitted(self)
         return summarise(self.to_torch().network, self.canvas_.shape)
-
-    def check_parameters(self) -> None:
-        """Check the parameters, without any data.
-
-        Both `fit` and `partial_fit` do so first.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is invalid, or does not go with another one.
-        TypeError
-            If `net_params` has options that the optimizer does not accept.
-        """
-        refuse_instances(self.optimizer, self.lr_schedule)
-        self._validate_params()
-        check_parameters(self.get_params(deep=False))
-
-    def _has_same_network(self) -> bool:
-        """Return whether the parameters still describe the fitted network, if any."""
-        if not hasattr(self, "net_"):
-            return False
-        shape = check_image_shape(self.image_shape)
-        if shape is not None and shape != self.image_shape_:
-            return False
-        before = self.fit_params_
-        # A table of connections may be ragged, which array_equal does not accept.
-        return repr(self.connections) == repr(before["connections"]) and all(
-            np.array_equal(getattr(self, name), before[name])
-            for name in (*ARCHITECTURE, "output", "padding", "feature_range")
-        )
-
-    def _set_fitted_attributes(self, attributes) -> None:
-        self.__dict__.pop("feature_names_in_", None)  # X may have no names any more
-        self.__dict__.update(attributes)
-
-    def _log_probabilities(self, X):
-        """Return unnormalized log-probabilities, a float64 tensor (n, n_classes)."""
-        check_is_fitted(self)
-        return log_probabilities(self.net_.criterion_, self._outputs(X))
-
-    def _outputs(self, X):
-        """Return the outputs of the network, a float64 tensor (n, n_classes).
-
-        The outputs of an image do not depend on the other images in X, not even in the
-        last bit.
-        """
-        X = check_prediction_data(self, X)
-        data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
-        with isolate_custom_parts(self.fit_params_, seed=0):
-            return compute_outputs(self.module_, data)
 
     @property
     def canvas_(self):
@@ -774,6 +724,56 @@ class LeNet5Classifier(
         """Number of layers of the network, including the input and the output."""
         return 6 + len(self.fit_params_["hidden"])
 
+    def check_parameters(self) -> None:
+        """Check the parameters, without any data.
+
+        Both `fit` and `partial_fit` do so first.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or does not go with another one.
+        TypeError
+            If `net_params` has options that the optimizer does not accept.
+        """
+        refuse_instances(self.optimizer, self.lr_schedule)
+        self._validate_params()
+        check_parameters(self.get_params(deep=False))
+
+    def _has_same_network(self) -> bool:
+        """Return whether the parameters still describe the fitted network, if any."""
+        if not hasattr(self, "net_"):
+            return False
+        shape = check_image_shape(self.image_shape)
+        if shape is not None and shape != self.image_shape_:
+            return False
+        before = self.fit_params_
+        # A table of connections may be ragged, which array_equal does not accept.
+        return repr(self.connections) == repr(before["connections"]) and all(
+            np.array_equal(getattr(self, name), before[name])
+            for name in (*ARCHITECTURE, "output", "padding", "feature_range")
+        )
+
+    def _set_fitted_attributes(self, attributes) -> None:
+        self.__dict__.pop("feature_names_in_", None)  # X may have no names any more
+        self.__dict__.update(attributes)
+
+    def _compute_log_probabilities(self, X):
+        """Return unnormalized log-probabilities, a float64 tensor (n, n_classes)."""
+        check_is_fitted(self)
+        return log_probabilities(self.net_.criterion_, self._compute_outputs(X))
+
+    def _compute_outputs(self, X):
+        """Return the outputs of the network, a float64 tensor (n, n_classes).
+
+        The outputs of an image do not depend on the other images in X, not even in the
+        last bit.
+        """
+        X = check_prediction_data(self, X)
+        data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
+        with isolate_custom_parts(self.fit_params_, seed=0):
+            return compute_outputs(self.module_, data)
+
     # Pickles and copies hold plain numbers and arrays instead of torch objects.
 
     @library_state()
@@ -799,7 +799,7 @@ class LeNet5Classifier(
             with isolate_custom_parts(params, seed=0):
                 self.net_ = build_net(params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
-            names = {"seconds": "dur"}
+            names = {"seconds": "dur"}  # the name that skorch's timer uses
             self.net_.continue_history(
                 [{names.get(k, k): v for k, v in row.items()} for row in self.history_]
             )

@@ -147,7 +147,7 @@ def _compute_optimizer_shapes(net: TrainingNet, frozen: list[str], names) -> Sha
 def _probe_optimizer(optimizer: torch.optim.Optimizer) -> Shapes:
     """Return the shapes of the state that the optimizer keeps of each parameter.
 
-    They are learnt from a step of the same kind of optimizer on parameters of two weights.
+    They are those after a step of the same kind of optimizer on parameters of two weights.
     """
     small_groups = [
         group | {"params": [torch.zeros(2, requires_grad=True) for _ in group["params"]]}

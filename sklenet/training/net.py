@@ -193,7 +193,7 @@ class TrainingNet(NeuralNetClassifier):
         self.average_.take_back()
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
-        # In every epoch anew: a callback may have changed the module.
+        # Determined in every epoch, because a callback may have changed the module.
         gradient = by_hand(self)
         if gradient:
             run_by_hand(self, gradient, batches)

@@ -60,9 +60,9 @@ def test_onnx_of_other_pixel_types(dtype, tmp_path):
 
 def test_onnx_of_color_images(tmp_path):
     generator = np.random.RandomState(0)
-    colour = generator.randint(0, 256, (40, 3 * 12 * 9), dtype=np.uint8)
+    color = generator.randint(0, 256, (40, 3 * 12 * 9), dtype=np.uint8)
     model = LeNet5Classifier(image_shape=(3, 12, 9), max_epochs=1, feature_range=(-1, 1))
-    assert_same_in_onnx(model.fit(colour, y[:40]), tmp_path / "model.onnx", colour)
+    assert_same_in_onnx(model.fit(color, y[:40]), tmp_path / "model.onnx", color)
 
 
 def test_onnx_rejects_invalid_pixel_types(fitted, tmp_path):
