@@ -178,7 +178,8 @@ def count_weights(estimator, image_shape: ImageShape, n_outputs: int) -> int:
     kernel = int(estimator.kernel_size)
     n_first, n_second = map(int, estimator.maps)
     n_weights = n_first * (channels * kernel**2 + 1) + n_second * (n_first * kernel**2 + 1)
-    n_inputs = n_second * math.prod(s4_side(side, kernel) for side in sides)
+    # A kernel larger than the image would give negative sides.
+    n_inputs = n_second * math.prod(max(0, s4_side(side, kernel)) for side in sides)
     for n_units in (*map(int, estimator.hidden), n_outputs):
         n_weights += n_units * (n_inputs + 1)
         n_inputs = n_units
