@@ -1,8 +1,8 @@
-"""Everything of scikit-learn that wraps a classifier, each as a function that asserts.
+"""Tests of all meta-estimators and tools of scikit-learn that use a classifier.
 
-Each takes ``make``, which makes an unfitted classifier from parameters, and small real
-digits: X of shape (n, 64), float32 from 0 to 1, and y from 0 to 9. The tests run them on
-LeNet5Classifier; ``benchmarks/measure/conformance.py`` runs them on others too.
+Each is a function of ``make``, which returns an unfitted classifier given parameters, and
+of digits: X of shape (n, 64), float32 from 0 to 1, and y from 0 to 9. The tests call them
+with LeNet5Classifier; ``benchmarks/measure/conformance.py`` also with other classifiers.
 """
 
 import numpy as np
@@ -44,13 +44,13 @@ WRAPPERS = {}
 
 
 def wrapper(function):
-    """Register a wrapper under its name."""
+    """Register a test under its name."""
     WRAPPERS[function.__name__] = function
     return function
 
 
 class PCADenoiser(PCA):
-    """PCA back to pixels."""
+    """PCA followed by its inverse, so that features remain pixels."""
 
     def transform(self, X):
         return self.inverse_transform(super().transform(X)).astype(np.float32)
@@ -60,7 +60,7 @@ class PCADenoiser(PCA):
 
 
 def assert_learns(estimator, X, y, score=0.6):
-    """Fit on the first two thirds and score the rest."""
+    """Fit on the first two thirds of the data, and check the accuracy on the rest."""
     n = len(X) * 2 // 3
     fitted = clone(estimator).fit(X[:n], y[:n])
     accuracy = np.mean(fitted.predict(X[n:]) == y[n:])
@@ -147,7 +147,7 @@ def cross_validation(make, X, y):
 
 @wrapper
 def class_missing_from_a_fold(make, X, y):
-    # Each fold is a class that the training folds lack.
+    # The training data of each fold lack the class of the test data.
     few = y < 4
     X, y = X[few], y[few]
     predicted = cross_val_predict(make(), X, y, groups=y, cv=LeaveOneGroupOut())
@@ -254,7 +254,7 @@ def labels_as_text(make, X, y):
 
 
 def _same_with_two_jobs(make, X, y, backend):
-    # With the flattening step, workers also receive a function by pickle.
+    # With this transformer, workers also receive a pickled function.
     estimator = make_pipeline(FunctionTransformer(np.ascontiguousarray), make())
     serial = cross_val_predict(estimator, X, y, cv=2, method="predict_proba", n_jobs=1)
     with parallel_config(backend):

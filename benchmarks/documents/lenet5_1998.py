@@ -155,7 +155,7 @@ def draw() -> None:
 
     X, y = load_digits(return_X_y=True)
     model = LeNet5Classifier(**lecun1998(), random_state=0).fit(X, y)
-    x = model._canvas()(torch.from_numpy(X[4:5]))
+    x = model.canvas_(torch.from_numpy(X[4:5]))
     figure = plt.figure(figsize=(11, 4.6))
     grid = GridSpec(1, 8, figure, width_ratios=[3, 3, 1.5, 4.6, 3.4, 0.7, 1.1, 3.4])
     grid.update(left=0.01, right=0.99, top=0.86, bottom=0.03, wspace=0.18)

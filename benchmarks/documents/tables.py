@@ -31,7 +31,7 @@ from sklenet.study.report.tables import markdown
 from sklenet.training.augment import AUGMENTATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "measure"))
-import pages  # noqa: E402
+import pages
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

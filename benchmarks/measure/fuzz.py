@@ -36,7 +36,7 @@ from safetensors import safe_open
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.framing import read_image
-from sklenet.persistence.format import checksum
+from sklenet.persistence.format import compute_checksum
 from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.provenance import provenance
 
@@ -248,7 +248,7 @@ def make_model_input(rng: random.Random) -> bytes:
     if rng.random() < 0.05:
         del metadata[rng.choice(list(metadata))]
     else:
-        metadata["sha256"] = checksum(metadata["document"], tensors)
+        metadata["sha256"] = compute_checksum(metadata["document"], tensors)
     return _to_file(tensors, metadata)
 
 

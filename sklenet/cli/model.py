@@ -173,7 +173,7 @@ def _fit(arguments) -> int:
         random_state=arguments.seed,
         verbose=not arguments.quiet,
     )
-    classifier._check_parameters()
+    classifier.check_parameters()
     # Whatever would keep the model from being saved is found before training.
     _check_out(arguments.out)
     if classifier.framing is None:

@@ -1,16 +1,16 @@
-"""scikit-learn's own checks, in full, on every kind of the estimator."""
+"""The estimator checks of scikit-learn, for several settings."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklenet import LeNet5Classifier
 
-# The one expected failure. A weight of 2 and a row given twice are the same objective,
-# but not the same stochastic minibatches, as for scikit-learn's own MLPClassifier.
-# `test_training.py` shows that they are the same under full-batch descent.
+# The only expected failure. A sample of weight 2 and a repeated sample have the same
+# objective, but not the same minibatches, as in scikit-learn's MLPClassifier.
+# `test_training.py` shows that they are equivalent in full-batch training.
 EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": (
-        "minibatches are drawn by rows, not by weight"
+        "minibatches are sampled by rows, not by weight"
     )
 }
 
@@ -21,8 +21,8 @@ ESTIMATORS = [
     LeNet5Classifier(pooling="avg"),
     LeNet5Classifier(loss="mse"),
     LeNet5Classifier(loss="bce"),
-    # The absolute error of a softmax hardly moves a class that starts out improbable;
-    # larger first weights than these would make it so.
+    # The absolute error of a softmax hardly changes a class that starts with a low
+    # probability, which larger initial weights would lead to.
     LeNet5Classifier(loss="l1", init="xavier_uniform", max_epochs=40),
     LeNet5Classifier(label_smoothing=0.1),
 ]

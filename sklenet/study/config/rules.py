@@ -20,7 +20,7 @@ from sklenet.study.config.pipelines import classifier_parameters, make_steps
 from sklenet.study.config.spec import Setting, Study, StudyError, figure_names
 from sklenet.study.config.values import short_repr
 from sklenet.training.build import build_net
-from sklenet.training.samples.checks import check_padding, check_size
+from sklenet.training.parameters import check_kernel_size, check_size
 
 _TAKEN = {
     "random_state": "the key 'seeds'",
@@ -278,7 +278,7 @@ def check_shapes(
                 f"the 'image_shape' parameter is {classifier.image_shape!r}, but images of"
                 f" {dataset.name} are {'x'.join(map(str, dataset.image_shape))}.",
             )
-        checked(key, check_padding, classifier, shape)
+        checked(key, check_kernel_size, classifier, shape)
         _check_size(key, classifier, shape, dataset.n_classes)
 
 
@@ -302,7 +302,7 @@ def check_parameter(key: Key, name: str, value) -> None:
 
 def check_classifier(key: Key, classifier: LeNet5Classifier) -> None:
     """Raise a BadKey if a combination of the estimator's parameters is wrong."""
-    checked(key, classifier._check_parameters)
+    checked(key, classifier.check_parameters)
     if classifier.net_params:
         names = ("optimizer", "momentum", "weight_decay", "net_params")
         text = json.dumps({name: getattr(classifier, name) for name in names})
