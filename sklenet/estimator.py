@@ -19,8 +19,8 @@ from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.lecun1998.layers import check_connections
-from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
-from sklenet.network.optim import refuse_instances
+from sklenet.network.losses import RUBBISH_DISTANCE, compute_log_probabilities
+from sklenet.network.optim import check_no_instances
 from sklenet.persistence.methods import FittedMixin
 from sklenet.training.augment import read_augment
 from sklenet.training.batches import ImageDataset, as_tensor
@@ -603,7 +603,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     def _check_parameters(self):
         """Check all parameters; return the device."""
-        refuse_instances(self.optimizer, self.lr_schedule)
+        check_no_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
         if callable(self.loss) and self.label_smoothing:
             raise ValueError(
@@ -786,7 +786,7 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     def _log_probabilities(self, X):
         """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
         check_is_fitted(self)
-        return log_probabilities(self.net_.criterion_, self._outputs(X))
+        return compute_log_probabilities(self.net_.criterion_, self._outputs(X))
 
     def _outputs(self, X):
         """Return the network's outputs, a float64 tensor of (n, n_classes).

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sklenet.network.choices import build_activation, build_pooling, check_layer
+from sklenet.network.factories import check_layer, make_activation, make_pooling
 from sklenet.network.init import Init, make_init
 from sklenet.network.layers import Dropout, FirstConv2d
 from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
@@ -84,30 +84,32 @@ class LeNet5(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        make_activation = partial(build_activation, activation)
+        new_activation = partial(make_activation, activation)
         channels, height, width = input_shape
         n_first, n_second = map(int, maps)
-        s4_height, s4_width = (s4_side(side, kernel_size) for side in (height, width))
+        s4_height, s4_width = (
+            compute_s4_side(side, kernel_size) for side in (height, width)
+        )
 
         self.features = nn.Sequential(
             OrderedDict(
                 C1=_empty(FirstConv2d, channels, n_first, kernel_size=kernel_size),
-                C1_activation=make_activation(),
-                S2=_pool(pooling, n_first, make_activation),
+                C1_activation=new_activation(),
+                S2=_pool(pooling, n_first, new_activation),
                 C3=_empty(nn.Conv2d, n_first, n_second, kernel_size=kernel_size)
                 if connections is None
                 else PartialConv2d(connections, n_first, kernel_size),
-                C3_activation=make_activation(),
-                S4=_pool(pooling, n_second, make_activation),
+                C3_activation=new_activation(),
+                S4=_pool(pooling, n_second, new_activation),
                 flatten=nn.Flatten(),
             )
         )
         head: OrderedDict[str, nn.Module] = OrderedDict()
         n_inputs = n_second * s4_height * s4_width
         for k, n_units in enumerate(hidden):
-            name = layer_name(k)
+            name = get_hidden_layer_name(k)
             head[name] = _empty(nn.Linear, n_inputs, n_units)
-            head[f"{name}_activation"] = make_activation()
+            head[f"{name}_activation"] = new_activation()
             head[f"{name}_dropout"] = Dropout(dropout, seed)
             n_inputs = n_units
         head["output"] = (
@@ -158,20 +160,20 @@ class LeNet5(nn.Module):
         return self.head(self.features(images))
 
 
-def _pool(choice: Any, channels: int, make_activation: Factory) -> nn.Module:
+def _pool(choice: Any, channels: int, new_activation: Factory) -> nn.Module:
     """Return S2 or S4; the paper's has weights, and squashes their sum."""
     if choice == "subsample":
-        parts = OrderedDict(sum=Subsample(channels), squash=make_activation())
+        parts = OrderedDict(sum=Subsample(channels), squash=new_activation())
         return nn.Sequential(parts)
-    return build_pooling(choice)
+    return make_pooling(choice)
 
 
-def layer_name(k: int) -> str:
+def get_hidden_layer_name(k: int) -> str:
     """Return the name of the k-th fully connected layer: C5, F6, F7, ..."""
     return f"F{5 + k}" if k else "C5"
 
 
-def s4_side(side: int, kernel_size: int) -> int:
+def compute_s4_side(side: int, kernel_size: int) -> int:
     """Return the side of S4's maps, not above 0 where the input is too small."""
     return ((side - kernel_size + 1) // 2 - kernel_size + 1) // 2
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklenet.network.choices import can_be_called
+from sklenet.network.factories import can_be_called
 
 # The j of equation 9. The paper says only that it is positive.
 RUBBISH_DISTANCE = 0.1
@@ -40,7 +40,7 @@ class Loss(nn.Module):
         return unit.lerp(torch.full_like(unit, 1 / n_classes), self.label_smoothing)
 
     @staticmethod
-    def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+    def compute_log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities, up to an additive constant per sample."""
         return outputs
 
@@ -79,7 +79,7 @@ class BinaryCrossEntropy(Loss):
         ).mean(dim=1)
 
     @staticmethod
-    def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+    def compute_log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
         """Return the logarithm of each sigmoid: probabilities are these over their sum."""
         return F.logsigmoid(outputs)
 
@@ -128,7 +128,9 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
-def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torch.Tensor:
+def compute_log_probabilities(
+    criterion: torch.nn.Module, outputs: torch.Tensor
+) -> torch.Tensor:
     """Return log-probabilities, up to an additive constant per sample.
 
     Parameters
@@ -137,10 +139,12 @@ def log_probabilities(criterion: torch.nn.Module, outputs: torch.Tensor) -> torc
         A custom loss is taken to be a function of the softmax.
     outputs : tensor of shape (n, n_classes)
     """
-    return getattr(criterion, "log_probabilities", Loss.log_probabilities)(outputs)
+    return getattr(criterion, "compute_log_probabilities", Loss.compute_log_probabilities)(
+        outputs
+    )
 
 
-class LossFunction(nn.Module):
+class FunctionLoss(nn.Module):
     """A function of outputs and labels as a module.
 
     Parameters
@@ -191,12 +195,12 @@ def _build_loss(choice: Any) -> nn.Module:
         if is_factory:
             reason = f"called without arguments, it raises {error!r}"
             raise _make_error(choice, reason) from error
-        return LossFunction(choice)  # of outputs and labels, such as F.cross_entropy
+        return FunctionLoss(choice)  # of outputs and labels, such as F.cross_entropy
     if isinstance(loss, nn.Module):
         return loss
     if is_factory:
         raise _make_error(choice, f"called without arguments, it returns {loss!r:.60}")
-    return LossFunction(choice)
+    return FunctionLoss(choice)
 
 
 def _check_loss(choice: Any, loss: nn.Module, n_outputs: int) -> None:

@@ -106,7 +106,7 @@ _PLATEAU = (
 )
 
 
-def refuse_instances(optimizer: Any, lr_schedule: Any) -> None:
+def check_no_instances(optimizer: Any, lr_schedule: Any) -> None:
     """Raise a ValueError if a parameter is an object that belongs to other weights."""
     if isinstance(optimizer, Optimizer):
         name = type(optimizer).__name__

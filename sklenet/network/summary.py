@@ -11,7 +11,7 @@ from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsamp
 from sklenet.network.lenet5 import LeNet5
 
 
-def summarise(network: LeNet5, input_shape: tuple[int, int, int]) -> pd.DataFrame:
+def summarize_network(network: LeNet5, input_shape: tuple[int, int, int]) -> pd.DataFrame:
     """Return a row per layer, and one for all of them.
 
     Parameters

@@ -137,11 +137,11 @@ class FittedMixin:
         output         (10,)         850          850            840
         all            (10,)       61706       429342         416520
         """
-        from sklenet.network.summary import summarise
+        from sklenet.network.summary import summarize_network
 
         check_is_fitted(self)
         network = self.to_torch()
-        return summarise(network.network, network.canvas.shape)
+        return summarize_network(network.network, network.canvas.shape)
 
     @library_state()
     def to_torch(self):

@@ -45,14 +45,16 @@ def test_formula(name, smoothing):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_probabilities(name):
-    probabilities = LOSSES[name]().log_probabilities(torch.from_numpy(Z)).softmax(dim=1)
+    probabilities = (
+        LOSSES[name]().compute_log_probabilities(torch.from_numpy(Z)).softmax(dim=1)
+    )
     wanted = SIGMOID / SIGMOID.sum(axis=1, keepdims=True) if name == "bce" else SOFTMAX
     assert np.allclose(probabilities, wanted)
 
 
 def test_probabilities_of_bce_where_all_sigmoids_underflow():
     outputs = torch.tensor([[-1000.0, -1001.0]], dtype=torch.float64)
-    probabilities = LOSSES["bce"]().log_probabilities(outputs).softmax(dim=1)
+    probabilities = LOSSES["bce"]().compute_log_probabilities(outputs).softmax(dim=1)
     assert torch.allclose(probabilities, F.softmax(outputs, dim=1))
 
 

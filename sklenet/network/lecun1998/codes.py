@@ -38,7 +38,7 @@ _BITMAPS = """
 """
 
 
-def digit_bitmaps() -> np.ndarray:
+def make_digit_bitmaps() -> np.ndarray:
     """Return the bitmaps of the digits 0 to 9, +1 and -1, of shape (10, 12, 7)."""
     rows = [line.split() for line in _BITMAPS.strip().splitlines() if line]
     digits = []
@@ -48,7 +48,7 @@ def digit_bitmaps() -> np.ndarray:
     return np.where(np.array(black), 1.0, -1.0).astype(np.float32)
 
 
-def separated_codes(n_classes: int, length: int) -> np.ndarray:
+def make_separated_codes(n_classes: int, length: int) -> np.ndarray:
     """Return +1/-1 codes that differ from each other in about half of their places.
 
     They are rows of a Hadamard matrix of Sylvester's construction, the constant one left
@@ -77,8 +77,8 @@ def make_codes(classes: np.ndarray, length: int) -> np.ndarray:
     if length == WIDTH * HEIGHT and all(
         len(name) == 1 and name in "0123456789" for name in names
     ):
-        return digit_bitmaps().reshape(10, -1)[[int(name) for name in names]]
-    codes = separated_codes(len(names), length)
+        return make_digit_bitmaps().reshape(10, -1)[[int(name) for name in names]]
+    codes = make_separated_codes(len(names), length)
     if len(np.unique(codes, axis=0)) < len(names):
         raise ValueError(
             f"The 'hidden' parameter ends with {length} units: too few for codes that tell"

@@ -96,14 +96,14 @@ class PartialConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(len(index), kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.empty(len(self.connections)))
 
-    def dense(self) -> torch.Tensor:
+    def to_dense(self) -> torch.Tensor:
         """Return all kernels, those of missing connections being 0."""
         n_maps, in_channels, height, width = self.shape
         kernels = self.weight.new_zeros(n_maps * in_channels, height, width)
         return kernels.index_copy(0, self.index, self.weight).view(self.shape)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.dense(), self.bias)
+        return F.conv2d(x, self.to_dense(), self.bias)
 
     def extra_repr(self) -> str:
         return f"{len(self.index)} connections, kernel_size={self.shape[-1]}"

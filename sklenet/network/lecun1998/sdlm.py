@@ -52,7 +52,7 @@ class SDLM(torch.optim.Optimizer):
         self, module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: Loss
     ) -> None:
         """Estimate the second derivatives anew, as the mean over these patterns."""
-        found = second_derivatives(module, images, labels, loss)
+        found = estimate_second_derivatives(module, images, labels, loss)
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter]["factor"] = 1 / (group["mu"] + found[parameter])
@@ -92,7 +92,7 @@ class SDLM(torch.optim.Optimizer):
         return state["factor"]
 
 
-def second_derivatives(
+def estimate_second_derivatives(
     module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: Loss
 ) -> dict[nn.Parameter, torch.Tensor]:
     """Return the diagonal second derivatives of the mean loss, per weight.
@@ -173,7 +173,7 @@ def _through(layer: nn.Module, x, h, found: dict):
         found[layer.bias] = h.sum(dim=0)
         return h @ layer.weight.detach().square()
     if isinstance(layer, nn.Conv2d | PartialConv2d):
-        dense = layer.dense() if isinstance(layer, PartialConv2d) else layer.weight
+        dense = layer.to_dense() if isinstance(layer, PartialConv2d) else layer.weight
         kernels = dense.detach()
         of_kernels = conv2d_weight(x.square(), kernels.shape, h)
         if isinstance(layer, PartialConv2d):

@@ -21,7 +21,7 @@ from sklenet.images.shapes import (
     flatten_images,
     infer_image_shape,
 )
-from sklenet.network.lenet5 import s4_side
+from sklenet.network.lenet5 import compute_s4_side
 from sklenet.training.batches import ImageDataset, as_tensor
 from sklenet.training.samples.columns import (
     check_number_of_columns,
@@ -201,7 +201,7 @@ def check_padding(estimator, image_shape: ImageShape) -> int | None:
     padding = border(estimator.padding)
     shape = Canvas(image_shape, padding=padding).shape
     kernel = estimator.kernel_size
-    if min(s4_side(side, kernel) for side in shape[1:]) < 1:
+    if min(compute_s4_side(side, kernel) for side in shape[1:]) < 1:
         smallest = 3 * kernel + 1
         raise ValueError(
             f"The 'kernel_size' parameter is {kernel!r}: two convolutions and two poolings"
@@ -233,7 +233,7 @@ def count_weights(estimator, image_shape: ImageShape, n_outputs: int) -> int:
     kernel = int(estimator.kernel_size)
     n_first, n_second = map(int, estimator.maps)
     n_weights = n_first * (channels * kernel**2 + 1) + n_second * (n_first * kernel**2 + 1)
-    n_inputs = n_second * math.prod(s4_side(side, kernel) for side in sides)
+    n_inputs = n_second * math.prod(compute_s4_side(side, kernel) for side in sides)
     for n_units in (*map(int, estimator.hidden), n_outputs):
         n_weights += n_units * (n_inputs + 1)
         n_inputs = n_units

@@ -11,7 +11,11 @@ from torch import nn
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.network import INITS, LOSSES, LeNet5
-from sklenet.network.lecun1998.codes import digit_bitmaps, make_codes, separated_codes
+from sklenet.network.lecun1998.codes import (
+    make_codes,
+    make_digit_bitmaps,
+    make_separated_codes,
+)
 from sklenet.network.lecun1998.layers import (
     CONNECTIONS,
     PartialConv2d,
@@ -116,7 +120,7 @@ def test_a_partial_convolution_is_one_with_zeros():
     nn.init.normal_(partial.weight)
     nn.init.normal_(partial.bias)
     full = nn.Conv2d(6, 16, 5).double()
-    full.load_state_dict({"weight": partial.dense(), "bias": partial.bias})
+    full.load_state_dict({"weight": partial.to_dense(), "bias": partial.bias})
     x = torch.randn(3, 6, 9, 9, dtype=torch.float64)
     assert torch.equal(partial(x), full(x))
     (partial(x) ** 2).sum().backward()
@@ -127,7 +131,7 @@ def test_a_partial_convolution_is_one_with_zeros():
     missing = torch.ones(96, dtype=torch.bool)
     missing[partial.index] = False
     assert missing.sum() == 36
-    assert not partial.dense().flatten(0, 1)[missing].any()
+    assert not partial.to_dense().flatten(0, 1)[missing].any()
 
 
 def test_subsampling_is_a_sum_times_a_coefficient_plus_a_bias():
@@ -152,7 +156,7 @@ def test_subsampled_maps_are_squashed(network):
 
 def test_distances_against_the_formula():
     rng = np.random.default_rng(0)
-    x, codes = rng.normal(size=(5, 84)), digit_bitmaps().reshape(10, 84)
+    x, codes = rng.normal(size=(5, 84)), make_digit_bitmaps().reshape(10, 84)
     layer = RadialBasis(torch.from_numpy(codes).double())
     wanted = [[((row - code) ** 2).sum() for code in codes] for row in x]
     assert np.allclose(-layer(torch.from_numpy(x)).numpy(), wanted)
@@ -196,7 +200,7 @@ def test_distance_loss_is_equation_8():
 
 
 def test_bitmaps():
-    bitmaps = digit_bitmaps()
+    bitmaps = make_digit_bitmaps()
     assert bitmaps.shape == (10, 12, 7)
     assert set(np.unique(bitmaps)) == {-1.0, 1.0}
     assert len(np.unique(bitmaps.reshape(10, 84), axis=0)) == 10
@@ -208,15 +212,15 @@ def test_bitmaps():
 
 
 def test_codes_of_digits_and_of_other_classes():
-    bitmaps = digit_bitmaps().reshape(10, 84)
+    bitmaps = make_digit_bitmaps().reshape(10, 84)
     assert np.array_equal(make_codes(np.arange(10), 84), bitmaps)
     assert np.array_equal(make_codes(np.array(["3", "7"]), 84), bitmaps[[3, 7]])
     for classes, length in ((np.arange(11), 84), (np.arange(10), 80), (["a", "b"], 84)):
         codes = make_codes(np.array(classes), length)
         assert codes.shape == (len(classes), length)
-        assert np.array_equal(codes, separated_codes(len(classes), length))
+        assert np.array_equal(codes, make_separated_codes(len(classes), length))
     for n in (2, 10, 26, 62):
-        codes = separated_codes(n, 84)
+        codes = make_separated_codes(n, 84)
         differ = (codes[:, None] != codes).sum(axis=2) + 84 * np.eye(n, dtype=int)
         assert differ.min() >= 84 // 4
         assert set(np.unique(codes)) == {-1.0, 1.0}
@@ -290,7 +294,7 @@ def test_other_classes_have_separated_codes(digits):
     estimator = LeNet5Classifier(output="rbf", max_epochs=15, batch_size=8, random_state=0)
     assert estimator.fit(X, names).score(X, names) > 0.8
     codes = estimator.module_.head.output.codes
-    assert np.array_equal(codes, separated_codes(10, 84))
+    assert np.array_equal(codes, make_separated_codes(10, 84))
 
 
 def test_one_pattern_at_a_time_by_sdlm(digits):

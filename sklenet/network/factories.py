@@ -43,14 +43,14 @@ class FunctionLayer(nn.Module):
         return repr(self.function)
 
 
-def build_activation(choice: Any) -> nn.Module:
+def make_activation(choice: Any) -> nn.Module:
     """Return a new activation layer from the parameter `activation`."""
     if isinstance(choice, str):
         return ACTIVATIONS[choice]()
     return _build_layer("activation", choice)
 
 
-def build_pooling(choice: Any) -> nn.Module:
+def make_pooling(choice: Any) -> nn.Module:
     """Return a new pooling layer from the parameter `pooling`."""
     if isinstance(choice, str):
         return POOLINGS[choice](SIDE)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.network import LeNet5
-from sklenet.network.choices import build_activation, build_pooling, can_be_called
+from sklenet.network.factories import can_be_called, make_activation, make_pooling
 
 QUICK = {"max_epochs": 2, "random_state": 0}
 X, y = (array[:60] for array in load_digits(return_X_y=True))
@@ -123,12 +123,12 @@ def test_large_and_coloured_canvases():
 
 
 def test_names():
-    assert isinstance(build_activation("tanh"), nn.Tanh)
-    assert isinstance(build_pooling("avg"), nn.AvgPool2d)
+    assert isinstance(make_activation("tanh"), nn.Tanh)
+    assert isinstance(make_pooling("avg"), nn.AvgPool2d)
 
 
 def test_function_layers_can_be_copied_and_printed():
-    layer = build_activation(torch.tanh)
+    layer = make_activation(torch.tanh)
     assert torch.equal(copy.deepcopy(layer)(torch.ones(2)), torch.ones(2).tanh())
     assert "tanh" in repr(layer)
 
