@@ -133,9 +133,9 @@ def _tile(images: np.ndarray, n_columns: int, gap: int) -> np.ndarray:
     """Return one image of several images (n, h, w) in rows, with NaN between them."""
     n, height, width = images.shape
     n_rows = math.ceil(n / n_columns)
-    shape = (n_rows * n_columns, height + gap, width + gap)
-    tiles = np.full(shape, np.nan)
-    tiles[:n, :height, :width] = images
-    mosaic = tiles.reshape(n_rows, n_columns, *shape[1:]).swapaxes(1, 2)
-    mosaic = mosaic.reshape(n_rows * shape[1], n_columns * shape[2])
+    height, width = height + gap, width + gap
+    tiles = np.full((n_rows * n_columns, height, width), np.nan)
+    tiles[:n, : height - gap, : width - gap] = images
+    grid = tiles.reshape(n_rows, n_columns, height, width).swapaxes(1, 2)
+    mosaic = grid.reshape(n_rows * height, n_columns * width)
     return mosaic[: -gap or None, : -gap or None]
