@@ -306,7 +306,7 @@ def test_one_pattern_at_a_time_by_sdlm(digits):
     again = LeNet5Classifier(**parameters).fit(X, y)
     assert np.array_equal(again.predict_proba(X_test), fitted.predict_proba(X_test))
     # Every weight has a rate of its own; the schedule has gone down to a 50th by now.
-    rates = (fitted.net_.optimizer_.rates() * 50).numpy()
+    rates = (fitted.net_.optimizer_.compute_learning_rates() * 50).numpy()
     assert len(rates) == 60_000
     assert 0 < rates.min() < rates.max() / 10
     assert rates.max() <= 5e-4 / 0.02
@@ -320,4 +320,4 @@ def test_sdlm_goes_on_where_it_was(digits):
     assert pickle.loads(pickle.dumps(warm)).fit(X, y).loss_curve_[1] < first
     options["net_params"] = {"optimizer__mu": 1e6}
     still = LeNet5Classifier(random_state=0, **options).fit(X, y)
-    assert still.net_.optimizer_.rates().max() < 1.1e-9
+    assert still.net_.optimizer_.compute_learning_rates().max() < 1.1e-9

@@ -202,7 +202,7 @@ def test_the_step():
     optimizer.step()
     wanted = [1 - 0.1 / 1.0 * 1.01, 2 - 0.1 / 2.0 * (-1 + 0.02)]
     assert weight.tolist() == pytest.approx(wanted)
-    assert optimizer.rates().tolist() == pytest.approx([0.1, 0.05])
+    assert optimizer.compute_learning_rates().tolist() == pytest.approx([0.1, 0.05])
 
 
 @pytest.mark.real_data("mnist")
@@ -216,7 +216,7 @@ def test_rates_of_the_first_pass_are_the_papers(real_data, seed):
     class FirstRates(SDLM):
         def estimate(self, *args):
             super().estimate(*args)
-            seen.append(self.rates())
+            seen.append(self.compute_learning_rates())
 
     # Of 500 patterns the second derivatives are estimated, here and in the whole set.
     LeNet5Classifier(**options | {"optimizer": FirstRates}, random_state=seed).fit(
