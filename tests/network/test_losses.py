@@ -1,4 +1,4 @@
-"""Each loss against its formula, in float64."""
+"""The losses compared with their formulas in float64."""
 
 import functools
 
@@ -20,11 +20,11 @@ SOFTMAX = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
 SIGMOID = 1 / (1 + np.exp(-Z))
 
 
-def expected(name, targets):
-    right = (targets * Z).sum(axis=1)
+def compute_expected(name, targets):
+    label_outputs = (targets * Z).sum(axis=1)
     return {
-        "map": -right + np.log(np.exp(-0.1) + np.exp(Z).sum(axis=1)),
-        "distance": -right,
+        "map": -label_outputs + np.log(np.exp(-0.1) + np.exp(Z).sum(axis=1)),
+        "distance": -label_outputs,
         "cross_entropy": -(targets * np.log(SOFTMAX)).sum(axis=1),
         "mse": ((SOFTMAX - targets) ** 2).mean(axis=1),
         "l1": np.abs(SOFTMAX - targets).mean(axis=1),
@@ -36,11 +36,11 @@ def expected(name, targets):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_formula(name, smoothing):
+def test_values(name, smoothing):
     targets = np.eye(4)[LABELS] * (1 - smoothing) + smoothing / 4
     loss = LOSSES[name](smoothing)(torch.from_numpy(Z), torch.from_numpy(LABELS))
     assert loss.shape == (7,)
-    assert np.allclose(loss.numpy(), expected(name, targets))
+    assert np.allclose(loss.numpy(), compute_expected(name, targets))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -48,18 +48,18 @@ def test_probabilities(name):
     probabilities = (
         LOSSES[name]().compute_log_probabilities(torch.from_numpy(Z)).softmax(dim=1)
     )
-    wanted = SIGMOID / SIGMOID.sum(axis=1, keepdims=True) if name == "bce" else SOFTMAX
-    assert np.allclose(probabilities, wanted)
+    expected = SIGMOID / SIGMOID.sum(axis=1, keepdims=True) if name == "bce" else SOFTMAX
+    assert np.allclose(probabilities, expected)
 
 
-def test_probabilities_of_bce_where_all_sigmoids_underflow():
+def test_probabilities_of_bce_if_all_sigmoids_underflow():
     outputs = torch.tensor([[-1000.0, -1001.0]], dtype=torch.float64)
     probabilities = LOSSES["bce"]().compute_log_probabilities(outputs).softmax(dim=1)
     assert torch.allclose(probabilities, F.softmax(outputs, dim=1))
 
 
 @pytest.mark.parametrize(
-    "choice",
+    "custom_loss",
     [
         nn.CrossEntropyLoss(reduction="none"),
         functools.partial(nn.CrossEntropyLoss, reduction="none"),
@@ -70,14 +70,14 @@ def test_probabilities_of_bce_where_all_sigmoids_underflow():
         lambda outputs, labels: F.cross_entropy(outputs, labels, reduction="none"),
     ],
 )
-def test_a_loss_in_another_form(choice):
+def test_a_custom_loss_equals_the_named_one(custom_loss):
     outputs, labels = torch.from_numpy(Z), torch.from_numpy(LABELS)
-    loss = make_loss(choice, 0.0, 4)
-    assert loss is not choice
+    loss = make_loss(custom_loss, 0.0, 4)
+    assert loss is not custom_loss
     assert np.allclose(loss(outputs, labels), LOSSES["cross_entropy"]()(outputs, labels))
 
 
-def test_a_loss_in_another_form_trains_the_same_network():
+def test_a_custom_loss_trains_the_same_network_as_the_named_one():
     X, y = (array[:60] for array in load_digits(return_X_y=True))
     fits = [
         LeNet5Classifier(max_epochs=2, random_state=0, loss=loss).fit(X, y)
@@ -87,7 +87,7 @@ def test_a_loss_in_another_form_trains_the_same_network():
     assert np.allclose(first, second, atol=1e-4)
 
 
-def test_weights_of_a_loss_of_torch():
+def test_class_weights_of_a_loss_of_torch():
     weight = torch.tensor([2.0, 1.0, 1.0, 0.5])
     loss = make_loss(nn.CrossEntropyLoss(weight=weight, reduction="none"), 0.0, 4)
     outputs, labels = torch.from_numpy(Z).float(), torch.from_numpy(LABELS)
@@ -96,6 +96,6 @@ def test_weights_of_a_loss_of_torch():
 
 
 @pytest.mark.parametrize("n_outputs", [2, 3, 10])
-def test_one_value_per_class_is_not_one_per_sample(n_outputs):
+def test_a_loss_with_one_value_per_class_is_rejected(n_outputs):
     with pytest.raises(ValueError, match=r"one loss per sample.*gave \(\d+,\)"):
         make_loss(lambda outputs, labels: outputs.sum(dim=0), 0.0, n_outputs)

@@ -201,7 +201,7 @@ def check_connections(
     ):
         raise ValueError(
             "The 'connections' parameter of LeNet5Classifier must be 'full', 'lecun1998',"
-            f" or a list with, for each of the {n_c3} maps of C3, a list of the maps of S2"
-            f" (0 to {n_c1 - 1}) that it is connected to. Got {connections!r} instead."
+            f" or for each of C3's {n_c3} maps a list of the maps of S2, 0 to {n_c1 - 1},"
+            f" that it is connected to. Got {connections!r} instead."
         )
     return table
