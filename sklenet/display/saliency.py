@@ -149,9 +149,9 @@ def _compute_occlusion(classifier, network, row, column, window) -> np.ndarray:
         log_probabilities = _compute_log_probabilities(network, as_tensor(X))
     original, *values = log_probabilities[:, column].tolist()
     decrease, n_windows = np.zeros((height, width)), np.zeros((height, width))
-    for value, place in zip(values, windows, strict=True):
-        decrease[place] += original - value
-        n_windows[place] += 1
+    for value, (rows, columns) in zip(values, windows, strict=True):
+        decrease[rows, columns] += original - value
+        n_windows[rows, columns] += 1
     return decrease / n_windows
 
 

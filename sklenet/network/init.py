@@ -130,23 +130,28 @@ def make_init(init: Any) -> Initializer:
     candidates = _list_initializers(init)
 
     def initialize(layer: nn.Module, generator: torch.Generator) -> None:
-        cause: Exception | None = None
-        problem = ""
         for candidate in candidates:
-            _reset(layer)
-            try:
-                with torch.no_grad():
-                    candidate(layer, generator)
-            except Exception as error:
-                problem, cause = f"it raises {error!r:.300} for {layer}", error
-            else:
-                if _is_initialized(layer):
-                    return
-                problem = f"it leaves weights of {layer} without finite values"
-                cause = None
+            problem, cause = _try_initializer(candidate, layer, generator)
+            if problem is None:
+                return
         raise _make_error(init, problem) from cause
 
     return initialize
+
+
+def _try_initializer(
+    initializer: Initializer, layer: nn.Module, generator: torch.Generator
+) -> tuple[str | None, Exception | None]:
+    """Call an initializer; return what is wrong with it, if anything, and the cause."""
+    _reset(layer)
+    try:
+        with torch.no_grad():
+            initializer(layer, generator)
+    except Exception as error:
+        return f"it raises {error!r:.300} for {layer}", error
+    if not all(p.isfinite().all() for p in layer.parameters(recurse=False)):
+        return f"it leaves weights of {layer} without finite values", None
+    return None, None
 
 
 def _list_initializers(init: Any) -> list[Initializer]:
@@ -162,7 +167,7 @@ def _list_initializers(init: Any) -> list[Initializer]:
     return [call, _with_zero_bias(call)]
 
 
-def _make_error(init: Any, problem: str) -> ValueError:
+def _make_error(init: Any, problem: str | None) -> ValueError:
     return ValueError(
         f"The 'init' parameter is {init!r}, but {problem}. Expected a function of a layer"
         " and a torch.Generator, or one of the weights, such as nn.init.xavier_uniform_."
@@ -188,10 +193,6 @@ def _reset(layer: nn.Module) -> None:
     with torch.no_grad():
         for name, p in layer.named_parameters(recurse=False):
             p.fill_(0 if name == "bias" else torch.nan)
-
-
-def _is_initialized(layer: nn.Module) -> bool:
-    return all(p.isfinite().all() for p in layer.parameters(recurse=False))
 
 
 def _with_global_generator(function: Callable[[Any], object]) -> Callable:

@@ -105,8 +105,11 @@ def test_kernels_are_those_of_the_layer(displays):
     assert np.array_equal(display.kernels, model[-1].module_.features.C1.weight.detach())
     assert display.kernels.shape == (6, 1, 5, 5)
     assert np.isnan(displays["filters_c3"].kernels[:, :, 0, 0]).sum() == 96 - 60
+
+
+def test_kernels_of_an_unknown_layer_are_rejected():
     with pytest.raises(ValueError, match=r"'layer' .* one of {'C1', 'C3'}\. Got 'C2'"):
-        FilterDisplay.from_estimator(model, layer="C2")
+        FilterDisplay.from_estimator(fit_grey(), layer="C2")
 
 
 def test_feature_maps_are_those_of_the_network():
@@ -125,8 +128,11 @@ def test_feature_maps_are_those_of_the_network():
     assert np.abs(display.feature_maps["C1"]).max() <= 1
     assert display.feature_maps["S2"].max() == display.feature_maps["C1"].max()
     assert display.probabilities == pytest.approx(model.predict_proba(X[3:4])[0], abs=1e-6)
+
+
+def test_feature_maps_of_several_images_are_rejected():
     with pytest.raises(ValueError, match=r"one image of 64 pixels\. Got shape \(2, 64\)"):
-        FeatureMapDisplay.from_estimator(model, X[:2])
+        FeatureMapDisplay.from_estimator(fit_grey(), X[:2])
 
 
 def test_images_and_negatives_add_up_to_the_maximum(displays):
@@ -142,6 +148,10 @@ def test_saliency_is_high_where_the_digit_is():
     occlusion = SaliencyDisplay.from_estimator(model, X[:20], window=2).saliency
     # The first and last columns of these digits are almost empty.
     assert occlusion[:, :, 2:6].mean() > 3 * np.abs(occlusion[:, :, [0, 7]]).mean()
+
+
+def test_unknown_saliency_methods_and_classes_are_rejected():
+    model = fit_grey()
     with pytest.raises(
         ValueError, match=r"'method' .* one of {'occlusion', 'gradient'}\. Got 'lime'"
     ):
@@ -180,11 +190,8 @@ def test_images_that_are_not_square_keep_their_shape():
     assert MisclassifiedDisplay.from_estimator(model, X, y).images.shape[1:] == wide
     assert NegativeDisplay.from_estimator(model, X[:3]).images.shape[1:] == wide
     assert SaliencyDisplay.from_estimator(model, X[:3]).images.shape[1:] == wide
-    assert FeatureMapDisplay.from_estimator(model, X[0]).feature_maps["input"].shape == (
-        1,
-        32,
-        32,
-    )
+    feature_maps = FeatureMapDisplay.from_estimator(model, X[0]).feature_maps
+    assert feature_maps["input"].shape == (1, 32, 32)
 
 
 def test_three_kernels_of_c3_are_not_drawn_as_rgb():
@@ -209,10 +216,13 @@ def test_data_frames_keep_their_column_names(recwarn):
     assert not [w for w in recwarn if "feature names" in str(w.message)]
 
 
-def test_estimators_that_are_not_fitted_and_unknown_metrics_are_rejected():
-    for show in (FilterDisplay, TrainingHistoryDisplay):
-        with pytest.raises(ValueError, match="not fitted"):
-            show.from_estimator(LeNet5Classifier())
+@pytest.mark.parametrize("display", [FilterDisplay, TrainingHistoryDisplay])
+def test_estimators_that_are_not_fitted_are_rejected(display):
+    with pytest.raises(ValueError, match="not fitted"):
+        display.from_estimator(LeNet5Classifier())
+
+
+def test_an_unknown_metric_is_rejected():
     with pytest.raises(
         ValueError, match=r"'metric' .* one of \[.*'train_loss'.*\]\. Got 'loss'"
     ):
