@@ -304,7 +304,7 @@ def _load_data(arguments, framing: str):
 
 def _run_predict(arguments) -> int:
     if not arguments.model.is_file():
-        raise ValueError(f"{arguments.model}: no such file. `sklenet fit --out` makes one.")
+        raise ValueError(f"{arguments.model}: no such file. `sklenet fit` writes one.")
     classifier = LeNet5Classifier.load(arguments.model)
     framing = arguments.framing or classifier.framing
     if framing is None:

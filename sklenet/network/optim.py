@@ -189,8 +189,8 @@ def check_optimization(
                 f"The 'net_params' parameter has options that optimizer={optimizer!r} does"
                 f" not accept, among {sorted(additional)}: {error}"
             ) from error
-        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        reason = f"called with the weights and {shown}, it raises {error!r}"
+        keywords = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        reason = f"called with the weights and {keywords}, it raises {error!r}"
         raise _make_optimizer_error(optimizer, reason) from error
     if not isinstance(instance, Optimizer):
         raise _make_optimizer_error(optimizer, f"it makes {instance!r:.60}")

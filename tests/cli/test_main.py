@@ -1,7 +1,5 @@
 """Exit statuses, error messages and signals of the command."""
 
-import io
-import json
 import os
 import re
 import signal
@@ -14,10 +12,6 @@ from pathlib import Path
 import pytest
 
 from sklenet.cli import main
-from sklenet.cli.output import write_text
-from sklenet.cli.progress import Progress
-from sklenet.study import read_study
-from sklenet.study.engine.records import RECORDS
 
 HEAD = """
 name = "s"
@@ -133,21 +127,6 @@ def test_option_values_that_are_not_plain_are_rejected(tmp_path, capsys, value):
     assert "argument --lr: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("encoding", "expected"),
-    [
-        ("utf-8", "Größe 数字 ± 😀\n"),
-        ("latin-1", "Größe \\u6570\\u5b57 ± \\U0001f600\n"),
-        ("ascii", "Gr\\xf6\\xdfe \\u6570\\u5b57 +/- \\U0001f600\n"),
-    ],
-)
-def test_write_text_escapes_what_the_encoding_lacks(encoding, expected):
-    content = io.BytesIO()
-    with io.TextIOWrapper(content, encoding=encoding, newline="\n") as stream:
-        write_text("Größe 数字 ± 😀", stream)
-        assert content.getvalue().decode(encoding) == expected
-
-
 def test_names_that_the_encoding_of_the_terminal_lacks(path, tmp_path):
     path.write_text(
         STUDY.replace('title = "t"', 'title = "Größe 数字 ±"')
@@ -174,11 +153,6 @@ def test_no_escape_sequence_reaches_the_terminal(path, tmp_path, capsys):
         text = "".join(capsys.readouterr())
         assert not set("\x1b\x07\x9b\u202e") & set(text)
         assert "\\x1b" in text
-
-
-def test_write_text_does_not_change_ordinary_text(capsys):
-    write_text("one ±\ntwo", sys.stdout)
-    assert capsys.readouterr().out == "one ±\ntwo\n"
 
 
 def test_signal_handlers_are_restored(path):
@@ -237,40 +211,3 @@ def test_sigterm_terminates_the_workers_of_a_study(path, tmp_path):
         process.wait()
     assert process.returncode == 143
     assert stderr.decode().splitlines()[-1] == "sklenet: ended by SIGTERM"
-
-
-def fit_record(seed, **changes):
-    record = {"key": f"k{seed}", "kind": "fit", "data": "digits", "setting": "a"}
-    record |= {"seed": seed, "params": {}, "tests": {"test": {"accuracy": 0.5}}}
-    return json.dumps(record | changes) + "\n"
-
-
-def test_progress_survives_a_rewritten_journal(path, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sklenet.cli.progress._SECONDS", 0.01)
-    journal = tmp_path / RECORDS
-    failures = []
-    monkeypatch.setattr(threading, "excepthook", failures.append)
-
-    def wait_for(text):
-        deadline = time.monotonic() + 10
-        stderr = ""
-        while text not in stderr:
-            assert time.monotonic() < deadline, stderr
-            stderr += capsys.readouterr().err
-            time.sleep(0.01)
-        return stderr
-
-    with Progress(read_study(path), journal) as progress:
-        journal.write_text(fit_record(0) + fit_record(1))
-        wait_for("seed 1: test accuracy 0.5000")
-        journal.write_text(fit_record(2, setting="a much longer name") * 2)
-        wait_for("seed 2")
-        for damage in ("{}\n" + fit_record(3), "\0" * 5000 + "\n\n", "", '{"kind": 1}\n'):
-            journal.write_text(damage)
-            time.sleep(0.05)
-        journal.unlink()
-        time.sleep(0.05)
-        journal.write_text(fit_record(4))
-        assert "seed 0" not in wait_for("seed 4")
-        assert progress._thread.is_alive()
-    assert failures == []

@@ -58,7 +58,7 @@ def test_a_value_may_look_like_an_option_after_an_equals_sign(tmp_path, capsys):
 
 def test_arguments_after_two_dashes_are_not_options(tmp_path, capsys):
     assert main(["predict", "--", str(tmp_path / "m"), "--image.png"]) == 2
-    assert "no such file. `sklenet fit --out`" in capsys.readouterr().err
+    assert "no such file. `sklenet fit` writes one." in capsys.readouterr().err
 
 
 def test_control_characters_of_an_option_are_escaped(capsys):
