@@ -99,3 +99,38 @@ def test_class_weights_of_a_loss_of_torch():
 def test_a_loss_with_one_value_per_class_is_rejected(n_outputs):
     with pytest.raises(ValueError, match=r"one loss per sample.*gave \(\d+,\)"):
         make_loss(lambda outputs, labels: outputs.sum(dim=0), 0.0, n_outputs)
+
+
+@pytest.mark.parametrize("j", [0.1, 1.0, 10.0])
+def test_map_loss_is_equation_9(j):
+    rng = np.random.default_rng(1)
+    distances = rng.uniform(0, 20, (6, 10))
+    labels = rng.integers(0, 10, 6)
+    loss = LOSSES["map"](j=j)
+    label_distances = distances[np.arange(6), labels]
+    expected = label_distances + np.log(np.exp(-j) + np.exp(-distances).sum(axis=1))
+    outputs = torch.from_numpy(-distances)
+    values = loss(outputs, torch.from_numpy(labels))
+    assert np.allclose(values, expected, rtol=1e-12)
+    for k in range(6):
+        one = loss(outputs[k : k + 1], torch.from_numpy(labels[k : k + 1]))
+        assert one.item() == pytest.approx(values[k].item(), rel=1e-12)
+
+
+def test_map_loss_of_large_distances_is_finite():
+    outputs = torch.tensor([[-5000.0, -4000.0]])
+    assert LOSSES["map"]()(outputs, torch.tensor([0])).item() == pytest.approx(4999.9)
+
+
+def test_the_loss_of_a_pattern_does_not_depend_on_other_patterns():
+    outputs = -torch.rand(20, 10, dtype=torch.float64) * 50
+    labels = torch.arange(20) % 10
+    for name in ("map", "distance"):
+        loss = LOSSES[name]()
+        alone = [loss(outputs[k : k + 1], labels[k : k + 1]).item() for k in range(20)]
+        assert loss(outputs, labels).tolist() == pytest.approx(alone, rel=1e-12)
+
+
+def test_distance_loss_is_equation_8():
+    outputs = -torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert LOSSES["distance"]()(outputs, torch.tensor([1, 0])).tolist() == [2.0, 3.0]

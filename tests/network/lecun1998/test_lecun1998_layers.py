@@ -10,7 +10,7 @@ from torch import nn
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.network import INITS, LOSSES, LeNet5
+from sklenet.network import INITS, LeNet5
 from sklenet.network.lecun1998.codes import (
     make_codes,
     make_digit_bitmaps,
@@ -161,68 +161,6 @@ def test_outputs_are_negative_squared_distances():
     expected = [[((row - code) ** 2).sum() for code in codes] for row in x]
     assert np.allclose(-layer(torch.from_numpy(x)).numpy(), expected)
     assert count_parameters(layer) == 0
-
-
-@pytest.mark.parametrize("j", [0.1, 1.0, 10.0])
-def test_map_loss_is_equation_9(j):
-    rng = np.random.default_rng(1)
-    distances = rng.uniform(0, 20, (6, 10))
-    labels = rng.integers(0, 10, 6)
-    loss = LOSSES["map"](j=j)
-    label_distances = distances[np.arange(6), labels]
-    expected = label_distances + np.log(np.exp(-j) + np.exp(-distances).sum(axis=1))
-    outputs = torch.from_numpy(-distances)
-    values = loss(outputs, torch.from_numpy(labels))
-    assert np.allclose(values, expected, rtol=1e-12)
-    for k in range(6):
-        one = loss(outputs[k : k + 1], torch.from_numpy(labels[k : k + 1]))
-        assert one.item() == pytest.approx(values[k].item(), rel=1e-12)
-
-
-def test_map_loss_of_large_distances_is_finite():
-    outputs = torch.tensor([[-5000.0, -4000.0]])
-    assert LOSSES["map"]()(outputs, torch.tensor([0])).item() == pytest.approx(4999.9)
-
-
-def test_the_loss_of_a_pattern_does_not_depend_on_other_patterns():
-    outputs = -torch.rand(20, 10, dtype=torch.float64) * 50
-    labels = torch.arange(20) % 10
-    for name in ("map", "distance"):
-        loss = LOSSES[name]()
-        alone = [loss(outputs[k : k + 1], labels[k : k + 1]).item() for k in range(20)]
-        assert loss(outputs, labels).tolist() == pytest.approx(alone, rel=1e-12)
-
-
-def test_distance_loss_is_equation_8():
-    outputs = -torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert LOSSES["distance"]()(outputs, torch.tensor([1, 0])).tolist() == [2.0, 3.0]
-
-
-def test_bitmaps_of_the_digits():
-    bitmaps = make_digit_bitmaps()
-    assert bitmaps.shape == (10, 12, 7)
-    assert set(np.unique(bitmaps)) == {-1.0, 1.0}
-    assert len(np.unique(bitmaps.reshape(10, 84), axis=0)) == 10
-    one = ["".join("#" if v > 0 else "." for v in row) for row in bitmaps[1]]
-    assert one[:3] == ["...##..", "..###..", ".####.."]
-    # Similar digits have similar codes: 8 is closer to 0, 3, 6, 9 than to 1, 4, 7.
-    distances = ((bitmaps - bitmaps[8]) ** 2).sum(axis=(1, 2))
-    assert distances[[0, 3, 6, 9]].max() < distances[[1, 4, 7]].min()
-
-
-def test_codes_of_digits_and_of_other_classes():
-    bitmaps = make_digit_bitmaps().reshape(10, 84)
-    assert np.array_equal(make_codes(np.arange(10), 84), bitmaps)
-    assert np.array_equal(make_codes(np.array(["3", "7"]), 84), bitmaps[[3, 7]])
-    for classes, length in ((np.arange(11), 84), (np.arange(10), 80), (["a", "b"], 84)):
-        codes = make_codes(np.array(classes), length)
-        assert codes.shape == (len(classes), length)
-        assert np.array_equal(codes, make_separated_codes(len(classes), length))
-    for n in (2, 10, 26, 62):
-        codes = make_separated_codes(n, 84)
-        n_different = (codes[:, None] != codes).sum(axis=2) + 84 * np.eye(n, dtype=int)
-        assert n_different.min() >= 84 // 4
-        assert set(np.unique(codes)) == {-1.0, 1.0}
 
 
 def test_lecun_uniform_uses_the_fan_in_of_partial_layers():
