@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 
 from sklenet.images.shapes import check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
-from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
-from sklenet.network.optim import refuse_instances
+from sklenet.network.losses import RUBBISH_DISTANCE, compute_log_probabilities
+from sklenet.network.optim import check_no_instances
 from sklenet.persistence.methods import PersistenceMixin
 from sklenet.training.batches import ImageDataset, as_tensor
 from sklenet.training.build import ARCHITECTURE, build_net, isolate_custom_parts
@@ -678,10 +678,10 @@ class LeNet5Classifier(
         output         (10,)         850          850            840
         all            (10,)       61706       429342         416520
         """
-        from sklenet.network.summary import summarise  # imports pandas
+        from sklenet.network.summary import summarize_network  # imports pandas
 
         check_is_fitted(self)
-        return summarise(self.to_torch().network, self.canvas_.shape)
+        return summarize_network(self.to_torch().network, self.canvas_.shape)
 
     @property
     def canvas_(self):
@@ -736,7 +736,7 @@ class LeNet5Classifier(
         TypeError
             If `net_params` has options that the optimizer does not accept.
         """
-        refuse_instances(self.optimizer, self.lr_schedule)
+        check_no_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
         check_parameters(self.get_params(deep=False))
 
@@ -761,7 +761,7 @@ class LeNet5Classifier(
     def _compute_log_probabilities(self, X):
         """Return unnormalized log-probabilities, a float64 tensor (n, n_classes)."""
         check_is_fitted(self)
-        return log_probabilities(self.net_.criterion_, self._compute_outputs(X))
+        return compute_log_probabilities(self.net_.criterion_, self._compute_outputs(X))
 
     def _compute_outputs(self, X):
         """Return the outputs of the network, a float64 tensor (n, n_classes).

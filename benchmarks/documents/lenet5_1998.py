@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from sklenet.network.lecun1998.codes import digit_bitmaps
+from sklenet.network.lecun1998.codes import make_digit_bitmaps
 from sklenet.study.engine.evaluate import REJECTED
 from sklenet.study.report.published import published_table
 from sklenet.study.report.results import Results
@@ -51,7 +51,7 @@ def _bitmaps() -> str:
     """Return the ten bitmaps as text, five beside each other."""
     digits = [
         ["".join("#" if pixel > 0 else "." for pixel in row) for row in digit]
-        for digit in digit_bitmaps()
+        for digit in make_digit_bitmaps()
     ]
     halves = [
         "\n".join("  ".join(rows) for rows in zip(*half, strict=True))
@@ -182,7 +182,7 @@ def draw() -> None:
                 column(k, title, x[0], n_columns)
         for name, layer in model.module_.head.named_children():
             if name == "output":
-                column(7, "codes\nof the ten digits", digit_bitmaps(), 5)
+                column(7, "codes\nof the ten digits", make_digit_bitmaps(), 5)
             x = layer(x)
             if name == "C5_activation":
                 column(5, "C5\n120", [x[0].view(-1, 4)], 1, "auto")

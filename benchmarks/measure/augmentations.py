@@ -80,7 +80,7 @@ def measure(n_repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--cost", action="store_true", help="measure the cost, too")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

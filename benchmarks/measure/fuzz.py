@@ -496,7 +496,7 @@ def run(name: str, kind: Kind, n_inputs: int, seed: int, escapes: Path) -> dict:
 
 def main() -> int:
     """Try all inputs; return 1 if something escaped."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--inputs", type=int, default=N_INPUTS, help="of all kinds together"
     )

@@ -158,7 +158,7 @@ def live(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, int]:
 
 def main() -> int:
     """Make the fits; return 1 if the process grew by more than is allowed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--fits", type=int, default=3000)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, help="the default is all")
     arguments = parser.parse_args()

@@ -365,7 +365,9 @@ def render() -> str:
 
 def main():
     """Read all pages; record them, or with --tune only count them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--tune", action="store_true", help="read digits for tuning")
     parser.add_argument("--figure", action="store_true", help="draw docs/pages.png")
     arguments = parser.parse_args()

@@ -8,7 +8,7 @@ from torch import nn
 
 from sklenet._utils.writing import check_writable, write_file
 from sklenet.images.canvas import Canvas
-from sklenet.network.losses import log_probabilities
+from sklenet.network.losses import compute_log_probabilities
 
 _PIXEL_TYPES = ("uint8", "float32", "float64")
 
@@ -31,7 +31,7 @@ class FromPixels(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return class probabilities (n, n_classes), given pixels (n, n_features)."""
         outputs = self.network(self.canvas(pixels))
-        return log_probabilities(self.criterion, outputs).softmax(dim=1)
+        return compute_log_probabilities(self.criterion, outputs).softmax(dim=1)
 
 
 def to_torch(estimator) -> FromPixels:

@@ -9,7 +9,7 @@ from sklenet.images.canvas import Canvas
 from sklenet.network import LeNet5
 from sklenet.network.init import leave_uninitialized
 from sklenet.network.lecun1998.layers import check_connections
-from sklenet.network.lenet5 import layer_name
+from sklenet.network.lenet5 import get_hidden_layer_name
 from sklenet.persistence.format import MAX_TENSORS, InvalidFileError
 from sklenet.training.build import ARCHITECTURE, build_net
 from sklenet.training.net import TrainingNet
@@ -91,7 +91,7 @@ def _check_n_units(shapes: Shapes, params: dict[str, Any], n_classes: int) -> No
     maps, hidden = list(params["maps"]), list(params["hidden"])
     output = "codes" if params["output"] == "rbf" else "bias"
     expected = {"features.C1.bias": maps[0], "features.C3.bias": maps[1]}
-    expected |= {f"head.{layer_name(k)}.bias": n for k, n in enumerate(hidden)}
+    expected |= {f"head.{get_hidden_layer_name(k)}.bias": n for k, n in enumerate(hidden)}
     expected[f"head.output.{output}"] = n_classes
     for name, n_units in expected.items():
         found = shapes.get(f"weights/{name}", ())

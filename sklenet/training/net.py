@@ -7,7 +7,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer
 
 from sklenet.network.lecun1998.sdlm import SDLM
-from sklenet.network.losses import log_probabilities
+from sklenet.network.losses import compute_log_probabilities
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
@@ -257,7 +257,11 @@ class TrainingNet(NeuralNetClassifier):
     def predict_proba(self, X):
         """Return class probabilities for an ImageDataset or a batch."""
         outputs = torch.cat(list(self.forward_iter(X)))
-        return log_probabilities(self.criterion_, outputs.double()).softmax(dim=1).numpy()
+        return (
+            compute_log_probabilities(self.criterion_, outputs.double())
+            .softmax(dim=1)
+            .numpy()
+        )
 
     def _compute_sums(self, step, batch):
         """Return the sums of a batch that `record_epoch` adds up, as a tensor."""

@@ -13,7 +13,7 @@ from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import ImageShape, check_image_shape
 from sklenet.network import LOSSES
 from sklenet.network.lecun1998.layers import check_connections
-from sklenet.network.lenet5 import s4_side
+from sklenet.network.lenet5 import compute_s4_side
 from sklenet.training.augment import read_augment
 from sklenet.training.callbacks import check_callbacks
 from sklenet.training.net_params import check_net_params, check_optimizer
@@ -145,7 +145,7 @@ def check_kernel_size(estimator, image_shape: ImageShape) -> None:
     """
     shape = Canvas(image_shape, padding=get_padding_width(estimator.padding)).shape
     kernel = estimator.kernel_size
-    if min(s4_side(side, kernel) for side in shape[1:]) < 1:
+    if min(compute_s4_side(side, kernel) for side in shape[1:]) < 1:
         smallest = 3 * kernel + 1
         raise ValueError(
             f"The 'kernel_size' parameter is {kernel!r}: two convolutions and two poolings"
@@ -179,7 +179,7 @@ def count_weights(estimator, image_shape: ImageShape, n_outputs: int) -> int:
     n_first, n_second = map(int, estimator.maps)
     n_weights = n_first * (channels * kernel**2 + 1) + n_second * (n_first * kernel**2 + 1)
     # A kernel larger than the image would give negative sides.
-    n_inputs = n_second * math.prod(max(0, s4_side(side, kernel)) for side in sides)
+    n_inputs = n_second * math.prod(max(0, compute_s4_side(side, kernel)) for side in sides)
     for n_units in (*map(int, estimator.hidden), n_outputs):
         n_weights += n_units * (n_inputs + 1)
         n_inputs = n_units

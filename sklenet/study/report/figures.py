@@ -7,8 +7,8 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
-from sklenet.display.images import as_images
-from sklenet.display.text import add_legend, as_label
+from sklenet.display.axes import add_legend, escape_label
+from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.spec import HISTORY, ORIGINALS
 from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
@@ -129,14 +129,14 @@ def _main_effects(results, data, effects):
     margin = 0.1 * (high - low) or 0.01
     for name, ax in zip(names, axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
-        ax.set_title(as_label(name), fontsize="small")
+        ax.set_title(escape_label(name), fontsize="small")
         if isinstance(results.grid[name], Mapping):
             ax.plot(candidates[name], candidates["mean"], "o")
             ax.set_xscale("log" if "loguniform" in results.grid[name] else "linear")
             continue
         of_name = effects[effects["parameter"] == name]
         half = (of_name["mean"] - of_name["low"]).fillna(0)
-        values = of_name["value"].map(as_label)
+        values = of_name["value"].map(escape_label)
         ax.errorbar(values, of_name["mean"], yerr=half, fmt="o", capsize=3)
         ax.set_xlim(-0.5, len(of_name) - 0.5)
         ax.tick_params(axis="x", rotation=90, labelsize="small")
@@ -167,9 +167,9 @@ def _heat_map(results, data, pair):
     table = table.loc[rows, columns]
     figure, (ax,) = _figure(height=1.2 + 0.45 * len(table))
     image = ax.imshow(table, aspect="auto", cmap="viridis")
-    ax.set_xticks(range(table.shape[1]), map(as_label, table.columns))
-    ax.set_yticks(range(table.shape[0]), map(as_label, table.index))
-    ax.set(xlabel=as_label(pair[1]), ylabel=as_label(pair[0]))
+    ax.set_xticks(range(table.shape[1]), map(escape_label, table.columns))
+    ax.set_yticks(range(table.shape[0]), map(escape_label, table.index))
+    ax.set(xlabel=escape_label(pair[1]), ylabel=escape_label(pair[0]))
     middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "black" if value > middle else "white"
@@ -201,7 +201,7 @@ def _mistakes(record):
     guesses = [names[guess] for _, guess, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
     return (
-        MisclassifiedDisplay(as_images(X[rows]), labels, guesses, probabilities)
+        MisclassifiedDisplay(reshape_to_images(X[rows]), labels, guesses, probabilities)
         .plot()
         .figure_
     )
