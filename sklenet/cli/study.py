@@ -7,13 +7,13 @@ from pathlib import Path
 
 from sklenet.cli.output import add_output_options, show, teller, write_text
 from sklenet.cli.progress import Progress
-from sklenet.study.config.read import located, read_study
+from sklenet.study.config.read import locate_error, read_study
 from sklenet.study.config.rules import BadKey
 from sklenet.study.config.spec import StudyError
-from sklenet.study.engine.cluster import cluster, despite_deaths
+from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
 from sklenet.study.engine.estimate import estimate
-from sklenet.study.engine.evaluate import plain
-from sklenet.study.engine.plan import part_of
+from sklenet.study.engine.evaluate import to_jsonable
+from sklenet.study.engine.plan import select_part
 from sklenet.study.engine.prepare import prepare
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
@@ -85,7 +85,7 @@ def add_commands(commands) -> None:
 
 def _study(arguments) -> int:
     study = read_study(arguments.file)
-    part = part_of(study, arguments.data, arguments.setting)
+    part = select_part(study, arguments.data, arguments.setting)
     out = arguments.out.absolute()  # a worker may have been started elsewhere
     _check_options(arguments)
     try:
@@ -98,10 +98,10 @@ def _study(arguments) -> int:
             is_checked=True,
         )
     except BadKey as error:
-        raise located(arguments.file, error) from error
+        raise locate_error(arguments.file, error) from error
     if arguments.dry_run:
         if arguments.scheduler:
-            with cluster(arguments.scheduler):
+            with use_cluster(arguments.scheduler):
                 pass  # it answers, and has workers of the right versions
         n_jobs = arguments.workers or arguments.n_jobs
         lines, values = estimate(part, out, n_jobs=n_jobs)
@@ -112,7 +112,9 @@ def _study(arguments) -> int:
     with ExitStack() as stack:
         n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
         if on_cluster:
-            n_jobs = stack.enter_context(cluster(arguments.scheduler, arguments.workers))
+            n_jobs = stack.enter_context(
+                use_cluster(arguments.scheduler, arguments.workers)
+            )
         progress = stack.enter_context(Progress(part, journal, quiet=arguments.quiet))
 
         def run() -> Path:
@@ -126,7 +128,9 @@ def _study(arguments) -> int:
                 echo=progress.tell,
             )
 
-        folder = despite_deaths(run, journal, progress.tell) if on_cluster else run()
+        folder = (
+            resume_after_worker_loss(run, journal, progress.tell) if on_cluster else run()
+        )
     tell(f"Records, tables and pictures are in {folder}/")
     return _show(arguments, folder)
 
@@ -157,7 +161,7 @@ def _show(arguments, folder: Path) -> int:
     values = {
         "folder": str(folder),
         "page": page,
-        "summary": plain(results.summary.to_dict("records")),
+        "summary": to_jsonable(results.summary.to_dict("records")),
     }
     show(arguments, text.rstrip("\n"), values)
     failed = any("error" in record for record in results.fit_records) or any(

@@ -63,7 +63,7 @@ def read_study(path) -> Study:
     raise StudyError("\n".join(_locate(path, text, *one) for one in found))
 
 
-def located(path, error: BadKey) -> StudyError:
+def locate_error(path, error: BadKey) -> StudyError:
     """Return the error with the file and the line of its key.
 
     Parameters

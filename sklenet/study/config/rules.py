@@ -16,7 +16,7 @@ from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
 from sklenet.study.config.allowed import MAX_WEIGHTS, check_estimator_value
 from sklenet.study.config.pipelines import classifier_parameters, make_steps
-from sklenet.study.config.spec import Setting, Study, StudyError, figure_names
+from sklenet.study.config.spec import Setting, Study, StudyError, list_metrics
 from sklenet.study.config.values import short_repr
 from sklenet.training.build import build_net
 from sklenet.training.samples.checks import check_padding, check_size
@@ -220,7 +220,7 @@ def _first_twice(values):
 
 
 def _check_figures(study: Study) -> None:
-    known = figure_names(study)
+    known = list_metrics(study)
     for k, published in enumerate(study.published):
         key = ("published", str(k))
         if published.data not in study.data:

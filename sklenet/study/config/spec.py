@@ -15,8 +15,8 @@ from pydantic.dataclasses import dataclass
 
 DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
-ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
-DEFAULT = "estimator"  # the only setting of a study that names none
+TEST_SET = "test"  # the test images as they are, in contrast to those of a [[test]]
+DEFAULT_SETTING = "estimator"  # the only setting of a study that names none
 
 _STRICT = ConfigDict(extra="forbid")
 _Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
@@ -225,37 +225,36 @@ class Study:
 
     def settings_for(self, data: str) -> list[Setting]:
         """Return those for a data set; in a study without any, the estimator's own."""
-        settings = self.settings or [Setting(name=DEFAULT)]
+        settings = self.settings or [Setting(name=DEFAULT_SETTING)]
         return [s for s in settings if s.data is None or data in s.data]
 
     @property
     def tests(self) -> list[str]:
         """The names of all tests."""
-        return [ORIGINALS] + [test.name for test in self.test]
+        return [TEST_SET] + [test.name for test in self.test]
+
+    def to_record(self) -> dict:
+        """Return the study as it is written to the journal."""
+        return TypeAdapter(Study).dump_python(self, mode="json")
+
+    @classmethod
+    def from_record(cls, record: dict) -> "Study":
+        """Return the study that `to_record` has described."""
+        return TypeAdapter(cls).validate_python(record)
 
 
-# Ends of the names of figures: after the last epoch, and after that with the lowest
-# validation loss.
-ENDS = ("", "_at_best_epoch")
+# Suffix of the names of metrics at the epoch with the lowest validation loss.
+AT_BEST_EPOCH = "_at_best_epoch"
 
-HISTORY = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+HISTORY_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
 
-def figure_names(study: Study) -> list[str]:
-    """Return the names of all figures of a fit that are summarised over seeds."""
+def list_metrics(study: Study) -> list[str]:
+    """Return the names of the metrics of a fit that are summarised over seeds."""
     scores = [f"{test}_{metric}" for test in study.tests for metric in study.metrics]
-    return [name + end for name in (*scores, *HISTORY) for end in ENDS] + ["epochs"]
+    metrics = [*scores, *HISTORY_METRICS]
+    return [name + end for name in metrics for end in ("", AT_BEST_EPOCH)] + ["epochs"]
 
 
 # What the run does not depend on.
-PRESENTATION = ("title", "notes", "published")
-
-
-def to_plain(study: Study) -> dict:
-    """Return the study as JSON has it, for the records."""
-    return TypeAdapter(Study).dump_python(study, mode="json")
-
-
-def from_plain(plain: dict) -> Study:
-    """Return the study of a record."""
-    return TypeAdapter(Study).validate_python(plain)
+PRESENTATION_KEYS = ("title", "notes", "published")

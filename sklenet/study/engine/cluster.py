@@ -11,7 +11,7 @@ from pathlib import Path
 from joblib import cpu_count, parallel_config
 
 from sklenet.study.config.spec import StudyError
-from sklenet.study.engine.journal import n_fits
+from sklenet.study.engine.journal import count_fits_in
 from sklenet.study.engine.records import StudyJournal
 
 # Packages whose versions decide whether a worker understands what it is sent, and gives
@@ -27,7 +27,7 @@ _PATIENCE = 10
 
 
 @contextmanager
-def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[int]:
+def use_cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[int]:
     """Let joblib run what is in the block on a cluster.
 
     Fits go where there is a worker free; each appends to the study's journal, so that the
@@ -96,7 +96,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
         yield -1
 
 
-def despite_deaths(
+def resume_after_worker_loss(
     run: Callable[[], Path], journal: Path, echo: Callable[[str], None]
 ) -> Path:
     """Call `run` until it gets through, as long as every call has finished some fits.
@@ -120,7 +120,7 @@ def despite_deaths(
     from distributed import KilledWorker, get_client
 
     while True:
-        before = sum(map(n_fits, StudyJournal(journal)))
+        before = sum(map(count_fits_in, StudyJournal(journal)))
         try:
             return run()
         except (CancelledError, KilledWorker) as error:
@@ -131,7 +131,7 @@ def despite_deaths(
                     "The cluster is gone. Start one and give the same command: what is"
                     " finished is not done again."
                 ) from error
-            if sum(map(n_fits, StudyJournal(journal))) == before:
+            if sum(map(count_fits_in, StudyJournal(journal))) == before:
                 raise
             echo("Workers died, with what they had been sent; going on.")
 

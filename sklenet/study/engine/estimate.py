@@ -15,9 +15,9 @@ from sklenet.study.config.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.config.rules import n_combinations
 from sklenet.study.config.spec import Search, Study
 from sklenet.study.engine.evaluate import train
-from sklenet.study.engine.fit import load_data, with_seed
-from sklenet.study.engine.journal import n_fits
-from sklenet.study.engine.plan import WINNER, jobs
+from sklenet.study.engine.fit import clone_with_seed, load_data
+from sklenet.study.engine.journal import count_fits_in
+from sklenet.study.engine.plan import WINNER, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 
 
@@ -93,19 +93,19 @@ def _rounds(search: Search, data: str, epochs: int) -> Iterator[tuple[int, int, 
         n = math.ceil(n / factor)
 
 
-def count_fits(study: Study) -> int:
+def count_planned_fits(study: Study) -> int:
     """Return the number of fits of the whole study."""
     return sum(batch.n_fits for data in study.data for batch in batches(study, data))
 
 
-def count_done(study: Study, records: Iterable[dict]) -> int:
+def count_finished_fits(study: Study, records: Iterable[dict]) -> int:
     """Return how many of the study's fits the records have."""
     if study.search:
-        return sum(n_fits(one) for one in records if one.get("data") in study.data)
-    done = {one.get("key") for one in records if n_fits(one)}
+        return sum(count_fits_in(one) for one in records if one.get("data") in study.data)
+    done = {one.get("key") for one in records if count_fits_in(one)}
     if not done:
         return 0
-    asked = {job.key(study) for data in study.data for job in jobs(study, data)}
+    asked = {job.make_key(study) for data in study.data for job in plan_jobs(study, data)}
     return len(asked & done)
 
 
@@ -141,7 +141,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 values.append({"data": data} | batch._asdict() | {"images": images})
     finally:
         torch.set_num_threads(threads)
-    done = count_done(study, StudyJournal(Path(out) / study.name / RECORDS))
+    done = count_finished_fits(study, StudyJournal(Path(out) / study.name / RECORDS))
     total = sum(value["n_fits"] for value in values)
     lines.append(
         f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"
@@ -153,7 +153,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
 
 def _time_epoch(study: Study, X, y) -> tuple[float, str | None]:
     """Return the seconds that an epoch takes; the error instead, if training fails."""
-    pipeline = with_seed(clone(make_pipeline(study)), 0)
+    pipeline = clone_with_seed(clone(make_pipeline(study)), 0)
     pipeline.set_params(
         **{f"{CLASSIFIER}__max_epochs": 1, f"{CLASSIFIER}__early_stopping": False}
     )

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklenet.display.rejection import rejection_curve
 
 # The parts of a test set at which a record has the error of what is not rejected.
-REJECTED = np.arange(101) / 1000
+REJECTED_FRACTIONS = np.arange(101) / 1000
 
 # How many of the most certain mistakes on a test are kept, for pictures.
 _MISTAKES = 24
@@ -60,7 +60,7 @@ class _BestEpoch:
 
 
 @contextmanager
-def noted(record: dict) -> Iterator[None]:
+def record_errors(record: dict) -> Iterator[None]:
     """Make an exception in the block the record's ``error``."""
     try:
         yield
@@ -73,14 +73,14 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     pipeline = clone(pipeline)
     steps, classifier = pipeline[:-1], pipeline[-1]
     record = {
-        "params": plain(
+        "params": to_jsonable(
             {k: v for k, v in classifier.get_params().items() if k != "verbose"}
         ),
-        "steps": [[name, plain(step.get_params())] for name, step in steps.steps],
+        "steps": [[name, to_jsonable(step.get_params())] for name, step in steps.steps],
     }
     best = _BestEpoch()
     wall, cpu = time.perf_counter(), time.process_time()
-    with noted(record):
+    with record_errors(record):
         X = steps.fit_transform(X, y) if len(steps) else X
         if X_valid is not None:
             X_valid = steps.transform(X_valid) if len(steps) else X_valid
@@ -95,7 +95,7 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
         "device": str(classifier.device_),
         "threads": torch.get_num_threads(),
         "best_epoch": classifier.best_epoch_,
-        "history": plain(classifier.history_),
+        "history": to_jsonable(classifier.history_),
     }
     if best.classifier is None:
         return Trained(record, pipeline)
@@ -105,7 +105,7 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
 
 def scores(fitted, metrics, X, y) -> dict:
     """Return each metric on X and y."""
-    return plain(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
+    return to_jsonable(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
 
 
 def test(fitted, metrics, X, y) -> dict:
@@ -121,7 +121,7 @@ def test(fitted, metrics, X, y) -> dict:
     certainty = probabilities.max(axis=1)
     wrong = np.flatnonzero(classes[guesses] != y)
     wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MISTAKES]
-    return scores(fitted, metrics, X, y) | plain(
+    return scores(fitted, metrics, X, y) | to_jsonable(
         {
             "rejection": _rejection(fitted, X, y, classes[guesses]),
             "confusion": confusion_matrix(y, classes[guesses], labels=classes).tolist(),
@@ -132,15 +132,15 @@ def test(fitted, metrics, X, y) -> dict:
 
 def _rejection(fitted, X, y, guesses) -> list[float]:
     rejected, error = rejection_curve(y, guesses, fitted.score_samples(X))
-    return np.interp(REJECTED, rejected, error).round(6).tolist()
+    return np.interp(REJECTED_FRACTIONS, rejected, error).round(6).tolist()
 
 
-def plain(value):
+def to_jsonable(value):
     """Return `value` with numpy's numbers as Python's, for JSON."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, str | bool | int):
         return value

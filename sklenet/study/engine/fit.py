@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from sklenet import datasets
 from sklenet.study.config.pipelines import make_steps
-from sklenet.study.engine.evaluate import Trained, noted, scores, test, train
+from sklenet.study.engine.evaluate import Trained, record_errors, scores, test, train
 from sklenet.study.engine.records import StudyJournal
 
 LOADERS: dict[str, Callable] = {
@@ -91,7 +91,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         """Train on the rows, unless the journal has it."""
         self.rows_ = np.asarray(rows).ravel()
         metrics = self.evaluation.metrics
-        self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_), *metrics)
+        self.key_ = make_fit_key(self.pipeline, self.data, hash_rows(self.rows_), *metrics)
         self.record_ = StudyJournal(self.journal).find(self.key_)
         if self.record_ is None:
             X, labels = load_data(self.data, "train")
@@ -110,7 +110,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
                 "data": self.data,
                 "n_train": len(self.rows_),
             } | self.trained_.record
-            with noted(record):
+            with record_errors(record):
                 if self.trained_.pipeline is not None:
                     record["scores"] = scores(
                         self.trained_.pipeline,
@@ -124,7 +124,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         return math.nan if score is None else score
 
 
-def fit_and_test(
+def fit_and_evaluate(
     data: str,
     setting: str,
     pipeline: Pipeline,
@@ -146,8 +146,8 @@ def fit_and_test(
     journal : Path
     run : int
     """
-    pipeline = with_seed(pipeline, seed)
-    key = test_key(pipeline, data, evaluation)
+    pipeline = clone_with_seed(pipeline, seed)
+    key = make_evaluation_key(pipeline, data, evaluation)
     if StudyJournal(journal).find(key) is not None:
         return
     X, y = load_data(data, "train")
@@ -155,7 +155,7 @@ def fit_and_test(
     if evaluation.validation == "test":
         X_valid, y_valid = load_data(data, "test")
     elif evaluation.validation is not None:
-        held_out = held_out_rows(
+        held_out = make_validation_mask(
             y, float(evaluation.validation), evaluation.validation_rows, seed
         )
         X_valid, y_valid = X[held_out], y[held_out]
@@ -177,7 +177,7 @@ def fit_and_test(
     if trained.pipeline is not None:
         if record["best_epoch"] is None:
             trained = trained._replace(best=None)
-        with noted(record):
+        with record_errors(record):
             record |= _test(trained, data, X, y, evaluation)
     StudyJournal(journal).append(record)
 
@@ -201,14 +201,14 @@ def _test(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
     return {"n_test": len(y_test), "tests": tests}
 
 
-def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
+def clone_with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     """Return the pipeline with every ``random_state`` in it set to `seed`."""
     pipeline = clone(pipeline)
     names = [n for n in pipeline.get_params() if n.split("__")[-1] == "random_state"]
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
 
-def held_out_rows(y, part: float, which: str, seed: int) -> np.ndarray:
+def make_validation_mask(y, part: float, which: str, seed: int) -> np.ndarray:
     """Return a mask of the training images that are held out for validation.
 
     Raises
@@ -228,12 +228,12 @@ def held_out_rows(y, part: float, which: str, seed: int) -> np.ndarray:
     return held_out
 
 
-def digest(rows: np.ndarray) -> str:
+def hash_rows(rows: np.ndarray) -> str:
     """Return a short text that is another one for other rows."""
     return hashlib.sha256(np.asarray(rows, dtype=np.int64).tobytes()).hexdigest()[:16]
 
 
-def fit_key(pipeline: Pipeline, data: str, *more: str) -> str:
+def make_fit_key(pipeline: Pipeline, data: str, *more: str) -> str:
     """Return what identifies a fit: its pipeline, data set, and whatever else decides.
 
     Of the parameters only those that are not the default count, so that records stay
@@ -256,6 +256,6 @@ def _given(step) -> dict:
     }
 
 
-def test_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
+def make_evaluation_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
     """Return what identifies a fit on the training set with its tests."""
-    return fit_key(pipeline, data, "test", json.dumps(evaluation))
+    return make_fit_key(pipeline, data, "test", json.dumps(evaluation))

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 
-def n_fits(record: dict) -> int:
+def count_fits_in(record: dict) -> int:
     """Return the number of fits in a record: one of a search or a test, or a trial's."""
     if record.get("kind") == "trial":
         return len(record["scores"])
@@ -73,7 +73,7 @@ class Journal:
             return 0
         with self._lock(), self.path.open("r+b") as file:
             length = file.seek(0, os.SEEK_END)
-            _, whole = self.since(0)
+            _, whole = self.read_since(0)
             file.truncate(whole)
         return length - whole
 
@@ -87,7 +87,7 @@ class Journal:
             file.seek(places.of[key])
             return _parse(file.readline())
 
-    def tail(self, position: int) -> bytes:
+    def read_tail(self, position: int) -> bytes:
         """Return up to 4096 bytes before a byte of the file, to tell whether it changed."""
         if not self.path.is_file():
             return b""
@@ -96,7 +96,7 @@ class Journal:
             file.seek(start)
             return file.read(position - start)
 
-    def problem_of(self, record: dict) -> str | None:
+    def find_problem(self, record: dict) -> str | None:
         """Return what is wrong with a record that is read; None for any JSON object.
 
         A subclass for a journal of known records checks more.
@@ -105,14 +105,14 @@ class Journal:
 
     def __iter__(self) -> Iterator[dict]:
         """Give the records; one that is being written, or was cut, is not among them."""
-        return iter(self.since(0)[0])
+        return iter(self.read_since(0)[0])
 
-    def since(self, position: int) -> tuple[list[dict], int]:
+    def read_since(self, position: int) -> tuple[list[dict], int]:
         """Return the records from a byte of the file on, and the byte behind them."""
-        placed, end = self.placed_since(position)
+        placed, end = self.read_since_with_offsets(position)
         return [record for _, record in placed], end
 
-    def placed_since(self, position: int) -> tuple[list[tuple[int, dict]], int]:
+    def read_since_with_offsets(self, position: int) -> tuple[list[tuple[int, dict]], int]:
         """Return the same with the byte at which each record begins."""
         placed: list[tuple[int, dict]] = []
         if not self.path.is_file():
@@ -124,7 +124,7 @@ class Journal:
             record = _parse(line)
             if record is None and number == len(lines) - 1:
                 break  # of a power cut
-            problem = "not a record" if record is None else self.problem_of(record)
+            problem = "not a record" if record is None else self.find_problem(record)
             if record is None or problem:
                 before = self.path.read_bytes()[:position].count(b"\n")
                 raise JournalError(
@@ -156,7 +156,7 @@ class _Places:
             if not self._is_still(journal.path):
                 self._end, self._last = 0, b""
                 self.of.clear()
-            placed, self._end = journal.placed_since(self._end)
+            placed, self._end = journal.read_since_with_offsets(self._end)
             for place, record in placed:
                 if "key" in record:
                     self.of.setdefault(record["key"], place)

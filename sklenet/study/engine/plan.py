@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.config.pipelines import make_pipeline, qualified
 from sklenet.study.config.rules import suggest
-from sklenet.study.config.spec import ORIGINALS, Study, StudyError, to_plain
-from sklenet.study.engine.fit import Evaluation, test_key, with_seed
+from sklenet.study.config.spec import TEST_SET, Study, StudyError
+from sklenet.study.engine.fit import Evaluation, clone_with_seed, make_evaluation_key
 
 WINNER = "winner"
 
@@ -25,20 +25,22 @@ class Job(NamedTuple):
     pipeline: Pipeline
     seed: int
 
-    def key(self, study: Study) -> str:
+    def make_key(self, study: Study) -> str:
         """Return what the journal knows this fit by."""
-        return test_key(with_seed(self.pipeline, self.seed), self.data, evaluation(study))
+        return make_evaluation_key(
+            clone_with_seed(self.pipeline, self.seed), self.data, make_evaluation(study)
+        )
 
 
-def identity(study: Study) -> str:
+def hash_search(study: Study) -> str:
     """Return a short text that is another one for a study that searches differently."""
-    plain = to_plain(study)
+    plain = study.to_record()
     parts = [plain[key] for key in ("estimator", "steps", "search", "setting", "metrics")]
     text = json.dumps([*parts, study.seeds[0]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
+def select_part(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
     """Return the study of these data sets and settings only; all where none is named.
 
     Raises
@@ -70,17 +72,17 @@ def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> S
     return part
 
 
-def evaluation(study: Study) -> Evaluation:
+def make_evaluation(study: Study) -> Evaluation:
     """Return how the study's tested fits are scored."""
     return Evaluation(
         study.metrics,
-        ((ORIGINALS, ()), *((test.name, test.steps) for test in study.test)),
+        ((TEST_SET, ()), *((test.name, test.steps) for test in study.test)),
         study.validation,
         study.validation_rows,
     )
 
 
-def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
+def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
     """Give the trainings on a data set.
 
     Parameters
@@ -102,7 +104,7 @@ def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Jo
             yield Job(data, name, pipeline, seed)
 
 
-def winner_of(study: Study, data: str, params: dict) -> Pipeline:
+def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     """Return the unfitted pipeline of a search's candidate.
 
     Parameters

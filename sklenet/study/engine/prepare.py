@@ -17,9 +17,9 @@ from sklearn.utils.extmath import softmax
 from sklenet.estimator import LeNet5Classifier
 from sklenet.study.config.rules import BadKey, Key, check_study
 from sklenet.study.config.search_rules import check_installed, check_search
-from sklenet.study.config.spec import PRESENTATION, Study, StudyError, to_plain
+from sklenet.study.config.spec import PRESENTATION_KEYS, Study, StudyError
 from sklenet.study.config.values import short_repr
-from sklenet.study.engine.fit import held_out_rows, load_data
+from sklenet.study.engine.fit import load_data, make_validation_mask
 from sklenet.study.engine.records import RECORDS, StudyJournal
 
 # Images of each class with which metrics and class weights are tried.
@@ -64,12 +64,12 @@ def prepare(
     _check_folder(folder)
     check_unchanged(study, StudyJournal(folder / RECORDS), keep)
     if (folder / "run.lock").exists():
-        with run_lock(folder):
+        with lock_folder(folder):
             pass
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a study's folder, which only one process may run at a time.
 
     Raises
@@ -96,13 +96,13 @@ def check_unchanged(study: Study, journal: StudyJournal, keep: bool) -> list[dic
         If they are another study's, unless `keep` is true.
     """
     records = list(journal)
-    plain = to_plain(study)
+    plain = study.to_record()
     studies = [record["study"] for record in records if record["kind"] == "study"]
     if studies and not keep:
         changed = [
             f"{key}: {short_repr(studies[-1].get(key))} is now {short_repr(plain[key])}"
             for key in plain
-            if key not in PRESENTATION and studies[-1].get(key) != plain[key]
+            if key not in PRESENTATION_KEYS and studies[-1].get(key) != plain[key]
         ]
         if changed:
             raise StudyError(
@@ -175,7 +175,7 @@ def _check_validation(study: Study, name: str, y) -> None:
     fraction = study.validation
     assert isinstance(fraction, float)
     try:
-        held_out = held_out_rows(y, fraction, study.validation_rows, study.seeds[0])
+        held_out = make_validation_mask(y, fraction, study.validation_rows, study.seeds[0])
     except ValueError as error:
         raise BadKey(
             ("validation",), f"validation is {fraction!r}, on {name}: {error}"

@@ -21,7 +21,7 @@ _PACKAGES = (
 )
 
 
-def provenance() -> dict:
+def collect_provenance() -> dict:
     """Return what has to be known to repeat a run."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -150,7 +150,7 @@ _RECORD: TypeAdapter = TypeAdapter(
 class StudyJournal(Journal):
     """The journal of a study, whose records are checked when they are read."""
 
-    def problem_of(self, record: dict) -> str | None:
+    def find_problem(self, record: dict) -> str | None:
         """Return what is wrong with a record; None if it is one of a study's."""
         problem = find_problem(record)
         if problem is not None:

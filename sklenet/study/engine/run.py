@@ -5,12 +5,12 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from sklenet.study.config.spec import Study, to_plain
-from sklenet.study.engine.fit import fit_and_test
-from sklenet.study.engine.journal import n_fits
-from sklenet.study.engine.plan import Job, evaluation, jobs
-from sklenet.study.engine.prepare import check_unchanged, prepare, run_lock
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.config.spec import Study
+from sklenet.study.engine.fit import fit_and_evaluate
+from sklenet.study.engine.journal import count_fits_in
+from sklenet.study.engine.plan import Job, make_evaluation, plan_jobs
+from sklenet.study.engine.prepare import check_unchanged, lock_folder, prepare
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.engine.search import search
 
@@ -33,7 +33,7 @@ def run_study(
     out : Path
         The folder of results; the study's own is ``out/<name>``.
     part : Study, optional
-        What of the study to run now, by `part_of`.
+        What of the study to run now, by `select_part`.
     n_jobs : int, optional
         Fits at once, as joblib has it.
     keep : bool
@@ -60,7 +60,7 @@ def run_study(
     prepare(study, out, part=part, n_jobs=n_jobs, keep=keep)
     folder = Path(out) / study.name
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
+    with lock_folder(folder):
         journal = StudyJournal(folder / RECORDS)
         run = _open(study, journal, keep, command, echo)
         _run(part or study, journal.path, run, n_jobs, echo)
@@ -71,9 +71,10 @@ def _run(study, journal, run, n_jobs, echo):
     found: list[Job] = []
     for name in study.data:
         winner = search(study, name, journal, run, n_jobs, echo) if study.search else None
-        found += jobs(study, name, winner)
+        found += plan_jobs(study, name, winner)
     Parallel(n_jobs=n_jobs)(
-        delayed(fit_and_test)(*job, evaluation(study), journal, run) for job in found
+        delayed(fit_and_evaluate)(*job, make_evaluation(study), journal, run)
+        for job in found
     )
 
 
@@ -83,13 +84,13 @@ def _open(study, journal, keep, command, echo) -> int:
     if dropped:
         echo(f"{journal.path}: dropped {dropped} bytes of a record that was cut short")
     records = check_unchanged(study, journal, keep)
-    plain = to_plain(study)
+    plain = study.to_record()
     studies = [record["study"] for record in records if record["kind"] == "study"]
     if not studies or studies[-1] != plain:
         journal.append({"kind": "study", "study": plain})
-    done = sum(map(n_fits, records))
+    done = sum(map(count_fits_in, records))
     if done:
         echo(f"{journal.path} has {done} finished fits")
     run = 1 + sum(record["kind"] == "run" for record in records)
-    journal.append({"kind": "run", "run": run, "command": command} | provenance())
+    journal.append({"kind": "run", "run": run, "command": command} | collect_provenance())
     return run

@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.study.config.pipelines import PREFIX, make_pipeline, qualified, short
 from sklenet.study.config.spec import Search, Study
-from sklenet.study.engine.evaluate import plain
-from sklenet.study.engine.fit import Evaluation, JournalledFit, load_data, with_seed
-from sklenet.study.engine.plan import identity, winner_of
+from sklenet.study.engine.evaluate import to_jsonable
+from sklenet.study.engine.fit import Evaluation, JournalledFit, clone_with_seed, load_data
+from sklenet.study.engine.plan import hash_search, make_winner
 from sklenet.study.engine.records import StudyJournal
 from sklenet.study.engine.trials import FitByEpochs, search_by_trials
 
@@ -45,7 +45,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     folds = StratifiedKFold(spec.cv, shuffle=True, random_state=study.seeds[0])
     kind = FitByEpochs if spec.kind == "optuna" else JournalledFit
     candidate = kind(
-        with_seed(make_pipeline(study), study.seeds[0]),
+        clone_with_seed(make_pipeline(study), study.seeds[0]),
         data,
         Evaluation(study.metrics),
         journal,
@@ -57,7 +57,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
         if spec.kind == "settings":
             settings = study.settings_for(data)
             pipelines = [
-                with_seed(make_pipeline(study, setting), study.seeds[0])
+                clone_with_seed(make_pipeline(study, setting), study.seeds[0])
                 for setting in settings
             ]
             found = GridSearchCV(
@@ -71,11 +71,11 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
         elif spec.kind == "optuna":
             # With more of them, the first are the same.
             any_number = replace(study, search=replace(spec, n_iter=None))
-            seed, of = study.seeds[0], identity(any_number)
+            seed, of = study.seeds[0], hash_search(any_number)
             results = search_by_trials(spec, candidate, folds, rows, y, seed, of, n_jobs)
             best = int(results["rank_test_score"].argmin())
-            winner = winner_of(study, data, results["params"][best])
-            winner = with_seed(winner, seed)
+            winner = make_winner(study, data, results["params"][best])
+            winner = clone_with_seed(winner, seed)
         else:
             found = make_search(spec, candidate, folds, n_jobs, study.seeds[0]).fit(rows, y)
             results, best = found.cv_results_, int(found.best_index_)
@@ -83,7 +83,7 @@ def search(study: Study, data: str, journal, run: int, n_jobs, echo) -> Pipeline
     failed = bool(np.isnan(results["mean_test_score"][best]))
     record = {
         "kind": "search",
-        "of": identity(study),
+        "of": hash_search(study),
         "data": data,
         "best": None if failed else best,
         "cv_results": _without_times_and_prefixes(results),
@@ -149,4 +149,4 @@ def _without_times_and_prefixes(results) -> dict:
         {short(name): value for name, value in params.items()}
         for params in results["params"]
     ]
-    return plain(plain_results)
+    return to_jsonable(plain_results)

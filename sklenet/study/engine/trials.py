@@ -15,7 +15,7 @@ from sklearn.metrics import check_scoring
 
 from sklenet.study.config.pipelines import PREFIX, qualified, short
 from sklenet.study.config.spec import Search
-from sklenet.study.engine.evaluate import plain
+from sklenet.study.engine.evaluate import to_jsonable
 from sklenet.study.engine.fit import JournalledFit, load_data
 from sklenet.study.engine.records import StudyJournal
 
@@ -234,7 +234,7 @@ def _record(trial, n_folds: int) -> dict:
     """Return what is kept of a trial: one that has no score on some fold failed."""
     scores = [trial.user_attrs[f"split{k}_test_score"] for k in range(n_folds)]
     failed = not np.isfinite(scores).all()
-    return plain(
+    return to_jsonable(
         {
             "params": {short(key): value for key, value in trial.params.items()},
             "state": "fail" if failed else trial.state.name.lower(),

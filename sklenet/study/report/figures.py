@@ -8,7 +8,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.images import as_images
 from sklenet.display.text import add_legend, as_label
-from sklenet.study.config.spec import HISTORY, ORIGINALS
+from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
 from sklenet.study.engine.fit import class_names, load_data
 from sklenet.study.report.results import Results
 
@@ -98,7 +98,7 @@ def _curves(records):
     from cycler import cycler
 
     validated = any("valid_loss" in row for record in records for row in record["history"])
-    metrics = HISTORY if validated else HISTORY[:1]
+    metrics = HISTORY_METRICS if validated else HISTORY_METRICS[:1]
     n = 2 if validated else 1
     figure, axes = _figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
     histories: dict[str, list] = {}
@@ -193,7 +193,7 @@ def _confusion(results, records):
 
 def _mistakes(record):
     X, y = load_data(record["data"], "test")
-    mistakes = record["tests"][ORIGINALS]["mistakes"]
+    mistakes = record["tests"][TEST_SET]["mistakes"]
     rows = [row for row, _, _ in mistakes]
     names = class_names(record["data"])
     labels = [names[label] for label in y[rows]]

@@ -12,7 +12,6 @@ import jinja2
 import pandas as pd
 
 from sklenet._utils.printable import printable
-from sklenet.study.config.spec import to_plain
 from sklenet.study.engine.fit import class_names
 from sklenet.study.report.figures import draw_data
 from sklenet.study.report.files import Files
@@ -142,7 +141,7 @@ def _render(results: Results, pictures: list[dict]) -> str:
         hours=seconds / 3600,
         sections=list(_sections(results)),
         pictures=pictures,
-        study_text=json.dumps(_given(to_plain(study)), indent=2),
+        study_text=json.dumps(_given(study.to_record()), indent=2),
         parameters=json.dumps(fits[0]["params"], indent=2) if fits else "none yet",
     )
 

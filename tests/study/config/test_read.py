@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sklenet.study import StudyError, read_study
-from sklenet.study.config.spec import from_plain, to_plain
+from sklenet.study.config.spec import Study
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
@@ -319,7 +319,7 @@ def test_settings_and_their_grids(read):
     last = {"pooling": "avg", "lr": 0.01, "activation": "tanh"}
     assert study.settings[-1].estimator == last
     assert study.tests == ["test", "negatives"]
-    assert from_plain(json.loads(json.dumps(to_plain(study)))) == study
+    assert Study.from_record(json.loads(json.dumps(study.to_record()))) == study
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_published_figures_cannot_pass_for_ours(read, published, message):
 def test_class_weights_by_label_come_through_unharmed(read, place):
     head = PLAIN.replace("[estimator]\nmax_epochs = 1\n", "")
     study = read(head + place.format('{ 0 = 2.0, "1" = 0.5 }'))
-    study = from_plain(json.loads(json.dumps(to_plain(study))))
+    study = Study.from_record(json.loads(json.dumps(study.to_record())))
     wanted = {"0": 2.0, "1": 0.5}
     given = study.estimator.get("class_weight")
     if study.search:
