@@ -7,9 +7,8 @@ from pathlib import Path
 
 from sklenet.cli.output import add_output_options, show, teller, write_text
 from sklenet.cli.progress import Progress
+from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.read import locate_error, read_study
-from sklenet.study.config.rules import BadKey
-from sklenet.study.config.spec import StudyError
 from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
 from sklenet.study.engine.estimate import estimate
 from sklenet.study.engine.evaluate import to_jsonable
@@ -89,14 +88,7 @@ def _study(arguments) -> int:
     out = arguments.out.absolute()  # a worker may have been started elsewhere
     _check_options(arguments)
     try:
-        prepare(
-            study,
-            out,
-            part=part,
-            n_jobs=arguments.n_jobs,
-            keep=arguments.keep,
-            is_checked=True,
-        )
+        prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
     except BadKey as error:
         raise locate_error(arguments.file, error) from error
     if arguments.dry_run:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from joblib import cpu_count, parallel_config
 
-from sklenet.study.config.spec import StudyError
+from sklenet.study.config.errors import StudyError
 from sklenet.study.engine.journal import count_fits_in
 from sklenet.study.engine.records import StudyJournal
 

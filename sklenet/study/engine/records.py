@@ -17,7 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
-from sklenet.study.config.spec import DATA
+from sklenet.study.config.fields import DATA
 from sklenet.study.config.values import find_problem, short_repr
 from sklenet.study.engine.journal import Journal
 

@@ -1,4 +1,4 @@
-"""Run a study: scikit-learn searches, its winner is trained per seed and tested once."""
+"""The run of a study: its search, then its fits, which are evaluated on the test set."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,35 +25,36 @@ def run_study(
     command: str | None = None,
     echo: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Run what the study's journal does not have yet.
+    """Run the fits of a study that are not in its journal yet.
 
     Parameters
     ----------
     study : Study
-    out : Path
-        The folder of results; the study's own is ``out/<name>``.
+        A study from `read_study`.
+    out : path-like
+        Folder of all results. Those of the study are written to ``out/<name>``.
     part : Study, optional
-        What of the study to run now, by `select_part`.
+        Part of the study that is run now, from `select_part`. If None, the whole study.
     n_jobs : int, optional
-        Fits at once, as joblib has it.
-    keep : bool
-        Go on with a journal of a study that has changed: fits it still asks for are not
-        done again.
+        Number of fits in parallel, as in joblib.
+    keep : bool, default=False
+        Whether to continue the journal of a study that has changed since. Fits that are
+        still part of it are not repeated.
     command : str, optional
-        The command line, for the record.
-    echo : callable
-        Told a line of text at each step of progress.
+        Command line, for the records.
+    echo : callable, optional
+        Called with a line of text at each step.
 
     Returns
     -------
     Path
-        The study's folder.
+        Folder of the study.
 
     Raises
     ------
     StudyError
-        If the study cannot be run on its data sets, such as for a metric of two classes,
-        the folder has another study's records, or another process runs it.
+        If the study cannot be run on its data sets, for example because of a metric for two
+        classes, the folder has the records of another study, or another process runs it.
     OSError
         If a data set is missing or the folder cannot be written.
     """
@@ -62,35 +63,44 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(folder):
         journal = StudyJournal(folder / RECORDS)
-        run = _open(study, journal, keep, command, echo)
-        _run(part or study, journal.path, run, n_jobs, echo)
+        run = _start_run(study, journal, keep, command, echo)
+        _run_fits(part or study, journal.path, run, n_jobs, echo)
     return folder
 
 
-def _run(study, journal, run, n_jobs, echo):
-    found: list[Job] = []
-    for name in study.data:
-        winner = search(study, name, journal, run, n_jobs, echo) if study.search else None
-        found += plan_jobs(study, name, winner)
+def _run_fits(
+    study: Study, journal: Path, run: int, n_jobs: int | None, echo: Callable[[str], None]
+) -> None:
+    jobs: list[Job] = []
+    for data in study.data:
+        winner = None
+        if study.search:
+            winner = search(study, data, journal, run, n_jobs, echo)
+        jobs += plan_jobs(study, data, winner)
+    evaluation = make_evaluation(study)
     Parallel(n_jobs=n_jobs)(
-        delayed(fit_and_evaluate)(*job, make_evaluation(study), journal, run)
-        for job in found
+        delayed(fit_and_evaluate)(*job, evaluation, journal, run) for job in jobs
     )
 
 
-def _open(study, journal, keep, command, echo) -> int:
-    """Write the first records of this run; return its number."""
-    dropped = journal.repair()
-    if dropped:
-        echo(f"{journal.path}: dropped {dropped} bytes of a record that was cut short")
+def _start_run(
+    study: Study,
+    journal: StudyJournal,
+    keep: bool,
+    command: str | None,
+    echo: Callable[[str], None],
+) -> int:
+    """Write the first records of a run, and return its number."""
+    n_bytes = journal.repair()
+    if n_bytes:
+        echo(f"{journal.path}: dropped {n_bytes} bytes of an incomplete record")
     records = check_unchanged(study, journal, keep)
-    plain = study.to_record()
     studies = [record["study"] for record in records if record["kind"] == "study"]
-    if not studies or studies[-1] != plain:
-        journal.append({"kind": "study", "study": plain})
-    done = sum(map(count_fits_in, records))
-    if done:
-        echo(f"{journal.path} has {done} finished fits")
+    if not studies or studies[-1] != study.to_record():
+        journal.append({"kind": "study", "study": study.to_record()})
+    n_finished = sum(map(count_fits_in, records))
+    if n_finished:
+        echo(f"{journal.path} has {n_finished} finished fits")
     run = 1 + sum(record["kind"] == "run" for record in records)
     journal.append({"kind": "run", "run": run, "command": command} | collect_provenance())
     return run

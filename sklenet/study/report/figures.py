@@ -1,6 +1,6 @@
 """Figures of a study's records."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
@@ -8,6 +8,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.images import as_images
 from sklenet.display.text import add_legend, as_label
+from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
 from sklenet.study.engine.fit import class_names, load_data
 from sklenet.study.report.results import Results
@@ -129,9 +130,9 @@ def _main_effects(results, data, effects):
     for name, ax in zip(names, axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
         ax.set_title(as_label(name), fontsize="small")
-        if isinstance(results.grid[name], Mapping):
+        if isinstance(results.grid[name], Distribution):
             ax.plot(candidates[name], candidates["mean"], "o")
-            ax.set_xscale("log" if "loguniform" in results.grid[name] else "linear")
+            ax.set_xscale("log" if results.grid[name].name == "loguniform" else "linear")
             continue
         of_name = effects[effects["parameter"] == name]
         half = (of_name["mean"] - of_name["low"]).fillna(0)

@@ -124,7 +124,7 @@ def _finalize(value):
 def _render(results: Results, pictures: list[dict]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, finalize=_finalize)
     environment.undefined = jinja2.StrictUndefined
-    source = importlib.resources.files("sklenet.study").joinpath("page.html")
+    source = importlib.resources.files("sklenet.study.report").joinpath("page.html")
     study = results.study
     fits = results.fit_records
     seconds = sum(r.get("seconds") or 0 for r in results.records)
@@ -167,7 +167,7 @@ def _sections(results: Results):
             " best epoch are of the epoch with the lowest validation loss.",
             _frame(named),
         )
-        for test in study.tests:
+        for test in study.test_names:
             compared = results.compare(f"{test}_{study.metrics[0]}")
             if len(compared):
                 yield Section(

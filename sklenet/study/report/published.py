@@ -16,7 +16,7 @@ def published_rows(results: Results) -> pd.DataFrame:
     rows: list[dict] = []
     summary = results.summary
     for published in results.study.published:
-        for name, value in published.figures.items():
+        for name, value in published.results.items():
             row = {"source": published.source, "data": published.data}
             row |= {"setting": published.setting or "", "figure": name, "published": value}
             if len(summary):

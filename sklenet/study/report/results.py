@@ -9,15 +9,14 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.config.rules import BadKey, check_study
-from sklenet.study.config.search_rules import check_search
+from sklenet.study.config.errors import StudyError
+from sklenet.study.config.explain import explain_errors
+from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import (
     AT_BEST_EPOCH,
     HISTORY_METRICS,
     TEST_SET,
     Study,
-    StudyError,
-    list_metrics,
 )
 from sklenet.study.config.values import short_repr
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
@@ -169,7 +168,7 @@ class Results:
         The interval is Student's, of the mean: seeds are a sample of all seeds.
         """
         rows = []
-        scores = list_metrics(self.study)
+        scores = self.study.metric_names
         if not len(self.fits):
             return pd.DataFrame()
         for (data, setting), group in self.fits.groupby(["data", "setting"], sort=False):
@@ -285,7 +284,7 @@ class Results:
         """Return the mean score of all candidates, trained alike, that share a value."""
         candidates, rows = self.alike(data), []
         for name, values in self.grid.items():
-            for value in [] if isinstance(values, Mapping) else values:
+            for value in [] if isinstance(values, Distribution) else values:
                 same = [given == value for given in candidates[name]]
                 means = candidates["mean"][same].dropna().to_numpy(dtype=float)
                 if len(means):
@@ -307,16 +306,9 @@ def _checked_study(path: Path, recorded: dict) -> Study:
     StudyError
     """
     try:
-        study = Study.from_record(recorded)
-        check_study(study)
-        check_search(study)
+        return Study.from_record(recorded)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_context=False)
-        where = ".".join(map(str, first["loc"]))
-        raise StudyError(f"{path}: the study in it: {where}: {first['msg']}.") from error
-    except BadKey as error:
-        raise StudyError(f"{path}: the study in it: {error}") from error
-    return study
+        raise StudyError(f"{path}: the study in it: {explain_errors(error)[0]}") from error
 
 
 def _confusion(record: dict) -> list | None:

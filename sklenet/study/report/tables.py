@@ -188,7 +188,7 @@ def test_table(results: Results) -> str:
         done = group[group["error"].isna()]
         row = {"data": data, "setting": setting_text(results, data, setting)}
         row["parameters"] = _range(done["n_parameters"].dropna())
-        for test in study.tests:
+        for test in study.test_names:
             for metric in study.metrics:
                 row[f"{test} {metric}"] = _spread(
                     summary, data, setting, f"{test}_{metric}"

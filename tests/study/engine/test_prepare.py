@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from sklenet.cli import main
 from sklenet.study import StudyError, read_study, run_study
-from sklenet.study.config.rules import MAX_FITS, MAX_SETTINGS
+from sklenet.study.config.spec import MAX_FITS, MAX_SETTINGS
 
 HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n'
 QUICK = "[estimator]\nmax_epochs = 1\nbatch_size = 256\n"

@@ -16,8 +16,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
 from sklenet.datasets import load_digits
+from sklenet.study.config.errors import StudyError
 from sklenet.study.config.read import read_study
-from sklenet.study.config.spec import StudyError
 from sklenet.study.engine.journal import Journal
 from sklenet.study.report.results import Results
 
