@@ -424,10 +424,12 @@ _KEYS: dict = {
 
 
 def _drop_other_keys(table):
-    """Drop the keys without a value, and set the default of ``kind``."""
+    """Drop the keys of other kinds in a record, and set the default of ``kind``."""
     if not isinstance(table, Mapping):
         return table
-    given = {key: value for key, value in table.items() if value not in (None, {})}
+    given = {key: value for key, value in table.items() if value is not None}
+    if given.get("kind") == "settings" and given.get("grid") == {}:
+        del given["grid"]
     return {"kind": "grid"} | given
 
 

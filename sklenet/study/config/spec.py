@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import ParameterGrid
 
-from sklenet.study.config.allowed import check_step_value, parameters_of
+from sklenet.study.config.allowed import check_step_value, get_allowed_parameters
 from sklenet.study.config.errors import BadKey, Key, report_errors, suggest
 from sklenet.study.config.fields import DataNames, Seeds, Table, Unique
 from sklenet.study.config.parameters import Parameters, check_classifier, check_parameter
@@ -388,7 +388,7 @@ def _check_step_values(step, parameter: str, values: list) -> None:
     """Check values of a parameter of a transformer in the grid of a search."""
     if parameter == "random_state":
         raise BadKey((), "'random_state' is set by the key 'seeds'. Remove it.")
-    known = parameters_of(type(step))
+    known = get_allowed_parameters(type(step))
     if parameter not in known:
         raise BadKey(
             (),
