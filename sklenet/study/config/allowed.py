@@ -144,13 +144,12 @@ def check_step_value(transformer: type, parameter: str, value) -> None:
         raise ValueError(f"{parameter!r} is set by the key 'seeds'. Remove it.")
     known = get_allowed_parameters(transformer)
     if parameter not in known:
-        name = transformer.__name__
-        problem = f"{name} has no parameter {parameter!r}"
-        if parameter in inspect.signature(transformer).parameters:
-            problem = (
-                f"{name} has the parameter {parameter!r}, which a study file cannot set"
-            )
-        raise ValueError(f"{problem}. Known: {', '.join(known)}.")
+        is_there = parameter in inspect.signature(transformer).parameters
+        raise ValueError(
+            f"{transformer.__name__} has {'the' if is_there else 'no'} parameter"
+            f" {parameter!r}{', which a study file cannot set' if is_there else ''}. Known:"
+            f" {', '.join(known)}."
+        )
     problem = _find_complex_value(value) or _find_bad_step_value(parameter, value)
     if problem:
         raise ValueError(

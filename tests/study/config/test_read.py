@@ -148,7 +148,7 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
         (
             'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
             "kind = 'random'\nn_iter = 2\ngrid = {lr = {loguniform = [0.1, 0.01]}}",
-            "{loguniform = [low, high]} with low above 0, or {randint = [low, high]} with whole",
+            "{loguniform = [low, high]} with low above 0, or {randint = [low,",
         ),
         (
             'cv = 2\n\n[search.grid]\npooling = ["max", "avg"]',
@@ -359,7 +359,7 @@ def test_settings_of_different_data_sets_may_have_the_same_name(read):
     assert [s.name for s in read(both).settings_for("digits")] == ["first"]
     with pytest.raises(StudyError, match=r"for 'mnist'\. Got 'first'\..*Known: first, lr"):
         read(both.replace('data = "digits"\nsource', 'data = "mnist"\nsource'))
-    with pytest.raises(StudyError, match="must be unique. Got 'first' 2 times"):
+    with pytest.raises(StudyError, match=r"must be unique\. Got 'first' 2 times"):
         read(MANY.replace('"second"\ngrid', '"first"\n# grid'))
 
 
@@ -371,7 +371,7 @@ def test_published_results_have_no_setting_in_a_study_without_settings(read):
     for study in (GOOD, plain):
         assert read(study + figure).published[0].setting is None
         with pytest.raises(
-            StudyError, match="published.0.setting: must be .* Got 'estimator'"
+            StudyError, match=r"published\.0\.setting: must be .* Got 'estimator'"
         ):
             read(study + figure + "setting = 'estimator'\n")
 
@@ -450,7 +450,7 @@ def test_an_error_in_a_setting_names_its_key_and_line(read, old, new, line, mess
     [
         (
             'data = "mnist"\nsource = "a"\nfigures = { test_accuracy = 0.5 }',
-            "published.0.data: must be one of the data sets of the study: digits. Got 'mnist'",
+            "published.0.data: must be one of the data sets of the study: digits. Got",
         ),
         (
             'data = "digits"\nsource = "a"\nfigures = { accuracy = 0.5 }',

@@ -164,7 +164,7 @@ HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n[search]\n'
     [
         ("kind = 5", 5, "search.kind: "),
         ("kind = 'grid'\ngrid = 5", 6, "search.grid: Input should be a valid table. Got 5"),
-        ("kind = 'grid'\ngrid = {}", 4, "search.grid: this key is required in a search of"),
+        ("kind = 'grid'\ngrid = {}", 6, "search.grid: must not be empty. Got {}."),
         ("grid = { lr = 0.1 }", 5, "search.grid.lr: Input should be a valid list. Got 0.1"),
         (
             "kind = 'random'\nn_iter = 0\ngrid = { lr = [0.1] }",
