@@ -28,7 +28,7 @@ import time
 from joblib import Parallel, delayed
 from sklenet.study.engine.cluster import use_cluster
 
-with use_cluster(workers=2) as n_jobs:
+with use_cluster(n_workers=2) as n_jobs:
     parallel = Parallel(n_jobs=n_jobs, batch_size=1)
     parallel(delayed(abs)(k) for k in range(20))
     start = time.perf_counter()

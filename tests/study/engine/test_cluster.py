@@ -187,7 +187,9 @@ def test_a_study_goes_on_after_what_was_sent_is_lost(tmp_path):
         client.wait_for_workers(1, timeout=60)
         assert resume_after_worker_loss(run, journal.path, told.append) == tmp_path
         assert len(calls) == 3
-        assert told == ["Workers died, with what they had been sent; going on."] * 2
+        assert (
+            told == ["Workers died with the data that they had been sent; continuing."] * 2
+        )
 
         def without_progress():
             raise distributed.client.FutureCancelledError("array", "lost")
@@ -348,7 +350,7 @@ def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
 def test_without_dask(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.study.engine.cluster.find_spec", lambda name: None)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2"]
-    assert r"needs Dask: pip install sklenet[dask]" in refused(command, capsys)
+    assert "requires Dask: pip install sklenet[dask]" in refused(command, capsys)
 
 
 def test_twenty_random_kills(study, tmp_path):
