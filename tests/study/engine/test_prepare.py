@@ -38,7 +38,7 @@ INVALID = [
     (
         f"validation = 0.999\nvalidation_rows = 'first'\n{QUICK}",
         4,
-        "leaves no image of class 7 to train on. Decrease",
+        "leaves no image of class 0 to train on. Decrease",
     ),
     (
         f"metrics = ['roc_auc']\n{QUICK}",

@@ -142,7 +142,7 @@ def test_what_is_no_journal(tmp_path, content, capsys):
         ({"nonsense": 1}, "nonsense: unknown key."),
         ({"title": None}, "title"),
         (
-            {"setting": [{"name": "a", "grid": dict.fromkeys(THREE, [*range(1, 1001)])}]},
+            {"setting": [{"name": "a", "grid": {n: [*range(1, 1001)] for n in THREE}}]},
             "1,000,000,000 settings",
         ),
     ],
