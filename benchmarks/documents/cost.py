@@ -11,7 +11,7 @@ from origin import where
 from performance import RESULTS, ROOT
 from tabulate import tabulate
 
-from sklenet.study.engine.journal import Journal, n_fits
+from sklenet.study.engine.journal import Journal, count_fits_in
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.report.results import Results
 
@@ -252,7 +252,7 @@ def _spending(seconds_per_epoch: float) -> str:
     ):
         results = Results(RESULTS / name)
         spent = [r for r in results.records if r["kind"] in ("fold", "trial")]
-        epochs = sum(n_fits(record) * len(record["history"]) for record in spent)
+        epochs = sum(count_fits_in(record) * len(record["history"]) for record in spent)
         best = results.candidates("mnist").iloc[0]
         same = (ranked[names].astype(str) == best[names].astype(str)).all(axis=1)
         found = ranked[same].iloc[0]
@@ -261,7 +261,7 @@ def _spending(seconds_per_epoch: float) -> str:
         rows.append(
             {
                 "search": what,
-                "fits begun": sum(map(n_fits, spent)),
+                "fits begun": sum(map(count_fits_in, spent)),
                 "epochs": epochs,
                 "seconds": f"{epochs * seconds_per_epoch:,.0f}",
                 "found": ", ".join(f"{best[key]}" for key in names),

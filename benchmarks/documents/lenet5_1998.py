@@ -13,7 +13,7 @@ import numpy as np
 from tabulate import tabulate
 
 from sklenet.network.lecun1998.codes import make_digit_bitmaps
-from sklenet.study.engine.evaluate import REJECTED
+from sklenet.study.engine.evaluate import REJECTED_FRACTIONS
 from sklenet.study.report.published import published_table
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
@@ -105,7 +105,7 @@ def _mean_and_sd(values: list[float]) -> str:
 
 
 def _rejection_curves(name: str) -> dict[str, list[np.ndarray]]:
-    """Return per setting the curve of each fit, in percent, at the parts `REJECTED`."""
+    """Return per setting the curve of each fit, in percent."""
     curves: dict[str, list[np.ndarray]] = {}
     for record in Results(RESULTS / name).fit_records:
         curve = 100 * np.array(record["tests"]["test"]["rejection"])
@@ -118,7 +118,8 @@ def _rejection(name: str) -> str:
     rows = []
     for setting, curves in _rejection_curves(name).items():
         shown = [
-            [np.interp(part, REJECTED, curve) for curve in curves] for part in _REJECTED
+            [np.interp(part, REJECTED_FRACTIONS, curve) for curve in curves]
+            for part in _REJECTED
         ]
         rows.append([setting, *map(_mean_and_sd, shown)])
     headers = ["error (%) with rejected:", *(f"{part:.1%}" for part in _REJECTED)]
@@ -133,10 +134,10 @@ def draw_rejection() -> None:
     for name in ("lecun1998", "lecun1998_modern"):
         for setting, rows in _rejection_curves(name).items():
             label = f"{setting} (n = {len(rows)})"
-            (line,) = ax.plot(100 * REJECTED, np.mean(rows, axis=0), label=label)
+            (line,) = ax.plot(100 * REJECTED_FRACTIONS, np.mean(rows, axis=0), label=label)
             low, high = np.min(rows, axis=0), np.max(rows, axis=0)
             colour = line.get_color()
-            ax.fill_between(100 * REJECTED, low, high, alpha=0.2, color=colour)
+            ax.fill_between(100 * REJECTED_FRACTIONS, low, high, alpha=0.2, color=colour)
     ax.set(xlabel="rejected (%)", ylabel="error on the rest (%)", xlim=(0, 6), ylim=(0, 1))
     ax.legend()
     figure.savefig(REJECTION, dpi=110)

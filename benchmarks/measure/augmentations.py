@@ -18,7 +18,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import fetch_mnist, load_digits
 from sklenet.images.canvas import Canvas
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.training.augment import AUGMENTATIONS, make_augmenter
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def measure(n_repeats: int) -> None:
             print(name, f"{fit.history_[-1]['seconds']:.2f} s", flush=True)
     journal = Journal(RECORDS)
     RECORDS.unlink(missing_ok=True)
-    journal.append({"kind": "run", "repeats": n_repeats} | provenance())
+    journal.append({"kind": "run", "repeats": n_repeats} | collect_provenance())
     seconds = {name: [row["seconds"] for row in fit.history_] for name, fit in fits.items()}
     for name, times in seconds.items():
         ratios = [a / b for a, b in zip(times, seconds[None], strict=True)]

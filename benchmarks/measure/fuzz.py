@@ -38,7 +38,7 @@ from sklenet.datasets import load_digits
 from sklenet.framing import read_image
 from sklenet.persistence.format import compute_checksum
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "fuzz" / "records.jsonl"
@@ -514,7 +514,7 @@ def main() -> int:
     every = own if arguments.kinds and set(arguments.kinds) <= set(own) else kinds()
     chosen = {name: every[name] for name in arguments.kinds or every}
     total = sum(kind.part for kind in chosen.values())
-    origin = provenance()
+    origin = collect_provenance()
     rows = []
     for name, kind in chosen.items():
         n_inputs = round(arguments.inputs * kind.part / total)

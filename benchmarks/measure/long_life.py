@@ -31,7 +31,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.presets import lecun1998
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "long_life" / "records.jsonl"
@@ -134,7 +134,7 @@ def growth(rows: list[dict]) -> dict[str, int]:
 def live(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, int]:
     """Make the fits in turn, and record what they leave; return the growth."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    origin = provenance()
+    origin = collect_provenance()
     rows = []
     start = time.perf_counter()
     for k in range(n_fits):

@@ -54,6 +54,6 @@ class ArgumentParser(argparse.ArgumentParser):
         names = " or ".join(f"--{option}" for option in similar)
         hint = f"Did you mean {names}? " if similar else ""
         self.error(
-            f"unrecognized argument: {make_printable(argument)}. {hint}Run `{self.prog} --help`"
-            " for a list of the options."
+            f"unrecognized argument: {make_printable(argument)}. {hint}Run"
+            f" `{self.prog} --help` for a list of the options."
         )

@@ -11,8 +11,8 @@ from rich.console import Console
 from sklenet._utils.printable import make_printable
 from sklenet.cli.output import write_text
 from sklenet.study.config.spec import Study
-from sklenet.study.engine.estimate import count_done, count_fits
-from sklenet.study.engine.journal import JournalError, n_fits
+from sklenet.study.engine.estimate import count_finished_fits, count_planned_fits
+from sklenet.study.engine.journal import JournalError, count_fits_in
 from sklenet.study.engine.records import StudyJournal
 
 # Time in seconds between two reads of the journal.
@@ -38,10 +38,10 @@ class Progress:
     def __init__(self, study: Study, journal: Path, *, quiet: bool = False) -> None:
         self._journal = StudyJournal(journal)
         self._quiet = quiet
-        self._total = count_fits(study)
-        records, self._position = self._journal.since(0)
-        self._done = count_done(study, records)
-        self._tail = self._journal.tail(self._position)
+        self._total = count_planned_fits(study)
+        records, self._position = self._journal.read_since(0)
+        self._done = count_finished_fits(study, records)
+        self._tail = self._journal.read_tail(self._position)
         self._seen = {record.get("key") for record in records}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -93,19 +93,19 @@ class Progress:
         damage.
         """
         try:
-            if self._journal.tail(self._position) != self._tail:
+            if self._journal.read_tail(self._position) != self._tail:
                 self._position = 0
-            records, self._position = self._journal.since(self._position)
-            self._tail = self._journal.tail(self._position)
+            records, self._position = self._journal.read_since(self._position)
+            self._tail = self._journal.read_tail(self._position)
         except (JournalError, OSError):
             self._position, self._tail = 0, b""
             return []
         return [record for record in records if record.get("key") not in self._seen]
 
     def _print_new(self) -> None:
-        for record in filter(n_fits, self._read_new()):
+        for record in filter(count_fits_in, self._read_new()):
             self._seen.add(record["key"])
-            self._done += n_fits(record)
+            self._done += count_fits_in(record)
             self.print_line(f"[{self._done}/{self._total}] {_describe(record)}")
         if self._bar:
             self._bar.update(self._task, completed=self._done)

@@ -12,13 +12,12 @@ from sklenet.cli.output import (
     write_text,
 )
 from sklenet.cli.progress import Progress
-from sklenet.study.config.read import located, read_study
-from sklenet.study.config.rules import BadKey
-from sklenet.study.config.spec import StudyError
-from sklenet.study.engine.cluster import cluster, despite_deaths
+from sklenet.study.config.errors import BadKey, StudyError
+from sklenet.study.config.read import locate_error, read_study
+from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
 from sklenet.study.engine.estimate import estimate
-from sklenet.study.engine.evaluate import plain
-from sklenet.study.engine.plan import part_of
+from sklenet.study.engine.evaluate import to_jsonable
+from sklenet.study.engine.plan import select_part
 from sklenet.study.engine.prepare import prepare
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
@@ -120,23 +119,16 @@ def _add_report(commands) -> None:
 
 def _run_study(arguments) -> int:
     study = read_study(arguments.file)
-    part = part_of(study, arguments.data, arguments.setting)
+    part = select_part(study, arguments.data, arguments.setting)
     out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:
-        prepare(
-            study,
-            out,
-            part=part,
-            n_jobs=arguments.n_jobs,
-            keep=arguments.keep,
-            is_checked=True,
-        )
+        prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
     except BadKey as error:
-        raise located(arguments.file, error) from error
+        raise locate_error(arguments.file, error) from error
     if arguments.dry_run:
         if arguments.scheduler:
-            with cluster(arguments.scheduler):
+            with use_cluster(arguments.scheduler):
                 pass  # the scheduler responds, and its workers have the right versions
         n_jobs = arguments.workers or arguments.n_jobs
         lines, values = estimate(part, out, n_jobs=n_jobs)
@@ -146,7 +138,9 @@ def _run_study(arguments) -> int:
     with ExitStack() as stack:
         n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
         if on_cluster:
-            n_jobs = stack.enter_context(cluster(arguments.scheduler, arguments.workers))
+            n_jobs = stack.enter_context(
+                use_cluster(arguments.scheduler, arguments.workers)
+            )
         progress = stack.enter_context(Progress(part, journal, quiet=arguments.quiet))
 
         def run() -> Path:
@@ -160,7 +154,11 @@ def _run_study(arguments) -> int:
                 echo=progress.print_line,
             )
 
-        folder = despite_deaths(run, journal, progress.print_line) if on_cluster else run()
+        folder = (
+            resume_after_worker_loss(run, journal, progress.print_line)
+            if on_cluster
+            else run()
+        )
     print_progress(arguments, f"Records, tables and figures are in {folder}/")
     return _write_report(arguments, folder)
 
@@ -195,7 +193,7 @@ def _write_report(arguments, folder: Path) -> int:
     values = {
         "folder": str(folder),
         "page": page,
-        "summary": plain(results.summary.to_dict("records")),
+        "summary": to_jsonable(results.summary.to_dict("records")),
     }
     print_results(arguments, text.rstrip("\n"), values)
     failed = any("error" in record for record in results.fit_records) or any(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sklenet.study import read_study
-from sklenet.study.engine.plan import jobs
+from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.report.results import Results
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +34,9 @@ def test_records_are_of_the_study_as_it_is_and_complete(folder):
     results = Results(folder)
     assert results.study == read_study(STUDIES / f"{folder.name}.toml")
     planned = [
-        job.key(results.study)
+        job.make_key(results.study)
         for data in results.study.data
-        for job in jobs(results.study, data, results.winner(data))
+        for job in plan_jobs(results.study, data, results.winner(data))
     ]
     assert [record["key"] for record in results.fit_records] == planned
 

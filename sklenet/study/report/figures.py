@@ -1,6 +1,6 @@
 """Figures of a study's records."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
@@ -9,7 +9,7 @@ from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.axes import add_legend, escape_label
 from sklenet.display.inputs import reshape_to_images
-from sklenet.study.config.spec import HISTORY, ORIGINALS
+from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
 from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 
@@ -99,7 +99,7 @@ def _curves(records):
     from cycler import cycler
 
     validated = any("valid_loss" in row for record in records for row in record["history"])
-    metrics = HISTORY if validated else HISTORY[:1]
+    metrics = HISTORY_METRICS if validated else HISTORY_METRICS[:1]
     n = 2 if validated else 1
     figure, axes = _figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
     histories: dict[str, list] = {}
@@ -130,9 +130,9 @@ def _main_effects(results, data, effects):
     for name, ax in zip(names, axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
         ax.set_title(escape_label(name), fontsize="small")
-        if isinstance(results.grid[name], Mapping):
+        if isinstance(results.grid[name], Distribution):
             ax.plot(candidates[name], candidates["mean"], "o")
-            ax.set_xscale("log" if "loguniform" in results.grid[name] else "linear")
+            ax.set_xscale("log" if results.grid[name].name == "loguniform" else "linear")
             continue
         of_name = effects[effects["parameter"] == name]
         half = (of_name["mean"] - of_name["low"]).fillna(0)
@@ -194,7 +194,7 @@ def _confusion(results, records):
 
 def _mistakes(record):
     X, y = load_data(record["data"], "test")
-    mistakes = record["tests"][ORIGINALS]["mistakes"]
+    mistakes = record["tests"][TEST_SET]["mistakes"]
     rows = [row for row, _, _ in mistakes]
     names = DATASETS[record["data"]].class_names
     labels = [names[label] for label in y[rows]]

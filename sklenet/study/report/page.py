@@ -13,7 +13,6 @@ import pandas as pd
 
 from sklenet._utils.printable import make_printable
 from sklenet.datasets.registry import DATASETS
-from sklenet.study.config.spec import to_plain
 from sklenet.study.report.figures import draw_data
 from sklenet.study.report.files import Files
 from sklenet.study.report.published import published_rows
@@ -142,7 +141,7 @@ def _render(results: Results, pictures: list[dict]) -> str:
         hours=seconds / 3600,
         sections=list(_sections(results)),
         pictures=pictures,
-        study_text=json.dumps(_given(to_plain(study)), indent=2),
+        study_text=json.dumps(_given(study.to_record()), indent=2),
         parameters=json.dumps(fits[0]["params"], indent=2) if fits else "none yet",
     )
 
@@ -168,7 +167,7 @@ def _sections(results: Results):
             " best epoch are of the epoch with the lowest validation loss.",
             _frame(named),
         )
-        for test in study.tests:
+        for test in study.test_names:
             compared = results.compare(f"{test}_{study.metrics[0]}")
             if len(compared):
                 yield Section(

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from sklenet.study.config.spec import ENDS
+from sklenet.study.config.spec import AT_BEST_EPOCH
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import as_markdown, as_table, number, spread
@@ -16,7 +16,7 @@ def published_rows(results: Results) -> pd.DataFrame:
     rows: list[dict] = []
     summary = results.summary
     for published in results.study.published:
-        for name, value in published.figures.items():
+        for name, value in published.results.items():
             row = {"source": published.source, "data": published.data}
             row |= {"setting": published.setting or "", "figure": name, "published": value}
             if len(summary):
@@ -66,7 +66,7 @@ def _shown(name: str, value, sign: str = "") -> str:
     """Return a figure as its kind has it: losses differ by orders of magnitude."""
     if pd.isna(value):
         return ""
-    if name.removesuffix(ENDS[1]).endswith("loss"):
+    if name.removesuffix(AT_BEST_EPOCH).endswith("loss"):
         return f"{value:{sign}.3g}"
     return f"{value:{sign}.{1 if name == 'epochs' else 4}f}"
 

@@ -9,19 +9,17 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.config.rules import BadKey, check_study
-from sklenet.study.config.search_rules import check_search
+from sklenet.study.config.errors import StudyError
+from sklenet.study.config.explain import explain_errors
+from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import (
-    ENDS,
-    HISTORY,
-    ORIGINALS,
+    AT_BEST_EPOCH,
+    HISTORY_METRICS,
+    TEST_SET,
     Study,
-    StudyError,
-    figure_names,
-    from_plain,
 )
 from sklenet.study.config.values import short_repr
-from sklenet.study.engine.plan import Job, identity, jobs, winner_of
+from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.statistics import describe, p_value
 
@@ -84,7 +82,7 @@ class Results:
             # Two settings may be the same fit, known by the name of the first.
             found[key] | {"setting": job.setting, "seed": job.seed}
             for job in self.jobs
-            if (key := job.key(self.study)) in found
+            if (key := job.make_key(self.study)) in found
         ]
 
     @cached_property
@@ -93,13 +91,13 @@ class Results:
         return [
             job
             for data in self.study.data
-            for job in jobs(self.study, data, self.winner(data))
+            for job in plan_jobs(self.study, data, self.winner(data))
         ]
 
     @property
     def n_unasked(self) -> int:
         """How many tested fits the journal has that the study does not ask for."""
-        asked = {job.key(self.study) for job in self.jobs}
+        asked = {job.make_key(self.study) for job in self.jobs}
         return sum(r["kind"] == "fit" and r["key"] not in asked for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
@@ -109,7 +107,7 @@ class Results:
             return None
         params = self.searches[data]["cv_results"]["params"][best]
         try:
-            return winner_of(self.study, data, params)
+            return make_winner(self.study, data, params)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{self.folder / RECORDS}: the best candidate of the search on {data},"
@@ -121,7 +119,7 @@ class Results:
         """Per data set, the search's ``best`` (an index) and ``cv_results``."""
         if self.study.search is None:
             return {}
-        own = identity(self.study)
+        own = hash_search(self.study)
         found = [r for r in self.records if r["kind"] == "search" and r["of"] == own]
         return {record["data"]: record for record in found}
 
@@ -170,7 +168,7 @@ class Results:
         The interval is Student's, of the mean: seeds are a sample of all seeds.
         """
         rows = []
-        scores = figure_names(self.study)
+        scores = self.study.metric_names
         if not len(self.fits):
             return pd.DataFrame()
         for (data, setting), group in self.fits.groupby(["data", "setting"], sort=False):
@@ -286,7 +284,7 @@ class Results:
         """Return the mean score of all candidates, trained alike, that share a value."""
         candidates, rows = self.alike(data), []
         for name, values in self.grid.items():
-            for value in [] if isinstance(values, Mapping) else values:
+            for value in [] if isinstance(values, Distribution) else values:
                 same = [given == value for given in candidates[name]]
                 means = candidates["mean"][same].dropna().to_numpy(dtype=float)
                 if len(means):
@@ -308,21 +306,14 @@ def _checked_study(path: Path, recorded: dict) -> Study:
     StudyError
     """
     try:
-        study = from_plain(recorded)
-        check_study(study)
-        check_search(study)
+        return Study.from_record(recorded)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_context=False)
-        where = ".".join(map(str, first["loc"]))
-        raise StudyError(f"{path}: the study in it: {where}: {first['msg']}.") from error
-    except BadKey as error:
-        raise StudyError(f"{path}: the study in it: {error}") from error
-    return study
+        raise StudyError(f"{path}: the study in it: {explain_errors(error)[0]}") from error
 
 
 def _confusion(record: dict) -> list | None:
     """Return the confusion matrix on the test images as they are, if there is one."""
-    return record.get("tests", {}).get(ORIGINALS, {}).get("confusion")
+    return record.get("tests", {}).get(TEST_SET, {}).get("confusion")
 
 
 def _epochs(record) -> dict:
@@ -331,11 +322,15 @@ def _epochs(record) -> dict:
     if not history:
         return {}
     row = {"epochs": len(history)}
-    row |= {name: history[-1][name] for name in HISTORY if name in history[-1]}
+    row |= {name: history[-1][name] for name in HISTORY_METRICS if name in history[-1]}
     best = record.get("best_epoch")
     if best:
         at_best = history[best - 1]
-        row |= {f"{name}{ENDS[1]}": at_best[name] for name in HISTORY if name in at_best}
+        row |= {
+            f"{name}{AT_BEST_EPOCH}": at_best[name]
+            for name in HISTORY_METRICS
+            if name in at_best
+        }
     return row
 
 

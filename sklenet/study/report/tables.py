@@ -4,7 +4,7 @@ from functools import partial
 
 import pandas as pd
 
-from sklenet.study.config.spec import DEFAULT, ENDS, ORIGINALS
+from sklenet.study.config.spec import AT_BEST_EPOCH, DEFAULT_SETTING, TEST_SET
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.files import Files
 from sklenet.study.report.published import published_curves, published_table
@@ -164,7 +164,7 @@ def _test_intro(results: Results) -> str:
     when, at_best = "after the last epoch", ""
     if any(record["params"].get("early_stopping") for record in results.fit_records):
         when += " or, with early stopping, after the epoch that was restored"
-    if any(str(name).endswith(ENDS[1]) for name in results.fits):
+    if any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits):
         at_best = " The best epoch is that with the lowest validation loss."
     elif held_out == "test":
         when += " (and after each, for the curves)"
@@ -188,12 +188,12 @@ def test_table(results: Results) -> str:
         done = group[group["error"].isna()]
         row = {"data": data, "setting": setting_text(results, data, setting)}
         row["parameters"] = _range(done["n_parameters"].dropna())
-        for test in study.tests:
+        for test in study.test_names:
             for metric in study.metrics:
                 row[f"{test} {metric}"] = _spread(
                     summary, data, setting, f"{test}_{metric}"
                 )
-                if (test, metric) == (ORIGINALS, study.metrics[0]):
+                if (test, metric) == (TEST_SET, study.metrics[0]):
                     row["95 %"] = _interval(summary, data, setting, f"{test}_{metric}")
                     at_best = f"{test}_{metric}_at_best_epoch"
                     if (data, setting, at_best) in summary.index:
@@ -214,7 +214,7 @@ def setting_text(results: Results, data: str, name: str) -> str:
         chosen = search["cv_results"]["params"][search["best"]]
         if "setting" in chosen:
             return chosen["setting"]
-    elif name == DEFAULT:
+    elif name == DEFAULT_SETTING:
         chosen = results.study.estimator
     else:
         return name
@@ -223,7 +223,7 @@ def setting_text(results: Results, data: str, name: str) -> str:
 
 def difference_table(results: Results) -> str:
     """Return the table of differences, paired over seeds; "" where there are none."""
-    score = f"{ORIGINALS}_{results.study.metrics[0]}"
+    score = f"{TEST_SET}_{results.study.metrics[0]}"
     if score not in results.fits:
         return ""
     compared = results.compare(score)
