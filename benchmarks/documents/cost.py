@@ -7,7 +7,7 @@ import heapq
 import statistics
 
 import numpy as np
-from origin import where
+from origin import describe_run
 from performance import RESULTS, ROOT
 from tabulate import tabulate
 
@@ -170,7 +170,7 @@ def render() -> str:
         large=_large(folds + overhead, statistics.median(starts[2]), per_fit, idle, draws),
         spending=_spending(typical / 5),
         remarks=_remarks(),
-        where=where(run),
+        where=describe_run(run),
     )
 
 

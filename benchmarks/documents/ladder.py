@@ -4,13 +4,13 @@ python benchmarks/documents/ladder.py            # docs/ladder.png
 """
 
 import pandas as pd
-from origin import made
+from origin import describe_runs
 from performance import RESULTS, ROOT
 
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
-from sklenet.study.report.tables import search_text
-from sklenet.study.report.text import as_table, spread
+from sklenet.study.report.tables import render_search
+from sklenet.study.report.text import spread, to_markdown_table
 
 DOCUMENT = ROOT / "docs" / "ladder.md"
 PICTURE = ROOT / "docs" / "ladder.png"
@@ -67,11 +67,14 @@ def render() -> str:
         choices = Results(RESULTS / name)
         for data in choices.study.data:
             parts += [
-                f"`benchmarks/studies/{name}.toml`, " + search_text(choices, data),
+                f"`benchmarks/studies/{name}.toml`, " + render_search(choices, data),
                 "",
             ]
     for results in ladders:
-        parts += [f"`benchmarks/studies/{results.folder.name}.toml`: {made(results)}", ""]
+        parts += [
+            f"`benchmarks/studies/{results.folder.name}.toml`: {describe_runs(results)}",
+            "",
+        ]
     return "\n".join(parts)
 
 
@@ -108,7 +111,7 @@ def _rungs_as_text(results: Results, data: str) -> str:
                 "aimed at": "" if target is None else f"{target:.1f}",
             }
         )
-    return as_table(pd.DataFrame(rows))
+    return to_markdown_table(pd.DataFrame(rows))
 
 
 def draw() -> None:

@@ -17,7 +17,7 @@ from sklenet.study.engine.evaluate import REJECTED
 from sklenet.study.report.published import published_table
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
-from sklenet.study.report.tables import difference_table, test_table
+from sklenet.study.report.tables import difference_table, result_table
 from sklenet.study.report.text import spread
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def _bitmaps() -> str:
 def study_tables(name: str) -> list[str]:
     """Return a study's tables of tests and of published figures, in Markdown."""
     results = Results(RESULTS / name)
-    return [table for table in (test_table(results), published_table(results)) if table]
+    return [table for table in (result_table(results), published_table(results)) if table]
 
 
 def _as_rst(markdown: str) -> str:

@@ -6,7 +6,7 @@ from sklenet.study.report.results import Results
 _TRAINED = {"fold", "trial", "fit"}
 
 
-def where(run: dict) -> str:
+def describe_run(run: dict) -> str:
     """Return where a record comes from, as a sentence."""
     versions, machine = run["versions"], run["machine"]
     packages = ", ".join(
@@ -19,10 +19,10 @@ def where(run: dict) -> str:
     )
 
 
-def made(results: Results) -> str:
+def describe_runs(results: Results) -> str:
     """Return where a study's records come from, and how many runs trained for them."""
     trained = {record["run"] for record in results.records if record["kind"] in _TRAINED}
     first = next(run for run in results.runs if run["run"] in trained)
     n = len(trained)
     more = f" The first of {n} runs, each named in the records." if n > 1 else ""
-    return where(first) + more
+    return describe_run(first) + more

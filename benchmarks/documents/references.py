@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sklenet.study.report.published import published_frame
+from sklenet.study.report.published import format_published
 from sklenet.study.report.results import Results
-from sklenet.study.report.tables import test_table
-from sklenet.study.report.text import as_table
+from sklenet.study.report.tables import result_table
+from sklenet.study.report.text import to_markdown_table
 
 
 class Reference(NamedTuple):
@@ -75,10 +75,10 @@ def render(studies: dict[str, Results]) -> str:
             links = {name: f"[{name}](#{name})" for name in own}
             parts += [f"## {reference.title}", reference.what]
             parts.append(f"Studies: {', '.join(links.values())}.")
-            frames = {links[name]: published_frame(one) for name, one in own.items()}
+            frames = {links[name]: format_published(one) for name, one in own.items()}
             table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
             if len(table):
-                parts.append(as_table(table, literal=False))
+                parts.append(to_markdown_table(table, literal=False))
             else:
-                parts += map(test_table, own.values())
+                parts += map(result_table, own.values())
     return "\n\n".join(parts) + "\n"

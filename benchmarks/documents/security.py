@@ -1,6 +1,6 @@
 """Make ``docs/security.md``: what may be opened from strangers, and how it is tested."""
 
-from origin import where
+from origin import describe_run
 from performance import RESULTS, ROOT
 from tabulate import tabulate
 
@@ -85,6 +85,6 @@ def render() -> str:
         table.append({"file": "**all**", **sums})
     return _PAGE.format(
         table=tabulate(table, headers="keys", tablefmt="pipe", intfmt=","),
-        origin=where(run),
+        origin=describe_run(run),
         slowest=max(row["slowest"] for row in rows),
     )

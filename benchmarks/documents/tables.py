@@ -20,18 +20,18 @@ import pandas as pd
 import performance
 import references
 import security
-from origin import made, where
+from origin import describe_run, describe_runs
 
 from sklenet.study.engine.journal import Journal
 from sklenet.study.report.figures import CURVES
 from sklenet.study.report.page import PAGE
 from sklenet.study.report.results import Results
-from sklenet.study.report.statistics import per_class
-from sklenet.study.report.tables import markdown
+from sklenet.study.report.statistics import compute_class_metrics
+from sklenet.study.report.tables import render_tables
 from sklenet.training.augment import AUGMENTATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "measure"))
-import pages  # noqa: E402
+import pages
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -152,19 +152,21 @@ def _section(results: Results) -> str:
 
     {environment}.venv/bin/sklenet study benchmarks/studies/{folder.name}.toml
 
-{markdown(results)}{_classes(results) if folder.name in _BY_CLASS else ""}
+{render_tables(results)}{_classes(results) if folder.name in _BY_CLASS else ""}
 {pictures}
 
-{made(results)}{page if folder.name in _PAGES else ""}
+{describe_runs(results)}{page if folder.name in _PAGES else ""}
 """
 
 
 def _classes(results: Results) -> str:
     """Return each digit's precision and recall, and the confusion matrix."""
     ((data, setting),) = {(r["data"], r["setting"]) for r in results.fit_records}
-    confusion = results.confusion(data, setting)
+    confusion = results.confusion_matrix(data, setting)
     names = [str(digit) for digit in range(len(confusion))]
-    report = per_class(confusion, names).to_markdown(index=False, floatfmt=".4f")
+    report = compute_class_metrics(confusion, names).to_markdown(
+        index=False, floatfmt=".4f"
+    )
     guesses = pd.DataFrame(confusion, columns=names)
     guesses.insert(0, "", names)
     return f"""
@@ -191,7 +193,7 @@ def _augmentation(records: list[dict]) -> str:
                 f" {row['median_ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
             )
     head = _AUGMENTATION_HEAD.replace("REPEATS", str(run["repeats"]))
-    return "\n".join([head, *lines, "", where(run)]) + "\n"
+    return "\n".join([head, *lines, "", describe_run(run)]) + "\n"
 
 
 def _conformance(records: list[dict]) -> str:
@@ -219,7 +221,7 @@ def _conformance(records: list[dict]) -> str:
             ]
             lines.append(f"| `{item}` | {' | '.join(cells)} |")
         parts += [f"## {title}\n", *lines, ""]
-    parts.append(where(run))
+    parts.append(describe_run(run))
     return "\n".join(parts) + "\n"
 
 

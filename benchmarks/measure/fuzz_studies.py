@@ -269,7 +269,7 @@ def try_journal(data: bytes, folder: Path, *, with_figures: bool = True) -> tupl
     with ExitStack() as stack:
         if not with_figures:
             stack.enter_context(
-                mock.patch("sklenet.study.report.page.draw_data", _draw_nothing)
+                mock.patch("sklenet.study.report.page.iter_figures", _draw_nothing)
             )
         return _run("report", str(folder))
 

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from origin import where
+from origin import describe_run
 from PIL import Image, ImageFilter
 from tabulate import tabulate
 
@@ -359,7 +359,7 @@ def render() -> str:
         photo=MAX_JPEG_PIXELS / 1e6,
         bytes=MAX_DECODED_BYTES / 1e6,
         pixels=MAX_DECODED_BYTES / 4e6,
-        where=where(run),
+        where=describe_run(run),
     )
 
 

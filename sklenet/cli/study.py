@@ -17,7 +17,7 @@ from sklenet.study.engine.plan import part_of
 from sklenet.study.engine.prepare import prepare
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
-from sklenet.study.report.files import Files
+from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
@@ -149,7 +149,7 @@ def _report(arguments) -> int:
 
 def _show(arguments, folder: Path) -> int:
     results = Results(folder)
-    files = Files(folder)
+    files = ReportFiles(folder)
     text = write_tables(results, files)
     page = write_page(results, files)
     for error in files.errors:

@@ -26,7 +26,7 @@ def test_document_is_current(path):
 @pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)
 def test_table_of_each_study_is_current(folder):
     text = (folder / "table.md").read_text()
-    assert text == TABLES["markdown"](Results(folder))
+    assert text == TABLES["render_tables"](Results(folder))
 
 
 @pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)

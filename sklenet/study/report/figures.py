@@ -22,17 +22,8 @@ _MOST_CURVES = 10 * len(_DASHES)
 Picture = tuple[str, str, Callable]
 
 
-def draw(results: Results) -> Iterator[Picture]:
-    """Give the name and the caption of each figure, and a function that draws it.
-
-    Each figure is to be closed by whoever has it drawn.
-    """
-    for data in results.study.data:
-        yield from draw_data(results, data)
-
-
-def draw_data(results: Results, data: str) -> Iterator[Picture]:
-    """Give the figures of one data set, as `draw` does."""
+def iter_figures(results: Results, data: str) -> Iterator[Picture]:
+    """Yield the figures of one data set."""
     of_data = [r for r in results.fit_records if r["data"] == data]
     trained = [record for record in of_data if record.get("history")]
     if trained:
@@ -48,7 +39,10 @@ def draw_data(results: Results, data: str) -> Iterator[Picture]:
 
 
 def _draw_search(results: Results, data: str) -> Iterator[Picture]:
-    scored = data in results.searches and results.alike(data)["mean"].notna().any()
+    scored = (
+        data in results.searches
+        and results.comparable_candidates(data)["mean"].notna().any()
+    )
     if not scored or not results.grid:
         return
     effects = results.main_effects(data)
@@ -68,7 +62,7 @@ def _draw_search(results: Results, data: str) -> Iterator[Picture]:
 
 
 def _draw_tests(results: Results, data: str) -> Iterator[Picture]:
-    tested = results.tested(data)
+    tested = results.tested_fits(data)
     if not tested:
         return
     name = tested[0]["setting"]
@@ -122,7 +116,7 @@ def _curves(records):
 
 def _main_effects(results, data, effects):
     names = list(results.grid)
-    candidates = results.alike(data)
+    candidates = results.comparable_candidates(data)
     figure, axes = _figure(len(names), height=3.2, width=max(6.0, 2.2 * len(names)))
     low, high = candidates["mean"].min(), candidates["mean"].max()
     margin = 0.1 * (high - low) or 0.01
@@ -153,7 +147,7 @@ def _strongest(effects) -> list[str]:
 
 
 def _heat_map(results, data, pair):
-    candidates = results.alike(data).copy()
+    candidates = results.comparable_candidates(data).copy()
     for name in pair:
         candidates[name] = candidates[name].map(str)
     candidates["mean"] = candidates["mean"].astype(float)
@@ -178,7 +172,7 @@ def _heat_map(results, data, pair):
 
 
 def _confusion(results, records):
-    total = results.confusion(records[0]["data"], records[0]["setting"])
+    total = results.confusion_matrix(records[0]["data"], records[0]["setting"])
     figure, (ax,) = _figure(height=5.0)
     names = class_names(records[0]["data"])
     ConfusionMatrixDisplay(total, display_labels=names).plot(

@@ -1,4 +1,4 @@
-"""Files of a report: each is written whole or not at all, and each by itself."""
+"""ReportFiles of a report: each is written whole or not at all, and each by itself."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from sklenet._utils.writing import write_file
 from sklenet.study.config.spec import StudyError
 
 
-class Files:
+class ReportFiles:
     """Write the files of a folder, and note those that could not be written.
 
     A file replaces an older one when it is complete, so that there is never a part of one
@@ -43,7 +43,7 @@ class Files:
             return False
         return True
 
-    def check(self) -> None:
+    def raise_errors(self) -> None:
         """Raise a StudyError that names the files that could not be written, if any."""
         if self.errors:
             raise StudyError("\n".join(f"not written: {line}" for line in self.errors))

@@ -14,12 +14,12 @@ import pandas as pd
 from sklenet._utils.printable import printable
 from sklenet.study.config.spec import to_plain
 from sklenet.study.engine.fit import class_names
-from sklenet.study.report.figures import draw_data
-from sklenet.study.report.files import Files
-from sklenet.study.report.published import published_rows
+from sklenet.study.report.figures import iter_figures
+from sklenet.study.report.files import ReportFiles
+from sklenet.study.report.published import compare_to_published
 from sklenet.study.report.results import Results
-from sklenet.study.report.statistics import per_class
-from sklenet.study.report.tables import setting_text
+from sklenet.study.report.statistics import compute_class_metrics
+from sklenet.study.report.tables import describe_setting
 
 PAGE = "report.html"
 
@@ -51,13 +51,13 @@ class Section(NamedTuple):
         return len(self.frame["rows"]) > _FEW_ROWS
 
 
-def write_page(results: Results, files: Files | None = None) -> str:
+def write_page(results: Results, files: ReportFiles | None = None) -> str:
     """Write the page and the figures, as PNG and SVG, into the study's folder.
 
     Parameters
     ----------
     results : Results
-    files : Files, optional
+    files : ReportFiles, optional
         Where errors are noted; each file is written whatever becomes of the others.
 
     Returns
@@ -70,11 +70,11 @@ def write_page(results: Results, files: Files | None = None) -> str:
     StudyError
         Without `files`, if a file could not be made or written; the others have been.
     """
-    own = Files(results.folder) if files is None else files
+    own = ReportFiles(results.folder) if files is None else files
     pictures = []
     for data in results.study.data:
         try:
-            found = list(draw_data(results, data))
+            found = list(iter_figures(results, data))
         except Exception as error:
             own.errors.append(f"figures of {data}: {type(error).__name__}: {error}")
             continue
@@ -84,11 +84,11 @@ def write_page(results: Results, files: Files | None = None) -> str:
                 pictures.append({"caption": caption} | picture)
     own.write(PAGE, lambda: _render(results, pictures))
     if files is None:
-        own.check()
+        own.raise_errors()
     return str(results.folder / PAGE)
 
 
-def _save(files: Files, name: str, make) -> dict | None:
+def _save(files: ReportFiles, name: str, make) -> dict | None:
     """Write a figure as SVG and PNG; return what the page needs of it."""
     import matplotlib.pyplot as plt
 
@@ -125,7 +125,7 @@ def _finalize(value):
 def _render(results: Results, pictures: list[dict]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, finalize=_finalize)
     environment.undefined = jinja2.StrictUndefined
-    source = importlib.resources.files("sklenet.study").joinpath("page.html")
+    source = importlib.resources.files("sklenet.study.report").joinpath("page.html")
     study = results.study
     fits = results.fit_records
     seconds = sum(r.get("seconds") or 0 for r in results.records)
@@ -137,7 +137,7 @@ def _render(results: Results, pictures: list[dict]) -> str:
         ],
         n_done=len(fits),
         n_planned=len(results.jobs),
-        n_unasked=results.n_unasked,
+        n_unasked=results.n_not_requested,
         n_folds=len(results.folds),
         hours=seconds / 3600,
         sections=list(_sections(results)),
@@ -158,7 +158,7 @@ def _sections(results: Results):
     study = results.study
     if len(results.summary):
         names = [
-            setting_text(results, row["data"], row["setting"])
+            describe_setting(results, row["data"], row["setting"])
             for _, row in results.summary.iterrows()
         ]
         named = results.summary.assign(setting=names)
@@ -177,7 +177,7 @@ def _sections(results: Results):
                     " paired t test.",
                     _frame(compared),
                 )
-    published = published_rows(results)
+    published = compare_to_published(results)
     if len(published):
         yield Section("Published figures", "", _frame(published))
     for data in study.data:
@@ -193,15 +193,19 @@ def _sections(results: Results):
             if len(effects):
                 yield Section(f"Main effects, {data}", "", _frame(effects))
     for data in study.data:
-        tested = results.tested(data)
+        tested = results.tested_fits(data)
         if not tested:
             continue
         setting = tested[0]["setting"]
         yield Section(
             f"Classes, {data}",
-            f"On the test images, {setting_text(results, data, setting)}, the sum of"
+            f"On the test images, {describe_setting(results, data, setting)}, the sum of"
             f" {len(tested)} seeds.",
-            _frame(per_class(results.confusion(data, setting), class_names(data))),
+            _frame(
+                compute_class_metrics(
+                    results.confusion_matrix(data, setting), class_names(data)
+                )
+            ),
         )
     failed = [r for r in results.fit_records if "error" in r]
     if failed:

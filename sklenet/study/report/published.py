@@ -8,10 +8,10 @@ import pandas as pd
 from sklenet.study.config.spec import ENDS
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.results import Results
-from sklenet.study.report.text import as_markdown, as_table, number, spread
+from sklenet.study.report.text import escape_markdown, number, spread, to_markdown_table
 
 
-def published_rows(results: Results) -> pd.DataFrame:
+def compare_to_published(results: Results) -> pd.DataFrame:
     """Return the published figures, each with ours beside it."""
     rows: list[dict] = []
     summary = results.summary
@@ -35,9 +35,9 @@ def published_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def published_frame(results: Results) -> pd.DataFrame:
+def format_published(results: Results) -> pd.DataFrame:
     """Return the published figures beside ours in words, without empty columns."""
-    rows = published_rows(results)
+    rows = compare_to_published(results)
     if not len(rows):
         return rows
     names = rows["figure"]
@@ -58,8 +58,8 @@ def published_frame(results: Results) -> pd.DataFrame:
 
 def published_table(results: Results) -> str:
     """Return the table of published figures beside ours; "" where there are none."""
-    frame = published_frame(results)
-    return as_table(frame) if len(frame) else ""
+    frame = format_published(results)
+    return to_markdown_table(frame) if len(frame) else ""
 
 
 def _shown(name: str, value, sign: str = "") -> str:
@@ -113,8 +113,8 @@ def _curve(results: Results, figure, name: str, published) -> list[str]:
         columns=["epoch", *map(str, range(1, 1 + len(published)))],
     )
     of = figure.data + (f", {figure.setting}" if figure.setting else "")
-    heading = as_markdown(f"{of}: {what} per epoch, n = {len(histories)}:")
-    return [heading, as_table(table)]
+    heading = escape_markdown(f"{of}: {what} per epoch, n = {len(histories)}:")
+    return [heading, to_markdown_table(table)]
 
 
 def _trained(results: Results, data: str, name: str) -> str:

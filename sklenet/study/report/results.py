@@ -97,7 +97,7 @@ class Results:
         ]
 
     @property
-    def n_unasked(self) -> int:
+    def n_not_requested(self) -> int:
         """How many tested fits the journal has that the study does not ask for."""
         asked = {job.key(self.study) for job in self.jobs}
         return sum(r["kind"] == "fit" and r["key"] not in asked for r in self.records)
@@ -215,7 +215,7 @@ class Results:
                     )
         return pd.DataFrame(rows)
 
-    def tested(self, data: str) -> list[dict]:
+    def tested_fits(self, data: str) -> list[dict]:
         """Return the records of the first setting with a confusion matrix, per seed.
 
         Empty if no fit on the data set was tested.
@@ -223,7 +223,7 @@ class Results:
         found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
         return [r for r in found if r["setting"] == found[0]["setting"]]
 
-    def confusion(self, data: str, setting: str) -> np.ndarray:
+    def confusion_matrix(self, data: str, setting: str) -> np.ndarray:
         """Return the sum over seeds of the confusion matrices on the test images.
 
         Raises
@@ -271,7 +271,7 @@ class Results:
             frame[name] = pd.Series([row[name] for row in rows], dtype=object)
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 
-    def alike(self, data: str) -> pd.DataFrame:
+    def comparable_candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search that were trained alike.
 
         The first round of a halving search, which has all; what Optuna did not give up.
@@ -284,7 +284,7 @@ class Results:
 
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of all candidates, trained alike, that share a value."""
-        candidates, rows = self.alike(data), []
+        candidates, rows = self.comparable_candidates(data), []
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Mapping) else values:
                 same = [given == value for given in candidates[name]]

@@ -24,7 +24,7 @@ def p_value(differences) -> float:
     return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
-def per_class(confusion: np.ndarray, names: list[str]) -> pd.DataFrame:
+def compute_class_metrics(confusion: np.ndarray, names: list[str]) -> pd.DataFrame:
     """Return precision, recall, F1 and support of each class.
 
     Parameters

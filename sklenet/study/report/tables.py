@@ -6,18 +6,18 @@ import pandas as pd
 
 from sklenet.study.config.spec import DEFAULT, ENDS, ORIGINALS
 from sklenet.study.engine.plan import WINNER
-from sklenet.study.report.files import Files
+from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.published import published_curves, published_table
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import (
-    as_csv,
-    as_markdown,
-    as_prose,
-    as_table,
     difference,
+    escape_html,
+    escape_markdown,
     intervals,
     number,
     spread,
+    to_csv,
+    to_markdown_table,
     word,
 )
 
@@ -29,13 +29,13 @@ CANDIDATES = "candidates_{}.csv"
 _SHOWN_CANDIDATES = 10
 
 
-def write_tables(results: Results, files: Files | None = None) -> str:
+def write_tables(results: Results, files: ReportFiles | None = None) -> str:
     """Write the tables into the study's folder.
 
     Parameters
     ----------
     results : Results
-    files : Files, optional
+    files : ReportFiles, optional
         Where errors are noted; each file is written whatever becomes of the others.
 
     Returns
@@ -48,38 +48,38 @@ def write_tables(results: Results, files: Files | None = None) -> str:
     StudyError
         Without `files`, if a file could not be made or written; the others have been.
     """
-    own = Files(results.folder) if files is None else files
+    own = ReportFiles(results.folder) if files is None else files
     texts = []
 
     def make() -> str:
-        texts.append(markdown(results))
+        texts.append(render_tables(results))
         return texts[0]
 
     own.write(TABLE, make)
-    own.write(FITS, lambda: as_csv(results.fits))
-    own.write(SUMMARY, lambda: as_csv(results.summary))
+    own.write(FITS, lambda: to_csv(results.fits))
+    own.write(SUMMARY, lambda: to_csv(results.summary))
     for data in results.searches:
         own.write(CANDIDATES.format(data), partial(_candidates_csv, results, data))
     if files is None:
-        own.check()
+        own.raise_errors()
     return texts[0] if texts else ""
 
 
 def _candidates_csv(results: Results, data: str) -> str:
-    return as_csv(results.candidates(data))
+    return to_csv(results.candidates(data))
 
 
-def markdown(results: Results) -> str:
+def render_tables(results: Results) -> str:
     """Return the study's tables: its candidates, its tests, and paired differences.
 
     Nothing in them depends on when, or in how many runs, the fits were made.
     """
     study = results.study
-    parts = [f"**{as_markdown(study.title)}**"]
+    parts = [f"**{escape_markdown(study.title)}**"]
     for data in study.data:
         if data in results.searches:
-            parts.append(search_text(results, data))
-    tested = test_table(results)
+            parts.append(render_search(results, data))
+    tested = result_table(results)
     if tested:
         parts += [_test_intro(results), tested]
     beside = published_table(results)
@@ -87,7 +87,7 @@ def markdown(results: Results) -> str:
         parts += ["Published figures beside ours:", beside]
     parts += published_curves(results)
     parts += [
-        as_markdown(
+        escape_markdown(
             f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
             f" {' '.join(record['error'].split())}"
         )
@@ -98,11 +98,11 @@ def markdown(results: Results) -> str:
     if compared:
         parts += [f"Differences of test {study.metrics[0]}, paired over seeds:", compared]
     if study.notes:
-        parts.append(as_prose(study.notes.strip()))
+        parts.append(escape_html(study.notes.strip()))
     return "\n\n".join(parts) + "\n"
 
 
-def search_text(results: Results, data: str) -> str:
+def render_search(results: Results, data: str) -> str:
     """Return what a search on a data set did, and the table of its candidates."""
     return f"{_search_intro(results, data)}\n\n{_candidate_table(results, data)}"
 
@@ -122,7 +122,7 @@ def _search_intro(results: Results, data: str) -> str:
     n = len(candidates)
     shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
     if search.kind == "settings":
-        first = as_markdown(results.cv_results(data)["param_setting"][0])
+        first = escape_markdown(results.cv_results(data)["param_setting"][0])
         shown = f"; differences from {first!r}, paired over the folds, whose training"
         shown += " images overlap, so that the intervals are rough"
     given_up = ""
@@ -149,7 +149,7 @@ def _candidate_table(results: Results, data: str) -> str:
     if of_settings:
         table["difference"] = shown["difference"].map(difference)
         table["95 %"] = intervals(shown)
-    return as_table(table, {"rank", f"CV {metric}", "sd over folds"})
+    return to_markdown_table(table, {"rank", f"CV {metric}", "sd over folds"})
 
 
 def _test_intro(results: Results) -> str:
@@ -175,7 +175,7 @@ def _test_intro(results: Results) -> str:
     )
 
 
-def test_table(results: Results) -> str:
+def result_table(results: Results) -> str:
     """Return the table of test figures; "" without fits."""
     study = results.study
     summary, fits = results.summary, results.fits
@@ -186,7 +186,7 @@ def test_table(results: Results) -> str:
     for name, group in fits.groupby(["data", "setting"], sort=False):
         data, setting = map(str, name)
         done = group[group["error"].isna()]
-        row = {"data": data, "setting": setting_text(results, data, setting)}
+        row = {"data": data, "setting": describe_setting(results, data, setting)}
         row["parameters"] = _range(done["n_parameters"].dropna())
         for test in study.tests:
             for metric in study.metrics:
@@ -204,10 +204,10 @@ def test_table(results: Results) -> str:
         row["epochs"] = _range(done["epochs"].dropna()) if "epochs" in done else ""
         row["test images"] = _range(done["n_test"].dropna())
         rows.append(row)
-    return as_table(pd.DataFrame(rows).fillna(""))
+    return to_markdown_table(pd.DataFrame(rows).fillna(""))
 
 
-def setting_text(results: Results, data: str, name: str) -> str:
+def describe_setting(results: Results, data: str, name: str) -> str:
     """Return a setting's name, or the parameters that it stands for."""
     if name == WINNER:
         search = results.searches[data]
@@ -233,7 +233,7 @@ def difference_table(results: Results) -> str:
     table["difference"] = compared["mean"].map(difference)
     table["95 %"] = intervals(compared)
     table["seeds"] = compared["n"].map(str)
-    return as_table(table)
+    return to_markdown_table(table)
 
 
 def _spread(summary, data, setting, score) -> str:

@@ -35,7 +35,9 @@ def intervals(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) -> str:
+def to_markdown_table(
+    frame: pd.DataFrame, right=frozenset(), *, literal: bool = True
+) -> str:
     """Return a frame of words as a Markdown table.
 
     Parameters
@@ -48,7 +50,7 @@ def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) ->
     """
 
     def cell(value) -> str:
-        text = as_markdown(str(value)) if literal else str(value)
+        text = escape_markdown(str(value)) if literal else str(value)
         return text.replace("|", "\\|")
 
     align = ["right" if column in right else "left" for column in frame]
@@ -60,17 +62,17 @@ def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) ->
 _MARKUP = re.compile(r"<|&(?=#?\w+;)")
 
 
-def as_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return a name or a message as Markdown that shows it literally, in one line.
 
     HTML, code spans and links are disarmed. What only changes the type face is left, so
     that names such as ``max_epochs`` stay readable in the file itself.
     """
-    text = as_prose(printable(text))
+    text = escape_html(printable(text))
     return text.replace("`", "\\`").replace("](", "]\\(")
 
 
-def as_prose(text: str) -> str:
+def escape_html(text: str) -> str:
     """Return Markdown without HTML and control characters."""
     text = printable(text, keep="\n")
     return _MARKUP.sub(lambda match: {"<": "&lt;", "&": "&amp;"}[match[0]], text)
@@ -80,7 +82,7 @@ def as_prose(text: str) -> str:
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
-def as_csv(frame: pd.DataFrame) -> str:
+def to_csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV, with text that no spreadsheet takes for a formula.
 
     Such text gets an apostrophe before it. Numbers are as they are.

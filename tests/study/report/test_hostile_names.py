@@ -137,7 +137,7 @@ def test_a_figure_that_fails_costs_nothing_else(written, monkeypatch, capsys):
 
     page = (written / "report.html").read_bytes()
     monkeypatch.setattr("sklenet.study.report.figures._curves", fail)
-    monkeypatch.setattr("sklenet.study.report.tables.markdown", fail)
+    monkeypatch.setattr("sklenet.study.report.tables.render_tables", fail)
     assert main(["report", str(written)]) == 1
     told = capsys.readouterr().err
     lines = ["table.md", "learning_curves_digits"]

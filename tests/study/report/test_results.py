@@ -11,7 +11,7 @@ from sklenet.study.engine.plan import jobs
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
-from sklenet.study.report.tables import FITS, TABLE, markdown, write_tables
+from sklenet.study.report.tables import FITS, TABLE, render_tables, write_tables
 
 STUDY = """
 name = "made"
@@ -102,7 +102,7 @@ def test_describe_of_few():
 def test_tables(folder):
     results = Results(folder)
     text = write_tables(results)
-    assert (folder / TABLE).read_text() == text == markdown(Results(folder))
+    assert (folder / TABLE).read_text() == text == render_tables(Results(folder))
     (row,) = [line for line in text.splitlines() if line.startswith("| digits | a ")]
     assert "0.9150 ± 0.0129" in row
     assert "0.8945 to 0.9355" in row
