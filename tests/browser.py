@@ -30,6 +30,7 @@ class Browser:
         program = next(filter(None, map(shutil.which, NAMES)), None)
         if program is None:
             pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+        self._is_loaded = False
         self.requests: list[str] = []
         self.messages: list[str] = []
         self._process = subprocess.Popen(
@@ -86,6 +87,8 @@ class Browser:
     def _note(self, answer) -> None:
         """Keep what the console would show, and what the page asks for."""
         parameters = answer.get("params", {})
+        if answer.get("method") == "Page.loadEventFired":
+            self._is_loaded = True
         if answer.get("method") == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         if answer.get("method") == "Runtime.exceptionThrown":
@@ -107,9 +110,11 @@ class Browser:
         scheme = "dark" if dark else "light"
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
+        self._is_loaded = False
         self.call("Page.navigate", url=path.resolve().as_uri())
         for _ in range(300):
-            if self.evaluate("document.readyState") == "complete":
+            self.evaluate("document.readyState")  # receives events
+            if self._is_loaded:
                 return
             time.sleep(0.05)
         raise TimeoutError(f"{path} was not loaded within 15 s")

@@ -450,7 +450,7 @@ def test_main_effects_of_values_of_several_types(run, grid, values):
 
 
 def test_the_picture_says_which_settings_it_has(run, monkeypatch):
-    monkeypatch.setattr("sklenet.study.report.figures._MOST_CURVES", 11)
+    monkeypatch.setattr("sklenet.study.report.figures._MAX_CURVES", 11)
     rates = [round(0.001 * k, 3) for k in range(1, 13)]
     grid = f"[[setting]]\nname = 'rates'\ngrid = {{ lr = {rates} }}\n"
     pictures = iter_figures(run(f"[estimator]\n{TINY}{grid}"), "digits")

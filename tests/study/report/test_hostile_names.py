@@ -136,7 +136,7 @@ def test_a_figure_that_fails_costs_nothing_else(written, monkeypatch, capsys):
         raise ZeroDivisionError("no\x1b reason")
 
     page = (written / "report.html").read_bytes()
-    monkeypatch.setattr("sklenet.study.report.figures._curves", fail)
+    monkeypatch.setattr("sklenet.study.report.figures._draw_curves", fail)
     monkeypatch.setattr("sklenet.study.report.tables.render_tables", fail)
     assert main(["report", str(written)]) == 1
     told = capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_mean_deviation_number_and_interval(folder):
 
 def test_differences_are_paired_over_the_seeds_both_have(folder):
     (row,) = Results(folder).compare("test_accuracy").to_dict("records")
-    assert (row["setting"], row["minus"], row["n"]) == ("b", "a", 3)
+    assert (row["setting"], row["baseline"], row["n"]) == ("b", "a", 3)
     assert row["mean"] == pytest.approx(0.02)
     # The same difference with every seed, although the settings' ranges overlap.
     assert row["low"] == pytest.approx(row["high"])
