@@ -63,12 +63,20 @@ class Results:
     ----------
     folder : Path
         Folder of the study.
-    records : list of dict
-        All records of the journal.
     study : Study
         The study as it was last run.
-    runs : list of dict
-        Records of its runs: command, versions, machine and revision.
+    fits : DataFrame
+        Tested fits, one per row; see :func:`load`.
+    folds : DataFrame
+        Fits of the searches, one row per candidate and fold.
+    summary : DataFrame
+        Mean, standard deviation, number of seeds and 95% confidence interval of each
+        score, one row per data set, setting and score.
+    searches : dict of str to dict
+        The ``cv_results`` of the search on each data set, and ``best``, the index of the
+        best candidate.
+    records, runs : list of dict
+        All records of the journal, and those of its runs.
 
     Raises
     ------
@@ -115,7 +123,18 @@ class Results:
         return sum(r["kind"] == "fit" and r["key"] not in requested for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
-        """Return the unfitted pipeline of the best candidate of a search, if any."""
+        """Return the unfitted pipeline of the best candidate of a search.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        Pipeline or None
+            None if there is no search on the data set, or all its candidates failed.
+        """
         best = self.searches[data]["best"] if data in self.searches else None
         if best is None:
             return None
@@ -138,7 +157,18 @@ class Results:
         return {record["data"]: record for record in found}
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
-        """Return a search as scikit-learn's ``cv_results_``, without times."""
+        """Return the results of a search in the form of scikit-learn's ``cv_results_``.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The columns of ``cv_results_``, without the times.
+        """
         plain = self.searches[data]["cv_results"]
         return {
             key: values if key == "params" else _to_array(values, _dtype_of(key))
@@ -232,6 +262,11 @@ class Results:
     def tested_fits(self, data: str) -> list[dict]:
         """Return the fits of the first setting that has confusion matrices.
 
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
         Returns
         -------
         list of dict
@@ -242,6 +277,18 @@ class Results:
 
     def confusion_matrix(self, data: str, setting: str) -> np.ndarray:
         """Return the confusion matrix on the test set, summed over the seeds.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+        setting : str
+            Name of the setting.
+
+        Returns
+        -------
+        ndarray of shape (n_classes, n_classes)
+            True classes in rows, predicted classes in columns.
 
         Raises
         ------
@@ -260,12 +307,17 @@ class Results:
     def candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search, best first.
 
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
         Returns
         -------
         DataFrame
-            ``difference`` is the mean difference of the score from that of the best
-            candidate, or of the first setting, paired over the folds; ``low`` and ``high``
-            are the limits of its 95% confidence interval.
+            One row per candidate. ``difference`` is its mean difference from the best
+            candidate (from the first setting in a search of kind "settings"), paired over
+            the folds; ``low`` and ``high`` are the limits of the 95% confidence interval.
         """
         results = self.cv_results(data)
         splits = sorted(key for key in results if key.startswith("split"))
@@ -298,6 +350,16 @@ class Results:
 
         These are the candidates in the first round of a halving search, and those that
         Optuna did not prune.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            Rows of :meth:`candidates`.
         """
         candidates = self.candidates(data)
         for column, value in (("round", 1), ("state", "complete")):
@@ -306,7 +368,19 @@ class Results:
         return candidates
 
     def main_effects(self, data: str) -> pd.DataFrame:
-        """Return the mean score of the comparable candidates that share a value."""
+        """Return the mean score of the candidates that share the value of a parameter.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter and value: mean, standard deviation, number of candidates
+            and 95% confidence interval, over the :meth:`comparable_candidates`.
+        """
         candidates, rows = self.comparable_candidates(data), []
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Mapping) else values:
