@@ -24,7 +24,7 @@ def lecun1998() -> dict:
     bitmaps of the digits, the squashing function 1.7159 tanh(2a/3), pixels from -0.1 to
     1.175, a step after every pattern by stochastic diagonal Levenberg-Marquardt, 20 passes
     in the paper's stages. The rate is a fifth of the printed one, and initial weights are
-    drawn by another rule: ``docs/lenet5_1998.rst`` says why, and what is left open.
+    drawn by another rule: ``docs/lenet5_1998.md`` says why, and what is left open.
 
     Returns
     -------
