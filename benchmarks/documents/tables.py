@@ -3,7 +3,8 @@
     python benchmarks/documents/tables.py
 
 renders each document from its template in ``benchmarks/documents/templates/``, except
-``docs/performance.md``, whose tables are replaced in place.
+``docs/performance.md``, whose tables are replaced in place, and the tables of each study,
+which ``sklenet report`` writes as well.
 """
 
 from pathlib import Path
@@ -17,7 +18,9 @@ import performance
 import reading
 import security
 import studies
-from rendering import ROOT, render_template
+from rendering import RESULTS, ROOT, read_results, render_template
+
+from sklenet.study.report.tables import TABLE, render_tables
 
 
 def render_documents() -> dict[Path, str]:
@@ -34,7 +37,11 @@ def render_documents() -> dict[Path, str]:
         studies,
     )
     documents = {module.DOCUMENT: module.render() for module in modules}
-    return documents | {ROOT / "README.md": render_template("README.md")}
+    documents[ROOT / "README.md"] = render_template("README.md")
+    return documents | {
+        RESULTS / name / TABLE: render_tables(read_results(name))
+        for name in studies.list_studies()
+    }
 
 
 if __name__ == "__main__":

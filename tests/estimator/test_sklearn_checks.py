@@ -2,17 +2,9 @@
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from wrappers import EXPECTED_FAILED_CHECKS
 
 from sklenet import LeNet5Classifier
-
-# The one expected failure. A weight of 2 and a row given twice are the same objective,
-# but not the same stochastic minibatches, as for scikit-learn's own MLPClassifier.
-# `test_training.py` shows that they are the same under full-batch descent.
-EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": (
-        "minibatches are drawn by rows, not by weight"
-    )
-}
 
 ESTIMATORS = [
     LeNet5Classifier(),
@@ -28,7 +20,9 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED)
+@parametrize_with_checks(
+    ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS
+)
 def test_check(estimator, check):
     check(estimator)
 
