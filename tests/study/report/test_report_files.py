@@ -6,7 +6,7 @@ from sklenet.study import StudyError
 from sklenet.study.report.files import ReportFiles
 
 
-def test_each_file_by_itself(tmp_path):
+def test_other_files_are_written_if_one_fails_to_render(tmp_path):
     files = ReportFiles(tmp_path)
     assert files.write("a.md", lambda: "±")
     assert not files.write("b.md", lambda: [][0])
@@ -18,7 +18,7 @@ def test_each_file_by_itself(tmp_path):
         files.raise_errors()
 
 
-def test_a_file_that_cannot_be_made_leaves_the_old_one(tmp_path):
+def test_old_file_is_kept_if_the_new_one_cannot_be_made(tmp_path):
     (tmp_path / "a.md").write_text("old")
     files = ReportFiles(tmp_path)
     assert not files.write("a.md", lambda: 1 / 0)
@@ -27,7 +27,7 @@ def test_a_file_that_cannot_be_made_leaves_the_old_one(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
-def test_what_is_no_regular_file_is_not_replaced(tmp_path, kind):
+def test_only_regular_files_are_replaced(tmp_path, kind):
     path = tmp_path / "a.md"
     path.mkdir() if kind == "folder" else os.mkfifo(path)
     files = ReportFiles(tmp_path)
