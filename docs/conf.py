@@ -1,8 +1,6 @@
 """Sphinx's settings: `make docs` builds the pages, warnings being errors."""
 
 import os
-import re
-import shutil
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -82,19 +80,3 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
     "default_thumb_file": str(DOCS / "lenet5_1998.png"),
 }
-
-
-def bring_files_along(app, docname, source):
-    """Let pages link to files of the repository: they are copied into ``files/``."""
-
-    def bring(match):
-        target = Path(app.outdir) / "files" / match[1]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(DOCS.parent / match[1], target)
-        return f"<files/{match[1]}>"
-
-    source[0] = re.sub(r"<\.\./((?:tests|benchmarks)/[^>]+)>", bring, source[0])
-
-
-def setup(app):
-    app.connect("source-read", bring_files_along)

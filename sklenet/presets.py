@@ -26,7 +26,7 @@ def lecun1998() -> dict:
     1.7159 tanh(2a/3), and pixels from -0.1 to 1.175. It is trained by stochastic diagonal
     Levenberg-Marquardt, with a step after every sample, for 20 epochs in the stages of the
     paper. Two settings differ from the paper: the learning rate is a fifth of the printed
-    one, and the initial weights have another distribution. ``docs/lenet5_1998.rst`` gives
+    one, and the initial weights have another distribution. ``docs/lenet5_1998.md`` gives
     the reasons, and lists the details that the paper does not specify.
 
     Returns

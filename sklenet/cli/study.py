@@ -21,7 +21,7 @@ from sklenet.study.engine.plan import select_part
 from sklenet.study.engine.prepare import prepare
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
-from sklenet.study.report.files import Files
+from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
@@ -185,7 +185,7 @@ def _run_report(arguments) -> int:
 def _write_report(arguments, folder: Path) -> int:
     """Write the report of a study and print its table; return the exit status."""
     results = Results(folder)
-    files = Files(folder)
+    files = ReportFiles(folder)
     text = write_tables(results, files)
     page = write_page(results, files)
     for error in files.errors:

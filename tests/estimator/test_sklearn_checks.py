@@ -2,17 +2,9 @@
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from wrappers import EXPECTED_FAILED_CHECKS
 
 from sklenet import LeNet5Classifier
-
-# The only expected failure. A sample of weight 2 and a repeated sample have the same
-# objective, but not the same minibatches, as in scikit-learn's MLPClassifier.
-# `test_training.py` shows that they are equivalent in full-batch training.
-EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": (
-        "minibatches are sampled by rows, not by weight"
-    )
-}
 
 ESTIMATORS = [
     LeNet5Classifier(),
@@ -28,7 +20,9 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED)
+@parametrize_with_checks(
+    ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS
+)
 def test_check(estimator, check):
     check(estimator)
 
