@@ -1,5 +1,7 @@
 """Published settings as parameter dicts: ``LeNet5Classifier(**lecun1998())``."""
 
+__all__ = ["lecun1998", "lenet1", "pytorch_tutorial"]
+
 # LeCun et al. 1990, table 1: the maps of the first stage that each map of the second sees.
 _CONNECTIONS_1990 = (
     (0,),

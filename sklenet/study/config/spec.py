@@ -224,7 +224,18 @@ class Study:
         return [one for setting in self.setting for one in setting.expand()]
 
     def settings_for(self, data: str) -> list[Setting]:
-        """Return those for a data set; in a study without any, the estimator's own."""
+        """Return the settings for a data set.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        list of Setting
+            In a study without settings, one setting with the estimator's own parameters.
+        """
         settings = self.settings or [Setting(name=DEFAULT)]
         return [s for s in settings if s.data is None or data in s.data]
 

@@ -51,12 +51,29 @@ def load(folder) -> pd.DataFrame:
 
 
 class Results:
-    """What a study's journal holds.
+    """Results of a study, read from its journal.
 
     Parameters
     ----------
     folder : path-like
-        The study's own.
+        Folder of the study, which contains ``records.jsonl``.
+
+    Attributes
+    ----------
+    study : Study
+        The study as it was last run.
+    fits : DataFrame
+        The evaluated fits, one per row; see :func:`load`.
+    folds : DataFrame
+        The fits of searches, one row per candidate and fold.
+    summary : DataFrame
+        Mean, standard deviation, number of seeds and 95 % interval of every metric, one
+        row per data set, setting and metric.
+    searches : dict of str to dict
+        The ``cv_results`` of the search on each data set, and ``best``, the index of the
+        best candidate.
+    records, runs : list of dict
+        All records of the journal, and those of its runs.
 
     Raises
     ------
@@ -103,7 +120,18 @@ class Results:
         return sum(r["kind"] == "fit" and r["key"] not in asked for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
-        """Return the unfitted pipeline that won the search, if there is one."""
+        """Return the unfitted pipeline that won the search on a data set.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        Pipeline or None
+            None if the study has no search, or the search is not complete.
+        """
         best = self.searches[data]["best"] if data in self.searches else None
         if best is None:
             return None
@@ -126,7 +154,18 @@ class Results:
         return {record["data"]: record for record in found}
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
-        """Return a search in the form of scikit-learn's ``cv_results_``, without times."""
+        """Return the results of a search in the form of scikit-learn's ``cv_results_``.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The columns of ``cv_results_``, without the times.
+        """
         plain = self.searches[data]["cv_results"]
         return {
             key: values if key == "params" else _array(values, _type(key))
@@ -218,13 +257,32 @@ class Results:
     def tested(self, data: str) -> list[dict]:
         """Return the records of the first setting with a confusion matrix, per seed.
 
-        Empty if no fit on the data set was tested.
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        list of dict
+            Empty if no fit on the data set has been evaluated on the test set.
         """
         found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
         return [r for r in found if r["setting"] == found[0]["setting"]]
 
     def confusion(self, data: str, setting: str) -> np.ndarray:
-        """Return the sum over seeds of the confusion matrices on the test images.
+        """Return the sum over seeds of the confusion matrices on the test set.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+        setting : str
+            Name of the setting.
+
+        Returns
+        -------
+        ndarray of shape (n_classes, n_classes)
 
         Raises
         ------
@@ -243,8 +301,18 @@ class Results:
     def candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search, best first.
 
-        ``difference`` is the mean over folds of a score less the best candidate's, or the
-        first setting's, with its 95 % interval ``low`` to ``high``, paired over the folds.
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            One row per candidate. ``difference`` is the mean over the folds of its score
+            minus the score of the best candidate (of the first setting in a search of kind
+            "settings"); ``low`` and ``high`` are the ends of the 95 % interval, paired over
+            the folds.
         """
         results = self.cv_results(data)
         splits = sorted(key for key in results if key.startswith("split"))
@@ -272,9 +340,20 @@ class Results:
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 
     def alike(self, data: str) -> pd.DataFrame:
-        """Return the candidates of a search that were trained alike.
+        """Return the candidates of a search that were trained for the same resources.
 
-        The first round of a halving search, which has all; what Optuna did not give up.
+        These are the first round of a halving search, which has all candidates, and the
+        completed trials of a search by Optuna.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            Rows of :meth:`candidates`.
         """
         candidates = self.candidates(data)
         for column, value in (("round", 1), ("state", "complete")):
@@ -283,7 +362,19 @@ class Results:
         return candidates
 
     def main_effects(self, data: str) -> pd.DataFrame:
-        """Return the mean score of all candidates, trained alike, that share a value."""
+        """Return the mean score of the candidates that share the value of a parameter.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter and value: mean, standard deviation, number of candidates
+            and 95 % interval, over the candidates of :meth:`alike`.
+        """
         candidates, rows = self.alike(data), []
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Mapping) else values:
