@@ -70,8 +70,8 @@ allocation of gigabytes, a model that loads and does not predict probabilities.
 {table}
 
 {origin} The slowest input took {slowest:.1f} s. `make test` tries 500 inputs of another
-seed, and the files of `tests/test_persistence.py`, made by hand to take memory, to be
-unsound or to execute something.
+seed, and the files of `tests/persistence/test_model_file.py`, made by hand to take memory,
+to be unsound or to execute something.
 """
 
 

@@ -63,10 +63,11 @@ probabilities and, where it says so, equality to the last bit.
 
 The one expected failure is scikit-learn's comparison of weights with repeated rows:
 minibatches are drawn by rows, not by weight, as in scikit-learn's own `MLPClassifier`.
-Under full-batch descent the two are the same, which `tests/test_training.py` shows.
+Under full-batch descent the two are the same, which `tests/estimator/test_training.py`
+shows.
 
-`tests/test_sklearn_checks.py` runs the checks on other settings too, all with the same
-outcome: early stopping, class weights, average pooling, label smoothing and each loss. One
+`tests/estimator/test_sklearn_checks.py` runs the checks on other settings too, all with the
+same outcome: early stopping, class weights, average pooling, label smoothing and each loss. One
 needs help: `loss="l1"` passes the checks that measure accuracy only with small first
 weights (`init="xavier_uniform"`, 40 epochs), because the absolute error of a softmax hardly
 moves a class that starts out improbable.
