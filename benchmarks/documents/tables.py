@@ -31,7 +31,7 @@ from sklenet.study.report.tables import markdown
 from sklenet.training.augment import AUGMENTATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "measure"))
-import pages  # noqa: E402
+import pages
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -67,8 +67,8 @@ Under full-batch descent the two are the same, which `tests/estimator/test_train
 shows.
 
 `tests/estimator/test_sklearn_checks.py` runs the checks on other settings too, all with the
-same outcome: early stopping, class weights, average pooling, label smoothing and each loss. One
-needs help: `loss="l1"` passes the checks that measure accuracy only with small first
+same outcome: early stopping, class weights, average pooling, label smoothing and each loss.
+One needs help: `loss="l1"` passes the checks that measure accuracy only with small first
 weights (`init="xavier_uniform"`, 40 epochs), because the absolute error of a softmax hardly
 moves a class that starts out improbable.
 
