@@ -125,7 +125,7 @@ def _finalize(value):
 def _render(results: Results, pictures: list[dict]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, finalize=_finalize)
     environment.undefined = jinja2.StrictUndefined
-    source = importlib.resources.files("sklenet.study").joinpath("page.html")
+    source = importlib.resources.files("sklenet.study.report").joinpath("page.html")
     study = results.study
     fits = results.fit_records
     seconds = sum(r.get("seconds") or 0 for r in results.records)
