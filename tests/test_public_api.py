@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sklenet import LeNet5Classifier, preprocessing
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 # The modules that users import from, and the sections of docs/map.md that list their names.
@@ -20,6 +22,12 @@ PUBLIC = {
     "sklenet.study": ["`study/config/`", "`study/engine/`", "`study/report/`"],
 }
 SECTION = re.compile(r"^([A-Z]\w+)\n-+$", re.M)
+
+ESTIMATORS = [LeNet5Classifier(max_epochs=1, random_state=0)] + [
+    getattr(preprocessing, name)() for name in preprocessing.__all__
+]
+# Attributes of every estimator, which scikit-learn's glossary describes.
+OF_EVERY_ESTIMATOR = {"n_features_in_", "feature_names_in_"}
 
 
 def names_of(module):
@@ -72,8 +80,9 @@ def sections_of(docstring):
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def documented_parameters(docstring):
-    text = sections_of(docstring).get("Parameters", "")
+def names_in(section, docstring):
+    """Return the parameters or attributes that a section of a docstring describes."""
+    text = sections_of(docstring).get(section, "")
     lines = re.findall(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: :.*)?$", text, re.M)
     return [name.lstrip("*") for line in lines for name in line.split(", ")]
 
@@ -117,7 +126,20 @@ def test_docstrings_follow_numpydoc(name, item):
         for parameter in inspect.signature(item).parameters
         if parameter not in ("self", "cls")
     ]
-    assert documented_parameters(docstring) == parameters
+    assert names_in("Parameters", docstring) == parameters
     returns = inspect.signature(item).return_annotation
     if not inspect.isclass(item) and returns not in (inspect.Signature.empty, None):
         assert {"Returns", "Yields"} & set(sections_of(docstring)), "no Returns section"
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda one: type(one).__name__)
+def test_fitted_attributes_are_documented(estimator, digits):
+    X, y, *_ = digits
+    estimator.fit(X[:60], y[:60])
+    fitted = {
+        name
+        for name in dir(estimator)
+        if re.fullmatch(r"[a-z]\w*_", name) and hasattr(estimator, name)
+    }
+    documented = set(names_in("Attributes", inspect.getdoc(type(estimator))))
+    assert fitted - OF_EVERY_ESTIMATOR == documented - OF_EVERY_ESTIMATOR
