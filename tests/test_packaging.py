@@ -42,7 +42,7 @@ def find_dependencies(name, extras=()):
     return found
 
 
-def test_every_dependency_is_pinned():
+def test_every_package_is_pinned():
     pinned = {normalize(name) for name in PINS}
     names = find_dependencies("sklenet", ["plots", "tests", "docs"])
     assert {"torch", "polars", "rich", "sphinx", "markdown-it-py"} <= names | pinned
