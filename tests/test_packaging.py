@@ -1,10 +1,10 @@
 """Every dependency is pinned in constraints.txt."""
 
-import re
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINS = dict(
@@ -12,10 +12,6 @@ PINS = dict(
     for line in (ROOT / "constraints.txt").read_text().splitlines()
     if not line.startswith("#")
 )
-
-
-def normalize(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def find_dependencies(name, extras=()):
@@ -37,13 +33,15 @@ def find_dependencies(name, extras=()):
             if requirement.marker is None or any(
                 requirement.marker.evaluate(m) for m in markers
             ):
-                found.add(normalize(requirement.name))
-                todo.append((normalize(requirement.name), frozenset(requirement.extras)))
+                found.add(canonicalize_name(requirement.name))
+                todo.append(
+                    (canonicalize_name(requirement.name), frozenset(requirement.extras))
+                )
     return found
 
 
 def test_every_package_is_pinned():
-    pinned = {normalize(name) for name in PINS}
+    pinned = {canonicalize_name(name) for name in PINS}
     names = find_dependencies("sklenet", ["plots", "tests", "docs"])
     assert {"torch", "polars", "rich", "sphinx", "markdown-it-py"} <= names | pinned
     assert names - pinned <= {"sklenet"}
