@@ -1,5 +1,7 @@
 """Published settings as dicts of parameters: ``LeNet5Classifier(**lecun1998())``."""
 
+__all__ = ["lecun1998", "lenet1", "pytorch_tutorial"]
+
 # LeCun et al. 1990, Table 1: the maps of the first stage to which each map of the second
 # stage is connected.
 _CONNECTIONS_1990 = (

@@ -247,9 +247,7 @@ def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
     yield _make_section(
         f"Metrics per class, {data}",
         f"Test set, {described}, sum over {len(fits)} seeds.",
-        compute_class_metrics(
-            results.confusion_matrix(data, setting), list(DATASETS[data].class_names)
-        ),
+        compute_class_metrics(matrix, list(DATASETS[data].class_names)),
     )
 
 
