@@ -16,6 +16,8 @@ def texts_of(figure):
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Older versions of matplotlib use names that newer ones of pyparsing deprecate.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib")
         figure.savefig(content, format="svg")
     plt.close(figure)
     ElementTree.fromstring(content.getvalue())  # it is XML
