@@ -17,7 +17,7 @@ def texts_of(figure):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # Older versions of matplotlib use names that newer ones of pyparsing deprecate.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib")
+        warnings.filterwarnings("ignore", r"'\w+' (argument is )?deprecated")
         figure.savefig(content, format="svg")
     plt.close(figure)
     ElementTree.fromstring(content.getvalue())  # it is XML
