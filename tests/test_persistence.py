@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 import torch
+from packaging.version import Version
 from safetensors import safe_open
 from sklearn import config_context
 
@@ -445,7 +446,6 @@ HOSTILE = {
     "one label": tensor("classes", np.arange(1)),
     "labels more than outputs": tensor("classes", np.arange(11)),
     "endless label": tensor("classes", np.append(np.arange(9.0), np.inf)),
-    "complex labels": tensor("classes", np.arange(10).astype(np.complex64)),
     "text labels out of order": in_fitted(classes=list("jihgfedcba")),
     "labels of both kinds": in_fitted(classes=list("abcdefghij")),
     "endless range": in_fitted(pixel_range=[0.0, float("inf")]),
@@ -472,6 +472,8 @@ HOSTILE = {
     "connections without end": in_params(connections=[[0] * 100_000] * 3),
     "digits without end": in_params(hidden=[10**4000]),
 }
+if Version(safetensors.__version__) >= Version("0.7"):  # earlier ones cannot write them
+    HOSTILE["complex labels"] = tensor("classes", np.arange(10).astype(np.complex64))
 
 
 @pytest.mark.parametrize("what", HOSTILE)
