@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy import sparse
 from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -124,7 +125,7 @@ def _refuse_other_kinds(X: Any) -> None:
                 " dataset]), y = [label for _, label in dataset]"
             )
         raise TypeError(f"X is a {kind} of torch. Expected an array of images: {remedy}.")
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not sparse.issparse(X):  # a dok_array is a dict
         raise TypeError(
             f"X is a {kind} with the keys {list(X)[:5]!r}. Expected an array of images:"
             " pass one of its values."
