@@ -97,10 +97,11 @@ class Study(Table):
         Search whose winner is trained and evaluated.
     setting : tuple of Setting
         Settings, whose grids are not expanded. Without a search, all of them are trained
-        and evaluated; without settings, the parameters in `estimator`. Its key in a study
-        file is ``setting``.
-    additional_tests : tuple of AdditionalTest
-        Tests besides the one on the test set as it is. Its key in a study file is ``test``.
+        and evaluated; without settings, the parameters in `estimator`. The attribute is
+        ``setting_tables``.
+    test : tuple of AdditionalTest
+        Tests besides the one on the test set as it is. The attribute is
+        ``additional_tests``.
     published : tuple of Published
         Published results.
     """
