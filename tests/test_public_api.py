@@ -17,6 +17,7 @@ PUBLIC = {
     "sklenet.datasets": ["`datasets/`"],
     "sklenet.display": ["`display/`"],
     "sklenet.framing": ["`framing/`"],
+    "sklenet.page": ["`page/`"],
     "sklenet.presets": ["The estimator"],
     "sklenet.preprocessing": ["`preprocessing/`"],
     "sklenet.study": ["`study/config/`", "`study/engine/`", "`study/report/`"],

@@ -14,6 +14,7 @@ LAYERS = [
     {"images"},
     {"datasets", "preprocessing", "network"},
     {"framing", "training"},
+    {"page"},
     {"persistence"},
     {"estimator"},
     {"presets", "display"},

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sklenet
-from sklenet.cli import model, study
+from sklenet.cli import model, page, study
 from sklenet.cli.output import write_text
 from sklenet.cli.parser import ArgumentParser
 
@@ -20,10 +20,11 @@ _DESCRIPTION = """\
 Train LeNet-5 classifiers, classify images with them, and run hyperparameter studies.
 
 examples:
-  sklenet data                          list the data sets
+  sklenet data                          list the datasets
   sklenet fit --data digits --out model
-                                        train a model on a data set and save it
+                                        train a model on a dataset and save it
   sklenet predict model digit.png       classify an image with a saved model
+  sklenet page model --out lenet.html   write a page on which the model reads drawings
   sklenet study benchmarks/studies/digits.toml --dry-run
                                         list the fits of a study and estimate their time
   sklenet study benchmarks/studies/digits.toml
@@ -95,7 +96,7 @@ def _make_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=sklenet.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (model, study):
+    for module in (model, page, study):
         module.add_commands(commands)
     return parser
 

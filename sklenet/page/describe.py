@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.framing import assume_framing
 from sklenet.network.layers import ACTIVATIONS, POOLINGS, Dropout
 from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
@@ -46,8 +46,8 @@ def describe_model(estimator, name: str) -> dict:
     rows, columns = canvas.interior
     shape = canvas.image_shape
     return {
-        "name": printable(name),
-        "classes": [printable(label) for label in estimator.classes_.tolist()],
+        "name": make_printable(name),
+        "classes": [make_printable(label) for label in estimator.classes_.tolist()],
         "image_shape": list(shape),
         "n_features": int(estimator.n_features_in_),
         "takes_bytes": canvas.low >= 0 and 16 < canvas.high <= 255,
@@ -68,7 +68,7 @@ def describe_model(estimator, name: str) -> dict:
     }
 
 
-def _describe_layers(network: nn.Module) -> list[dict]:
+def _describe_layers(network) -> list[dict]:
     layers: list[dict] = []
     for name, layer in network.layers().items():
         if isinstance(layer, nn.Flatten | Dropout):
@@ -82,7 +82,7 @@ def _describe_layers(network: nn.Module) -> list[dict]:
 
 def _describe_layer(name: str, layer: nn.Module) -> dict:
     if isinstance(layer, PartialConv2d):
-        return _describe_weights("convolution", layer.dense(), layer.bias) | {
+        return _describe_weights("convolution", layer.to_dense(), layer.bias) | {
             "kernel_size": layer.shape[-1],
             "connections": layer.connections,
         }
@@ -125,8 +125,10 @@ def _name_activation(layer: nn.Module) -> str:
 
 def _name_loss(criterion: nn.Module) -> str:
     """Return the name of a loss; custom losses are functions of the softmax."""
-    names = {loss: name for name, loss in LOSSES.items()}
-    return names.get(type(criterion), "custom")
+    for name, loss in LOSSES.items():
+        if type(criterion) is loss:
+            return name
+    return "custom"
 
 
 def _encode(values: torch.Tensor) -> str:

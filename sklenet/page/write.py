@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet._utils.writing import check_writable, write_file
 from sklenet.datasets import load_digits
 from sklenet.framing import frame_digit
@@ -76,8 +76,8 @@ def write_page(
     if not models:
         raise ValueError("The 'models' are empty; expected at least one fitted estimator.")
     check_writable(path)
-    groups = [
-        {"name": printable(name), "states": _describe_states(name, model)}
+    groups: list[dict[str, Any]] = [
+        {"name": make_printable(name), "states": _describe_states(name, model)}
         for name, model in models.items()
     ]
     first = groups[0]["states"][0]
@@ -131,7 +131,7 @@ def _make_examples(description: dict) -> list[dict]:
 
 def _encode_example(image: np.ndarray, label) -> dict:
     pixels = base64.b64encode(image.astype(np.uint8).tobytes()).decode("ascii")
-    return {"shape": list(image.shape), "pixels": pixels, "label": printable(label)}
+    return {"shape": list(image.shape), "pixels": pixels, "label": make_printable(label)}
 
 
 def _render(title: str, content: dict) -> str:
@@ -142,7 +142,7 @@ def _render(title: str, content: dict) -> str:
     # "<" could end the element that the JSON is in.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return template.render(
-        title=printable(title),
+        title=make_printable(title),
         style=Markup((folder / "style.css").read_text("utf-8")),
         script=Markup(script),
         content=Markup(text),

@@ -75,6 +75,40 @@ class PersistenceMixin:
         return model_file.load(path, cls)
 
     @library_state()
+    def to_html(self, path: str | os.PathLike, *, examples=None, labels=None) -> None:
+        """Write the network as an HTML page on which a digit can be drawn.
+
+        The page shows every layer while one draws, and the probabilities, which agree with
+        `predict_proba`. It is one file that needs no network connection; see
+        :func:`sklenet.page.write_page` for several estimators on one page.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Path of the HTML file.
+        examples : array-like of shape (n, features), (n, h, w) or (n, c, h, w), \
+                default=None
+            A few images to choose from on the page. If None, digits that scikit-learn
+            ships, for estimators that read digits.
+        labels : sequence of length n, default=None
+            Labels of the examples, shown to the reader.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If a layer has no name, so that a browser cannot compute it, or `labels` is not
+            as long as `examples`.
+        OSError
+            If `path` is not a regular file or cannot be written.
+        """
+        from sklenet.page import write_page
+
+        check_is_fitted(self)
+        write_page({"LeNet-5": self}, path, examples=examples, labels=labels)
+
+    @library_state()
     def to_torch(self):
         """Return a copy of the network as a torch module on the CPU.
 
