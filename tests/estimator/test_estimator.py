@@ -39,6 +39,19 @@ def test_fitted_attributes(fitted):
     assert [row["epoch"] for row in fitted.history_] == [1, 2, 3, 4, 5]
     assert all(row["seconds"] > 0 for row in fitted.history_)
     assert fitted.module_ is fitted.net_.module_
+    assert fitted.canvas_.image_shape == (1, 8, 8)
+    assert fitted.fit_params_ == fitted.get_params()
+    assert fitted.held_out_ is None
+
+
+def test_held_out_samples_are_not_trained_on(digits):
+    X, y, *_ = digits
+    stopped = LeNet5Classifier(max_epochs=1, early_stopping=True, random_state=0).fit(X, y)
+    held_out = stopped.held_out_["rows"]
+    validated = stopped.history_[0]["valid_accuracy"]
+    assert np.abs(np.bincount(y[held_out]) - 0.1 * np.bincount(y)).max() <= 0.5
+    assert validated == pytest.approx(stopped.score(X[held_out], y[held_out]))
+    assert stopped.partial_fit(X, y).held_out_ is None
 
 
 def test_flat_and_image_shaped_X_give_the_same_weights(digits):
