@@ -1,4 +1,4 @@
-"""Sphinx's settings: `make docs` builds the pages, warnings being errors."""
+"""Configuration of Sphinx. `make docs` builds the documentation; warnings are errors."""
 
 import os
 from pathlib import Path
@@ -25,9 +25,9 @@ exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 
 autosummary_generate = True
-autodoc_typehints = "none"  # numpydoc's sections have them
+autodoc_typehints = "none"  # they are in the numpydoc sections
 numpydoc_show_class_members = False
-# Parameters and returns are documented, completely, and in order; types are given.
+# Parameters and return values are documented completely, in order and with their types.
 numpydoc_validation_checks = {
     "GL05",
     "GL06",
@@ -43,7 +43,7 @@ numpydoc_validation_checks = {
     "SS04",
     "YD01",
 }
-# What scikit-learn documents.
+# Inherited from scikit-learn, which documents them.
 numpydoc_validation_exclude = {
     r"\.set_\w+_request$",
     r"\.get_feature_names_out$",

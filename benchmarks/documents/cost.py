@@ -11,7 +11,7 @@ import numpy as np
 from origin import describe_run
 from rendering import DOCS, read_records, read_results, render_template
 
-from sklenet.study.engine.journal import n_fits
+from sklenet.study.engine.journal import count_fits_in
 
 DOCUMENT = DOCS / "cost.md"
 
@@ -194,7 +194,7 @@ def _summarize_search(name: str, seconds_per_epoch: float) -> dict[str, str]:
     """Return the cost of a search, and the rank of its best candidate in the grid."""
     results, grid = read_results(name), read_results("activation_study")
     fits = [r for r in results.records if r["kind"] in ("fold", "trial")]
-    n_epochs = sum(n_fits(record) * len(record["history"]) for record in fits)
+    n_epochs = sum(count_fits_in(record) * len(record["history"]) for record in fits)
     parameters = list(grid.grid)
     best = results.candidates("mnist").iloc[0]
     ranked = grid.candidates("mnist")
@@ -203,7 +203,7 @@ def _summarize_search(name: str, seconds_per_epoch: float) -> dict[str, str]:
     score = results.summary.set_index("score").loc["test_accuracy"]
     return {
         "search": _SEARCHES[name],
-        "fits": str(sum(map(n_fits, fits))),
+        "fits": str(sum(map(count_fits_in, fits))),
         "epochs": str(n_epochs),
         "seconds": f"{n_epochs * seconds_per_epoch:,.0f}",
         "best candidate": ", ".join(str(best[parameter]) for parameter in parameters),

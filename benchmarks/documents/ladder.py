@@ -7,6 +7,7 @@ import pandas as pd
 from origin import describe_runs
 from rendering import DOCS, ROOT, read_results, render_template
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
 from sklenet.study.report.tables import render_search
@@ -14,8 +15,6 @@ from sklenet.study.report.text import format_interval, format_mean_sd
 
 DOCUMENT = DOCS / "ladder.md"
 FIGURE = DOCS / "ladder.png"
-
-_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 _STUDIES = ("ladder", "ladder_colour")
 
@@ -52,7 +51,7 @@ def _describe_study(name: str) -> dict:
         "notes": results.study.notes.strip(),
         "origin": describe_runs(results),
         "data_sets": [
-            {"title": _TITLES[data], "rungs": _format_rungs(results, data)}
+            {"title": DATASETS[data].title, "rungs": _format_rungs(results, data)}
             for data in results.study.data
         ],
     }
@@ -124,7 +123,7 @@ def draw_figure() -> None:
         )
         for target in TARGETS[data].values():
             ax.axvline(target, color="0.5", linestyle=":", linewidth=1)
-        ax.set(title=_TITLES[data], xlabel="test accuracy (%)")
+        ax.set(title=DATASETS[data].title, xlabel="test accuracy (%)")
         ax.set_yticks(range(len(positions)), list(positions))
         ax.invert_yaxis()
     figure.savefig(FIGURE, dpi=110)

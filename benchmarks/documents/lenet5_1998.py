@@ -6,8 +6,8 @@ python benchmarks/documents/lenet5_1998.py  # draws docs/lenet5_1998*.png
 import numpy as np
 from rendering import DOCS, ROOT, read_results, render_template
 
-from sklenet.network.lecun1998.codes import digit_bitmaps
-from sklenet.study.engine.evaluate import REJECTED
+from sklenet.network.lecun1998.codes import make_digit_bitmaps
+from sklenet.study.engine.evaluate import REJECTED_FRACTIONS
 from sklenet.study.report.statistics import describe
 from sklenet.study.report.text import format_mean_sd
 
@@ -33,7 +33,7 @@ def _format_bitmaps() -> str:
     """Return the ten bitmaps as text, in two rows of five."""
     digits = [
         ["".join("#" if pixel > 0 else "." for pixel in row) for row in digit]
-        for digit in digit_bitmaps()
+        for digit in make_digit_bitmaps()
     ]
     halves = [
         "\n".join("  ".join(rows) for rows in zip(*half, strict=True))
@@ -84,7 +84,7 @@ def _make_rejection_table(name: str) -> list[dict[str, str]]:
         {"error (%) with rejected images:": setting}
         | {
             f"{fraction:.1%}": _format_sample(
-                [np.interp(fraction, REJECTED, curve) for curve in curves]
+                [np.interp(fraction, REJECTED_FRACTIONS, curve) for curve in curves]
             )
             for fraction in _FRACTIONS
         }
@@ -100,10 +100,12 @@ def draw_rejection() -> None:
     for name in ("lecun1998", "lecun1998_modern"):
         for setting, curves in _read_rejection_curves(name).items():
             label = f"{setting} (n = {len(curves)})"
-            (line,) = ax.plot(100 * REJECTED, np.mean(curves, axis=0), label=label)
+            (line,) = ax.plot(
+                100 * REJECTED_FRACTIONS, np.mean(curves, axis=0), label=label
+            )
             low, high = np.min(curves, axis=0), np.max(curves, axis=0)
             colour = line.get_color()
-            ax.fill_between(100 * REJECTED, low, high, alpha=0.2, color=colour)
+            ax.fill_between(100 * REJECTED_FRACTIONS, low, high, alpha=0.2, color=colour)
     ax.set(
         xlabel="rejected images (%)",
         ylabel="error on accepted images (%)",
@@ -156,7 +158,7 @@ def draw_layers() -> None:
                 draw_column(k, title, x[0], n_columns)
         for name, layer in model.module_.head.named_children():
             if name == "output":
-                draw_column(7, "codes\nof the ten digits", digit_bitmaps(), 5)
+                draw_column(7, "codes\nof the ten digits", make_digit_bitmaps(), 5)
             x = layer(x)
             if name == "C5_activation":
                 draw_column(5, "C5\n120", [x[0].view(-1, 4)], 1, "auto")

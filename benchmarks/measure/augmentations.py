@@ -18,7 +18,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import fetch_mnist, load_digits
 from sklenet.images.canvas import Canvas
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.training.augment import AUGMENTATIONS, make_augmenter
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def measure(n_repeats: int) -> None:
             print(name, f"{classifier.history_[-1]['seconds']:.2f} s", flush=True)
     journal = Journal(RECORDS)
     RECORDS.unlink(missing_ok=True)
-    journal.append({"kind": "run", "repeats": n_repeats} | provenance())
+    journal.append({"kind": "run", "repeats": n_repeats} | collect_provenance())
     seconds = {
         name: [row["seconds"] for row in classifier.history_]
         for name, classifier in classifiers.items()
@@ -83,7 +83,9 @@ def measure(n_repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--cost", action="store_true", help="also measure the time")
     parser.add_argument("--repeats", type=int, default=5, help="default: 5")
     arguments = parser.parse_args()

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from sklenet.study.engine.journal import Journal, n_fits
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.journal import Journal, count_fits_in
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.study.engine.records import RECORDS
 
 STUDY = Path(__file__).parents[1] / "studies" / "cluster.toml"
@@ -28,9 +28,9 @@ _N_TASKS = 2000
 _DISPATCH = f"""
 import time
 from joblib import Parallel, delayed
-from sklenet.study.engine.cluster import cluster
+from sklenet.study.engine.cluster import use_cluster
 
-with cluster(workers=2) as n_jobs:
+with use_cluster(n_workers=2) as n_jobs:
     parallel = Parallel(n_jobs=n_jobs, batch_size=1)
     parallel(delayed(abs)(k) for k in range(20))
     start = time.perf_counter()
@@ -44,7 +44,7 @@ def measure() -> None:
     JOURNAL.unlink(missing_ok=True)
     journal = Journal(JOURNAL)
     journal.append(
-        {"kind": "run", "command": "benchmarks/measure/cluster.py"} | provenance()
+        {"kind": "run", "command": "benchmarks/measure/cluster.py"} | collect_provenance()
     )
     for _ in range(N_REPEATS):
         for workers in (1, 2):
@@ -74,12 +74,12 @@ def _run_study(workers: int) -> dict:
         fits: list[dict] = []
         position = 0
         while study.poll() is None:
-            records, position = journal.since(position)
+            records, position = journal.read_since(position)
             now = time.perf_counter() - start
             fits += [
                 {"arrived": now, "seconds": record["seconds"]}
                 for record in records
-                if n_fits(record)
+                if count_fits_in(record)
             ]
             time.sleep(0.01)
         if study.returncode:

@@ -31,7 +31,7 @@ from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import infer_image_shape
 from sklenet.network import LeNet5
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "conformance" / "records.jsonl"
@@ -104,7 +104,7 @@ def measure() -> None:
     warnings.simplefilter("ignore")
     RECORDS.unlink(missing_ok=True)
     journal = Journal(RECORDS)
-    journal.append({"kind": "run"} | provenance())
+    journal.append({"kind": "run"} | collect_provenance())
     for name, (estimator, make) in CLASSIFIERS.items():
         for kind, outcomes in (
             ("check", run_checks(estimator)),

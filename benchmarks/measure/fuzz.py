@@ -39,9 +39,9 @@ from safetensors import safe_open
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.framing import read_image
-from sklenet.persistence.format import checksum
+from sklenet.persistence.format import compute_checksum
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "fuzz" / "records.jsonl"
@@ -251,7 +251,7 @@ def make_model_input(rng: random.Random) -> bytes:
     if rng.random() < 0.05:
         del metadata[rng.choice(list(metadata))]
     else:
-        metadata["sha256"] = checksum(metadata["document"], tensors)
+        metadata["sha256"] = compute_checksum(metadata["document"], tensors)
     return _to_file(tensors, metadata)
 
 
@@ -509,7 +509,9 @@ def run(name: str, kind: Kind, n_inputs: int, seed: int, folder: Path) -> dict:
 
 def main() -> int:
     """Try all inputs; return 1 if there was a violation."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument(
         "--inputs",
         type=int,
@@ -531,7 +533,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     chosen = {name: KINDS[name] for name in arguments.kinds or KINDS}
     total = sum(kind.fraction for kind in chosen.values())
-    origin = provenance()
+    origin = collect_provenance()
     rows = []
     for name, kind in chosen.items():
         n_inputs = round(arguments.inputs * kind.fraction / total)

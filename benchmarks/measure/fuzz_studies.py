@@ -20,8 +20,7 @@ from unittest import mock
 
 from sklenet.cli import main
 from sklenet.study.config.read import read_study
-from sklenet.study.config.spec import to_plain
-from sklenet.study.engine.plan import identity, jobs, winner_of
+from sklenet.study.engine.plan import hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS
 
 EXIT_CODES = {0, 1, 2, 130}
@@ -143,7 +142,7 @@ def _make_records(text: str) -> list[dict]:
         study = read_study(path)
     run = {"kind": "run", "run": 1, "command": "sklenet study", "started": "2026"}
     run |= {"versions": {"sklenet": "1"}, "machine": {"cpu": "c"}, "revision": None}
-    records = [{"kind": "study", "study": to_plain(study)}, run]
+    records = [{"kind": "study", "study": study.to_record()}, run]
     history = [{"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5}]
     history[0] |= {"valid_loss": 0.6, "valid_accuracy": 0.4}
     fitted = {"run": 1, "data": "digits", "params": {"lr": 0.1}, "steps": []}
@@ -158,14 +157,14 @@ def _make_records(text: str) -> list[dict]:
         table |= {"rank_test_score": [1, 2], "std_test_score": [0.1, None]}
         table |= {f"param_{name}": [p[name] for p in params] for name in params[0]}
         table |= {f"split{k}_test_score": [0.5, 0.4] for k in range(2)}
-        search = {"kind": "search", "of": identity(study), "data": "digits", "best": 0}
+        search = {"kind": "search", "of": hash_search(study), "data": "digits", "best": 0}
         records.append(search | {"cv_results": table})
-        winner = winner_of(study, "digits", params[0])
-    for job in jobs(study, "digits", winner):
+        winner = make_winner(study, "digits", params[0])
+    for job in plan_jobs(study, "digits", winner):
         tests = {"accuracy": 0.9, "neg_log_loss": -0.5, "mistakes": [[3, 1, 0.9]]}
         tests["confusion"] = [[36 * (i == j) for j in range(10)] for i in range(10)]
         tests["rejection"] = [0.1] * 101
-        record = {"kind": "fit", "key": job.key(study), "setting": job.setting}
+        record = {"kind": "fit", "key": job.make_key(study), "setting": job.setting}
         record |= fitted | {"seed": job.seed, "n_valid": 1, "n_test": 360}
         records.append(record | {"best_epoch": 1, "tests": {"test": tests}})
     return records

@@ -31,7 +31,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.presets import lecun1998
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "long_life" / "records.jsonl"
@@ -136,7 +136,7 @@ def compute_growth(rows: list[dict]) -> dict[str, int]:
 def run_fits(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, int]:
     """Run fits of each kind in turn, write the records, and return the growth."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    origin = provenance()
+    origin = collect_provenance()
     rows = []
     start = time.perf_counter()
     for k in range(n_fits):
@@ -160,7 +160,9 @@ def run_fits(kinds: list[str], n_fits: int, records: Path | None) -> dict[str, i
 
 def main() -> int:
     """Run the fits; return 1 if the process grew by more than is allowed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--fits", type=int, default=3000, help="default: 3000")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, help="default: all")
     arguments = parser.parse_args()

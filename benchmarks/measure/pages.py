@@ -25,7 +25,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import fetch_mnist
 from sklenet.framing import read_image, read_line
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "pages" / "records.jsonl"
@@ -275,7 +275,7 @@ def main():
     seed = TUNING_SEED
     if not arguments.tune:
         X, y, seed = X_test, y_test, TEST_SEED
-    run = {"kind": "run", "test_accuracy": accuracy, "seed": seed} | provenance()
+    run = {"kind": "run", "test_accuracy": accuracy, "seed": seed} | collect_provenance()
     with tempfile.TemporaryDirectory() as folder:
         records = [run, *read_pages(model, X, y, seed, Path(folder))]
     print(count_outcomes(records))

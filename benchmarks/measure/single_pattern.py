@@ -20,7 +20,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import fetch_mnist
 from sklenet.presets import lecun1998
 from sklenet.study.engine.journal import Journal
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.training.runtime import keep_freed_memory
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def measure(n_repeats: int) -> None:
     ratios = [a / b for a, b in zip(seconds["pass"], seconds["loop"], strict=True)]
     RECORDS.unlink(missing_ok=True)
     journal = Journal(RECORDS)
-    journal.append({"kind": "run", "repeats": n_repeats} | provenance())
+    journal.append({"kind": "run", "repeats": n_repeats} | collect_provenance())
     journal.append(
         {
             "kind": "pass",

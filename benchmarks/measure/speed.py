@@ -241,12 +241,12 @@ def run_in_process(*arguments: str) -> dict:
 def measure(groups: list[str]) -> None:
     """Record groups anew, each interleaved, and keep the records of the others."""
     from sklenet.study.engine.journal import Journal
-    from sklenet.study.engine.provenance import provenance
+    from sklenet.study.engine.provenance import collect_provenance
 
     for group in groups:
         _, names, _, n_repeats = GROUPS[group]
         records = [record for record in Journal(RECORDS) if record["group"] != group]
-        records.append({"kind": "run", "group": group} | provenance())
+        records.append({"kind": "run", "group": group} | collect_provenance())
         for repeat in range(n_repeats):
             for name in names:
                 taken = run_in_process("--one", group, name)

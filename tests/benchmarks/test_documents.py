@@ -12,7 +12,7 @@ import studies
 import tables
 
 from sklenet.study import read_study
-from sklenet.study.engine.plan import jobs
+from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE
 
@@ -42,9 +42,9 @@ def test_records_match_the_study_file_and_are_complete(name):
     results = Results(rendering.RESULTS / name)
     assert results.study == read_study(STUDY_FILES / f"{name}.toml")
     planned = [
-        job.key(results.study)
+        job.make_key(results.study)
         for data in results.study.data
-        for job in jobs(results.study, data, results.winner(data))
+        for job in plan_jobs(results.study, data, results.winner(data))
     ]
     assert [record["key"] for record in results.fit_records] == planned
 

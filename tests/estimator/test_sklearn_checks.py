@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, in full, on every kind of the estimator."""
+"""The estimator checks of scikit-learn, for several settings."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -13,8 +13,8 @@ ESTIMATORS = [
     LeNet5Classifier(pooling="avg"),
     LeNet5Classifier(loss="mse"),
     LeNet5Classifier(loss="bce"),
-    # The absolute error of a softmax hardly moves a class that starts out improbable;
-    # larger first weights than these would make it so.
+    # The absolute error of a softmax hardly changes a class that starts with a low
+    # probability, which larger initial weights would lead to.
     LeNet5Classifier(loss="l1", init="xavier_uniform", max_epochs=40),
     LeNet5Classifier(label_smoothing=0.1),
 ]

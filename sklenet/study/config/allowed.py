@@ -1,10 +1,10 @@
-"""What a study file may name: transformers, and parameters that take plain values.
+"""The transformers and parameters that a study file may name.
 
-A study file may come from a stranger. It therefore cannot name any class by its dotted
-path, but only the transformers listed here, and of these only parameters that take text,
-numbers, booleans and lists of them. Parameters such as ``memory`` (a folder of pickles),
-``score_func`` or ``pooling_func`` (callables) are absent on purpose. No module is imported
-before its name has been found in the list.
+A study file may come from an untrusted source. It can therefore only name the transformers
+listed here, and only set those of their parameters that take text, numbers, booleans and
+lists of them. Parameters such as ``memory`` (a folder of pickles), ``score_func`` or
+``pooling_func`` (callables) are absent on purpose. A module is only imported if its name is
+in the list.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any
 from sklenet import preprocessing
 from sklenet.study.config.values import find_problem, short_repr
 
-# Parameters by transformer. None of them is a callable, a path, a file or a cache.
+# Parameters of each transformer. None of them is a callable, a path, a file or a cache.
 TRANSFORMERS: dict[str, tuple[str, ...]] = {
     "DarkBackground": ("background", "maximum", "image_shape"),
     "Inverter": ("maximum",),
@@ -69,8 +69,8 @@ TRANSFORMERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Keys of `net_params`: further arguments of torch's optimizers. The rest of skorch's, such
-# as callbacks, takes objects.
+# Keys of `net_params`: additional arguments of torch's optimizers. The others of skorch,
+# such as callbacks, take objects.
 NET_PARAMS = tuple(
     f"optimizer__{name}"
     for name in (
@@ -81,12 +81,13 @@ NET_PARAMS = tuple(
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
 
-# The most features that a transformer may make, and the longest side of an image: memory
-# is asked for in proportion, for every image of the training set.
+# Largest number of features that a transformer may return, and largest side of an image:
+# the memory for every image of the training set is proportional to them.
 MAX_FEATURES = 10_000
-MAX_WEIGHTS = 100_000_000  # of a network: 1.6 GB while Adam trains it
 MAX_SIDE = 128
-_BOUNDS = {
+# Largest number of weights of a network, which take 1.6 GB while Adam trains it.
+MAX_WEIGHTS = 100_000_000
+_LIMITS = {
     "n_components": MAX_FEATURES,
     "n_clusters": MAX_FEATURES,
     "n_oversamples": MAX_FEATURES,
@@ -96,24 +97,29 @@ _BOUNDS = {
 
 
 def find_transformer(name) -> type:
-    """Return the transformer class of this name.
+    """Return the class of a transformer.
+
+    Parameters
+    ----------
+    name : str
+        Its name in `TRANSFORMERS`.
 
     Raises
     ------
     ValueError
-        If the name is not in the list; nothing has been imported then.
+        If the name is not in the list. Nothing is imported in this case.
     """
     if not isinstance(name, str) or name not in TRANSFORMERS:
         raise ValueError(
             f"no transformer {short_repr(name)}. Known: {', '.join(TRANSFORMERS)}. A study"
-            " file can name no others."
+            " file cannot name any others."
         )
     module, _, last = name.rpartition(".")
     return getattr(importlib.import_module(module) if module else preprocessing, last)
 
 
-def parameters_of(transformer: type) -> tuple[str, ...]:
-    """Return the parameters of a transformer that a study file may set."""
+def get_allowed_parameters(transformer: type) -> tuple[str, ...]:
+    """Return the names of the parameters of a transformer that a study file may set."""
     (names,) = (
         names
         for name, names in TRANSFORMERS.items()
@@ -123,26 +129,28 @@ def parameters_of(transformer: type) -> tuple[str, ...]:
 
 
 def check_step_value(transformer: type, parameter: str, value) -> None:
-    """Raise a ValueError if a study file may not give a transformer's parameter this value.
+    """Raise a ValueError if a study file may not set a parameter of a transformer.
 
     Parameters
     ----------
     transformer : type
-        One of those in the list.
+        A class in `TRANSFORMERS`.
     parameter : str
+        Name of the parameter.
     value : object
+        Its value.
     """
     if parameter == "random_state":
-        raise ValueError(f"{parameter!r} is decided by the key 'seeds': remove it.")
-    known = parameters_of(transformer)
+        raise ValueError(f"{parameter!r} is set by the key 'seeds'. Remove it.")
+    known = get_allowed_parameters(transformer)
     if parameter not in known:
-        has_it = parameter in inspect.signature(transformer).parameters
+        is_there = parameter in inspect.signature(transformer).parameters
         raise ValueError(
-            f"{transformer.__name__} has {'the' if has_it else 'no'} parameter"
-            f" {parameter!r}{', which a study file cannot set' if has_it else ''}. Known:"
+            f"{transformer.__name__} has {'the' if is_there else 'no'} parameter"
+            f" {parameter!r}{', which a study file cannot set' if is_there else ''}. Known:"
             f" {', '.join(known)}."
         )
-    problem = _plain_problem(value) or _step_problem(parameter, value)
+    problem = _find_complex_value(value) or _find_bad_step_value(parameter, value)
     if problem:
         raise ValueError(
             f"the parameter {parameter!r} of {transformer.__name__} {problem}. Got"
@@ -150,7 +158,8 @@ def check_step_value(transformer: type, parameter: str, value) -> None:
         )
 
 
-def _plain_problem(value) -> str | None:
+def _find_complex_value(value) -> str | None:
+    """Return what is wrong with a value that is not a plain one."""
     found = find_problem(value)
     if found is None:
         return None
@@ -158,13 +167,14 @@ def _plain_problem(value) -> str | None:
     return f"has a value at {'.'.join(path)!r} that {problem}" if path else problem
 
 
-def _step_problem(parameter: str, value) -> str | None:
+def _find_bad_step_value(parameter: str, value) -> str | None:
+    """Return what is wrong with a plain value that a transformer may not have."""
     parts = list(value) if isinstance(value, list | tuple) else [value]
     if isinstance(value, dict) or not all(
         part is None or isinstance(part, str | int | float) for part in parts
     ):
         return "must be text, a number, a boolean, or a list of these"
-    largest = _BOUNDS.get(parameter)
+    largest = _LIMITS.get(parameter)
     if largest is not None and any(
         isinstance(part, int | float) and part > largest for part in parts
     ):
@@ -173,16 +183,18 @@ def _step_problem(parameter: str, value) -> str | None:
 
 
 def check_estimator_value(parameter: str, value) -> None:
-    """Raise a ValueError if a study file may not give LeNet5Classifier this value.
+    """Raise a ValueError if a study file may not set a parameter of LeNet5Classifier.
 
-    What the estimator itself checks is not checked here.
+    The checks of the estimator itself are not repeated here.
 
     Parameters
     ----------
     parameter : str
+        Name of the parameter.
     value : object
+        Its value.
     """
-    problem = _plain_problem(value)
+    problem = _find_complex_value(value)
     if problem:
         raise ValueError(f"the parameter {parameter!r} {problem}. Got {short_repr(value)}.")
     if parameter == "net_params":

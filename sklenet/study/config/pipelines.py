@@ -1,54 +1,28 @@
-"""The scikit-learn pipelines that a study's settings describe."""
+"""The scikit-learn pipelines of the settings of a study."""
 
-from functools import cache
-
-from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from sklenet.estimator import LeNet5Classifier
-from sklenet.study.config.allowed import TRANSFORMERS, check_step_value, find_transformer
-from sklenet.study.config.spec import Setting, Study
-from sklenet.study.config.values import short_repr
+from sklenet.study.config.parameters import classifier_parameters
+from sklenet.study.config.spec import Study
+from sklenet.study.config.steps import make_steps
+from sklenet.study.config.tables import Setting
 
-CLASSIFIER = "classifier"
+CLASSIFIER = "classifier"  # name of the last step
 
-# Of the pipeline's parameters, as a search names them.
+# Prefix of the parameters of the pipeline in a search.
 PREFIX = "pipeline__"
 
 
-def make_steps(steps) -> list[tuple[str, BaseEstimator]]:
-    """Return named transformers, as a Pipeline takes them.
+def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
+    """Return the unfitted pipeline of a setting.
 
     Parameters
     ----------
-    steps : sequence of dict
-        Each with a ``transformer`` and its parameters.
-
-    Raises
-    ------
-    ValueError
-        If a transformer or a parameter is not one that a study file may name.
+    study : Study
+    setting : Setting, optional
+        If None, the pipeline has the parameters of the study itself.
     """
-    made: list[tuple[str, BaseEstimator]] = []
-    for step in steps:
-        if "transformer" not in step:
-            raise ValueError(
-                f"the step {short_repr(step)} has no 'transformer': name one of"
-                f" {', '.join(TRANSFORMERS)}."
-            )
-        found = find_transformer(step["transformer"])
-        parameters = {key: value for key, value in step.items() if key != "transformer"}
-        for key, value in parameters.items():
-            check_step_value(found, key, value)
-        name = found.__name__.lower()
-        if name in dict(made):
-            raise ValueError(f"{found.__name__} is there twice; once is enough.")
-        made.append((name, found(**parameters)))
-    return made
-
-
-def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
-    """Return the unfitted pipeline of a setting, or of the study's own parameters."""
     steps, parameters = study.steps, study.estimator
     if setting is not None:
         steps = study.steps if setting.steps is None else setting.steps
@@ -57,21 +31,18 @@ def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
     return Pipeline([*make_steps(steps), (CLASSIFIER, classifier)])
 
 
-def qualified(name: str) -> str:
-    """Return a grid's key as the pipeline's parameter: the classifier's, or a step's."""
-    return name if "__" in name and not _is_classifiers(name) else f"{CLASSIFIER}__{name}"
+def to_pipeline_name(name: str) -> str:
+    """Return the name in the pipeline of a parameter in the grid of a study."""
+    step, separator, _ = name.partition("__")
+    is_step = separator and step not in classifier_parameters()
+    return name if is_step else f"{CLASSIFIER}__{name}"
 
 
-def short(name: str) -> str:
-    """Return a search's name of a parameter, or of its column, in a study file's words."""
+def to_search_name(name: str) -> str:
+    """Return the name in a search over pipelines of a parameter in the grid of a study."""
+    return PREFIX + to_pipeline_name(name)
+
+
+def to_study_name(name: str) -> str:
+    """Return the name in a study of a parameter, or of its column, in a search."""
     return name.replace(PREFIX, "").replace(f"{CLASSIFIER}__", "")
-
-
-@cache
-def classifier_parameters() -> tuple[str, ...]:
-    """Return the names of the parameters of LeNet5Classifier, sorted."""
-    return tuple(sorted(LeNet5Classifier().get_params()))
-
-
-def _is_classifiers(name: str) -> bool:
-    return name.split("__")[0] in classifier_parameters()

@@ -1,261 +1,422 @@
-"""What a study file may hold, as frozen dataclasses."""
+"""A study, as an immutable model that checks itself."""
 
-import itertools
-from typing import Annotated, Any, Literal
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    TypeAdapter,
+from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+from sklearn.base import clone
+from sklearn.metrics import get_scorer_names
+from sklearn.model_selection import ParameterGrid
+
+from sklenet.study.config.allowed import check_step_value, get_allowed_parameters
+from sklenet.study.config.errors import BadKey, Key, report_errors, suggest
+from sklenet.study.config.fields import DataNames, Seeds, Table, Unique
+from sklenet.study.config.parameters import Parameters, check_classifier, check_parameter
+from sklenet.study.config.searches import (
+    Distribution,
+    OptunaSearch,
+    RandomSearch,
+    Search,
+    SettingsSearch,
+    n_combinations,
+    search_to_record,
 )
-from pydantic.dataclasses import dataclass
+from sklenet.study.config.steps import Steps, make_steps
+from sklenet.study.config.tables import AdditionalTest, Published, Setting
 
-DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
+TEST_SET = "test"  # name of the test set as it is, in contrast to those of [[test]]
+DEFAULT_SETTING = "estimator"  # name of the setting of a study that has no [[setting]]
 
-ORIGINALS = "test"  # the test images as they are, in contrast to those of a [[test]]
-DEFAULT = "estimator"  # the only setting of a study that names none
+# Suffix of the names of metrics at the epoch with the lowest validation loss.
+AT_BEST_EPOCH = "_at_best_epoch"
 
-_STRICT = ConfigDict(extra="forbid")
-_Part = Annotated[StrictFloat, Field(gt=0, lt=1)]
-_Curve = Literal["train_accuracy", "train_loss", "valid_accuracy", "valid_loss"]
-_Name = Annotated[StrictStr, Field(min_length=1)]
-_Data = Literal[DATA]  # type: ignore[valid-type]
-_Values = Annotated[tuple[Any, ...], Field(min_length=1)]
-_Step = dict[StrictStr, Any]
+HISTORY_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
+# Keys on which the fits do not depend.
+PRESENTATION_KEYS = ("title", "notes", "published")
 
-class StudyError(ValueError):
-    """A study that cannot be run, with the file, the key and what would be right."""
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Search:
-    """A search by one of scikit-learn's classes, scored by the first of the metrics.
-
-    Parameters
-    ----------
-    kind : {"grid", "random", "halving", "optuna", "settings"}
-        GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, OptunaSearchCV, which gives
-        up bad candidates after any epoch, or the study's named settings, compared by
-        cross-validation.
-    grid : dict of str to list or dict
-        The values to try of each parameter of the estimator, or of a step as
-        ``step__parameter``. A random search and Optuna also take a distribution:
-        ``{loguniform = [1e-4, 1e-1]}``, ``{uniform = [0, 0.5]}`` or
-        ``{randint = [4, 12]}``, the last without its upper end.
-    cv : int
-        The number of stratified, shuffled folds.
-    n_iter : int
-        How many settings a random search draws, or Optuna tries.
-    resource : str
-        What a halving search gives to few candidates: "max_epochs" or "n_samples".
-    min_resources, max_resources : int
-        How much of it in the first round, and at most; needed for "max_epochs".
-    factor : int
-        By how much the candidates get fewer, and the resource more, per round.
-    """
-
-    kind: Literal["grid", "random", "halving", "optuna", "settings"] = "grid"
-    grid: dict[StrictStr, _Values | dict[StrictStr, _Values]] = Field(default_factory=dict)
-    cv: Annotated[StrictInt, Field(ge=2)] = 3
-    n_iter: Annotated[StrictInt, Field(ge=1)] | None = None
-    resource: Literal["max_epochs", "n_samples"] | None = None
-    min_resources: Annotated[StrictInt, Field(ge=1)] | None = None
-    max_resources: Annotated[StrictInt, Field(ge=1)] | None = None
-    factor: Annotated[StrictInt, Field(ge=2)] | None = None
+# The largest number of settings or candidates of a study, and of its fits.
+MAX_SETTINGS = 10_000
+MAX_FITS = 100_000
 
 
-@dataclass(frozen=True, config=_STRICT)
-class Setting:
-    """One setting by name, or with a grid several, each trained and tested by itself.
+def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    known = get_scorer_names()
+    for name in metrics:
+        if name not in known:
+            raise ValueError(f"scikit-learn has no scorer {name!r}.{suggest(name, known)}")
+    return metrics
 
-    Parameters
-    ----------
-    name : str
-        Of the row in tables, one such on each data set. A grid's settings add their values
-        to it.
-    estimator : dict
-        Parameters that differ from the study's ``[estimator]``.
-    steps : tuple of dict, optional
-        Pipeline steps instead of the study's.
-    data : tuple of str, optional
-        Only on these data sets.
-    seeds : tuple of int, optional
-        Seeds instead of the study's.
-    grid : dict of str to list
-        Parameters, all of whose combinations are settings of their own.
-    """
 
-    name: _Name
-    estimator: dict[StrictStr, Any] = Field(default_factory=dict)
-    steps: tuple[_Step, ...] | None = None
-    data: Annotated[tuple[_Data, ...], Field(min_length=1)] | None = None
-    seeds: "Seeds | None" = None
-    grid: dict[StrictStr, _Values] = Field(default_factory=dict)
-
-    def expand(self) -> list["Setting"]:
-        """Return the settings that the grid stands for."""
-        settings = []
-        for values in itertools.product(*self.grid.values()):
-            chosen = dict(zip(self.grid, values, strict=True))
-            words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
-            settings.append(
-                Setting(
-                    name=", ".join(words),
-                    estimator=self.estimator | chosen,
-                    steps=self.steps,
-                    data=self.data,
-                    seeds=self.seeds,
-                )
+def _check_test_names(tests: tuple[AdditionalTest, ...]) -> tuple[AdditionalTest, ...]:
+    names = {TEST_SET}
+    for k, test in enumerate(tests):
+        if test.name in names:
+            raise BadKey(
+                (str(k), "name"),
+                f"must be unique, and not {TEST_SET!r}, the name of the test set itself."
+                f" Got {test.name!r}.",
             )
-        return settings
+        names.add(test.name)
+    return tests
 
 
-@dataclass(frozen=True, config=_STRICT)
-class Test:
-    """The test images once more, changed by transformers before the fitted pipeline.
-
-    Parameters
-    ----------
-    name : str
-        Of the columns in tables.
-    steps : tuple of dict
-    """
-
-    name: _Name
-    steps: Annotated[tuple[_Step, ...], Field(min_length=1)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Published:
-    """Figures that somebody reports, to stand beside ours.
-
-    Parameters
-    ----------
-    data : str
-        The data set.
-    source : str
-        Who reports them.
-    setting : str, optional
-        The setting they are of; needed where there are several.
-    figures : dict of str to float
-        By the name of ours: "test_accuracy", "valid_loss_at_best_epoch", "epochs".
-    curves : dict of str to tuple of float
-        What it reports per epoch, by the names in ``history_``: "train_accuracy".
-    why : str
-        The likeliest reason for the difference.
-    """
-
-    data: _Data
-    source: _Name
-    setting: StrictStr | None = None
-    figures: dict[StrictStr, StrictFloat | StrictInt] = Field(default_factory=dict)
-    curves: dict[_Curve, tuple[StrictFloat, ...]] = Field(default_factory=dict)
-    why: StrictStr = ""
-
-
-Seeds = Annotated[
-    tuple[Annotated[StrictInt, Field(ge=0, lt=2**32)], ...], Field(min_length=1)
-]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Study:
-    """What is searched, trained and tested.
+class Study(Table):
+    """A search, and the settings that are trained and evaluated on the test set.
 
     Parameters
     ----------
     name : str
-        The name of the folder of results.
+        Name of the folder of results.
     title : str
-        The heading of the report.
+        Heading of the report.
     data : tuple of str
-        Data sets, each searched and tested by itself.
+        Data sets. Each is searched and evaluated separately.
     seeds : tuple of int
-        The values of ``random_state`` with which a setting is trained. The first is also
-        the search's.
+        Values of ``random_state`` with which a setting is trained. The first is also used
+        by the search.
     metrics : tuple of str
-        Names of scikit-learn's scorers; the first one decides a search.
+        Names of scikit-learn's scorers. The first decides a search.
     validation : float or "test", optional
-        The part of the training images that is held out, and scored after every epoch.
-        "test" scores the test images after every epoch instead, as some publications do;
-        the best of these epochs is not reported.
+        Fraction of the training images held out for validation, and scored after every
+        epoch. With "test", the test images are scored after every epoch instead, as in some
+        publications; the best of these epochs is not reported.
     validation_rows : {"random", "first"}
-        Whether that part is drawn by the seed, stratified, or is the first images.
+        Whether the held-out images are a stratified random sample, drawn with the seed, or
+        the first images.
     notes : str
-        Prose for the report: what to make of the figures.
+        Interpretation of the results, for the report.
     estimator : dict
         Parameters of LeNet5Classifier that differ from its defaults.
     steps : tuple of dict
         Transformers before the classifier: ``{transformer = "PixelScaler", to = "unit"}``,
-        by a name in :mod:`sklenet.study.config.allowed`. In a grid a step is
-        called by its class in lower case.
+        by their name in :mod:`sklenet.study.config.allowed`. In a grid, the name of a step
+        is its class in lower case.
     search : Search, optional
-        Its winner is trained and tested.
-    setting : tuple of Setting
-        Without a search all of them are trained and tested; without settings, the
-        estimator's own parameters.
-    test : tuple of Test
-        Tests besides the one on the test images as they are.
+        Search whose winner is trained and evaluated.
+    setting_tables : tuple of Setting
+        Settings, whose grids are not expanded. Without a search, all of them are trained
+        and evaluated; without settings, the parameters in `estimator`. Its key in a study
+        file is ``setting``.
+    additional_tests : tuple of AdditionalTest
+        Tests besides the one on the test set as it is. Its key in a study file is ``test``.
     published : tuple of Published
+        Published results.
     """
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     title: StrictStr
-    data: Annotated[tuple[_Data, ...], Field(min_length=1)]
+    data: DataNames
     seeds: Seeds = (0,)
-    metrics: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("accuracy",)
-    validation: _Part | Literal["test"] | None = None
+    metrics: Annotated[
+        tuple[StrictStr, ...], Field(min_length=1), Unique, AfterValidator(_check_scorers)
+    ] = ("accuracy",)
+    validation: Annotated[StrictFloat, Field(gt=0, lt=1)] | Literal["test"] | None = None
     validation_rows: Literal["random", "first"] = "random"
     notes: StrictStr = ""
-    estimator: dict[StrictStr, Any] = Field(default_factory=dict)
-    steps: tuple[_Step, ...] = ()
+    estimator: Parameters = Field(default_factory=dict)
+    steps: Steps = ()
     search: Search | None = None
-    setting: tuple[Setting, ...] = ()
-    test: tuple[Test, ...] = ()
+    setting_tables: tuple[Setting, ...] = Field(default=(), alias="setting")
+    additional_tests: Annotated[
+        tuple[AdditionalTest, ...], AfterValidator(_check_test_names)
+    ] = Field(default=(), alias="test")
     published: tuple[Published, ...] = ()
 
     @property
     def settings(self) -> list[Setting]:
-        """The named settings, with their grids as settings of their own."""
-        return [one for setting in self.setting for one in setting.expand()]
+        """The settings, with one setting per combination of a grid."""
+        return [setting for table in self.setting_tables for setting in table.expand()]
 
     def settings_for(self, data: str) -> list[Setting]:
-        """Return those for a data set; in a study without any, the estimator's own."""
-        settings = self.settings or [Setting(name=DEFAULT)]
+        """Return the settings for a data set.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        list of Setting
+            In a study without settings, one setting with the estimator's own parameters.
+        """
+        settings = self.settings or [Setting(name=DEFAULT_SETTING)]
         return [s for s in settings if s.data is None or data in s.data]
 
     @property
-    def tests(self) -> list[str]:
+    def test_names(self) -> list[str]:
         """The names of all tests."""
-        return [ORIGINALS] + [test.name for test in self.test]
+        return [TEST_SET] + [test.name for test in self.additional_tests]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of all metrics that are summarised over seeds."""
+        scores = [f"{test}_{name}" for test in self.test_names for name in self.metrics]
+        names = [*scores, *HISTORY_METRICS]
+        return [name + end for name in names for end in ("", AT_BEST_EPOCH)] + ["epochs"]
+
+    def to_record(self) -> dict:
+        """Return the study as it is written to the journal."""
+        record = self.model_dump(mode="json", by_alias=True)
+        if self.search is not None:
+            record["search"] = search_to_record(self.search)
+        return record
+
+    @classmethod
+    def from_record(cls, record: dict) -> Self:
+        """Return the study that `to_record` has returned."""
+        return cls.model_validate(record)
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        """Count the settings, candidates and fits before any grid is expanded.
+
+        A file of a hundred bytes can ask for billions of fits.
+        """
+        n_settings = [n_combinations(table.grid) for table in self.setting_tables]
+        if n_settings:
+            largest = n_settings.index(max(n_settings))
+            _check_count(("setting", str(largest)), "settings", sum(n_settings))
+        if self.search is None:
+            pairs = zip(self.setting_tables, n_settings, strict=True)
+            n_fits = sum(
+                n * len(table.seeds or self.seeds) * len(table.data or self.data)
+                for table, n in pairs
+            )
+            n_fits = n_fits or len(self.seeds) * len(self.data)
+            _check_count(("seeds",), "fits", n_fits, MAX_FITS)
+            return self
+        if isinstance(self.search, SettingsSearch):
+            n_candidates = sum(n_settings)
+        else:
+            n_candidates = self.search.n_candidates
+        _check_count(("search",), "candidates", n_candidates)
+        n_fits = (n_candidates * self.search.cv + len(self.seeds)) * len(self.data)
+        _check_count(("search",), "fits", n_fits, MAX_FITS)
+        return self
+
+    @model_validator(mode="after")
+    def _check_estimator(self) -> Self:
+        with report_errors("estimator"):
+            has_steps = bool(self.steps)
+            check_classifier({}, self.estimator, self.data, has_steps=has_steps)
+            self._check_early_stopping(self.estimator)
+        return self
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        for k, table in enumerate(self.setting_tables):
+            with report_errors("setting", str(k)):
+                self._check_setting(table)
+        for data in self.data:
+            names = Counter(setting.name for setting in self.settings_for(data))
+            for name, n in names.items():
+                if n > 1:
+                    raise BadKey(
+                        ("setting",),
+                        f"the names of the settings for {data!r} must be unique. Got"
+                        f" {name!r} {n} times.",
+                    )
+        return self
+
+    def _check_setting(self, table: Setting) -> None:
+        for data in table.data or ():
+            if data not in self.data:
+                raise BadKey(
+                    ("data",),
+                    "must only contain data sets of the study:"
+                    f" {', '.join(self.data)}. Got {data!r}.",
+                )
+        if table.seeds and self.search:
+            raise BadKey(
+                ("seeds",),
+                "a search compares all settings with the same seed. Remove the seeds of the"
+                f" setting {table.name!r}.",
+            )
+        steps = self.steps if table.steps is None else table.steps
+        for setting in table.expand():
+            try:
+                own, data_sets = setting.estimator, table.data or self.data
+                self._check_classifier(own, data_sets, has_steps=bool(steps))
+            except BadKey as error:
+                in_grid = error.key and error.key[0] in table.grid
+                section = "grid" if in_grid else "estimator"
+                is_there = in_grid or table.estimator
+                key = (section, *error.key) if is_there else error.key
+                raise BadKey(key, error.message) from error
+
+    def _check_classifier(self, own: dict, data: Iterable[str], *, has_steps: bool) -> None:
+        """Check the classifier with the parameters of the study and these."""
+        check_classifier(self.estimator, own, data, has_steps=has_steps)
+        self._check_early_stopping({**self.estimator, **own})
+
+    def _check_early_stopping(self, parameters: dict) -> None:
+        if self.validation == "test" and parameters.get("early_stopping"):
+            raise BadKey(
+                ("early_stopping",),
+                "with validation = 'test', early stopping would report the best test epoch."
+                " Hold out a fraction of the training set instead: validation = 0.1.",
+            )
+
+    @model_validator(mode="after")
+    def _check_search(self) -> Self:
+        search = self.search
+        if isinstance(search, SettingsSearch):
+            if len(self.settings) < 2:
+                raise BadKey(
+                    ("search",),
+                    "kind 'settings' requires at least two settings. Got"
+                    f" {len(self.settings)}.",
+                )
+            for data in self.data:
+                if not self.settings_for(data):
+                    raise BadKey(("search",), f"there is no setting for {data!r}.")
+        elif search is not None:
+            if self.setting_tables:
+                raise BadKey(
+                    ("search",),
+                    f"a search of kind {search.kind!r} and settings exclude each other."
+                    " Remove the settings, or compare them by the kind 'settings'.",
+                )
+            if isinstance(search, OptunaSearch):
+                self._check_optuna(search)
+            with report_errors("search", "grid"):
+                self._check_candidates(search)
+        return self
+
+    def _check_optuna(self, search: OptunaSearch) -> None:
+        tables: list[tuple[Key, Iterable]] = [
+            (("estimator",), self.estimator),
+            (("search", "grid"), search.grid),
+        ]
+        for key, names in tables:
+            for name in search.NEED_LAST_EPOCH:
+                if name in names:
+                    raise BadKey(
+                        (*key, name),
+                        f"{name!r} depends on the last epoch of a training, but Optuna"
+                        " decides after every epoch whether to stop. Remove it.",
+                    )
+
+    def _check_candidates(self, search) -> None:
+        """Check all values of the grid, and the combinations of the estimator's."""
+        steps = dict(make_steps(self.steps))
+        own: dict[str, list] = {}
+        for name, values in search.grid.items():
+            examples = values.ends if isinstance(values, Distribution) else list(values)
+            step, separator, parameter = name.partition("__")
+            with report_errors(name):
+                if separator and step not in steps:
+                    raise BadKey(
+                        (),
+                        f"the study has no step {step!r}. Its steps are:"
+                        f" {', '.join(steps) or 'none'}.",
+                    )
+                if separator:
+                    _check_step_values(steps[step], parameter, examples)
+                else:
+                    self._check_values(name, examples)
+                    own[name] = examples
+        if len(own) > 1:  # a single parameter has been checked
+            for candidate in _list_combinations(search, own):
+                self._check_classifier(candidate, self.data, has_steps=bool(steps))
+
+    def _check_values(self, name: str, values: list) -> None:
+        """Check values of a parameter of the estimator in the grid of a search."""
+        for value in values:
+            check_parameter(name, value)
+        if name in self.estimator:
+            raise BadKey(
+                (),
+                f"{name!r} is both in 'estimator' and in 'search.grid'. Remove one.",
+            )
+        for value in values:
+            try:
+                own = {name: value}
+                self._check_classifier(own, self.data, has_steps=bool(self.steps))
+            except BadKey as error:
+                raise BadKey((), error.message) from error
+
+    @model_validator(mode="after")
+    def _check_published(self) -> Self:
+        metrics = self.metric_names
+        settings = {
+            data: [s.name for s in self.settings_for(data)] if self.setting_tables else []
+            for data in self.data
+        }
+        for k, published in enumerate(self.published):
+            with report_errors("published", str(k)):
+                self._check_source(published, metrics, settings)
+        return self
+
+    def _check_source(
+        self, published: Published, metrics: list[str], settings: dict[str, list[str]]
+    ) -> None:
+        """Check that the study has what a source is compared with."""
+        if published.data not in settings:
+            raise BadKey(
+                ("data",),
+                f"must be one of the data sets of the study: {', '.join(self.data)}. Got"
+                f" {published.data!r}.",
+            )
+        names = settings[published.data]
+        # A search trains its winner only, whichever setting that is.
+        is_optional = self.search is not None or not self.setting_tables
+        is_missing = published.setting is None
+        if published.setting not in names and not (is_missing and is_optional):
+            raise BadKey(
+                ("setting",),
+                f"must be the name of a setting for {published.data!r}. Got"
+                f" {published.setting!r}.{suggest(str(published.setting), names)}",
+            )
+        for name in published.results:
+            if name not in metrics:
+                raise BadKey(
+                    ("figures", name),
+                    f"the study has no metric {name!r}.{suggest(name, metrics)}",
+                )
+        for name in published.curves:
+            if name.startswith("valid") and self.validation is None:
+                raise BadKey(
+                    ("curves", name),
+                    f"the study has no curve {name!r} to compare with. Set 'validation'.",
+                )
 
 
-# Ends of the names of figures: after the last epoch, and after that with the lowest
-# validation loss.
-ENDS = ("", "_at_best_epoch")
-
-HISTORY = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-
-
-def figure_names(study: Study) -> list[str]:
-    """Return the names of all figures of a fit that are summarised over seeds."""
-    scores = [f"{test}_{metric}" for test in study.tests for metric in study.metrics]
-    return [name + end for name in (*scores, *HISTORY) for end in ENDS] + ["epochs"]
+def _check_count(key: Key, what: str, n: int, limit: int = MAX_SETTINGS) -> None:
+    if n > limit:
+        found = f"{n:,}" if n < 10**12 else "more than 10^12"
+        raise BadKey(
+            key,
+            f"the study has {found} {what}, above the limit of {limit:,}. Reduce it, or"
+            " divide it into several studies.",
+        )
 
 
-# What the run does not depend on.
-PRESENTATION = ("title", "notes", "published")
+def _check_step_values(step, parameter: str, values: list) -> None:
+    """Check values of a parameter of a transformer in the grid of a search."""
+    if parameter == "random_state":
+        raise BadKey((), "'random_state' is set by the key 'seeds'. Remove it.")
+    known = get_allowed_parameters(type(step))
+    if parameter not in known:
+        raise BadKey(
+            (),
+            f"in a study, {type(step).__name__} has no parameter {parameter!r}."
+            f"{suggest(parameter, known)}",
+        )
+    for value in values:
+        check_step_value(type(step), parameter, value)
+        clone(step).set_params(**{parameter: value})._validate_params()
 
 
-def to_plain(study: Study) -> dict:
-    """Return the study as JSON has it, for the records."""
-    return TypeAdapter(Study).dump_python(study, mode="json")
+def _list_combinations(search, grid: dict[str, list]) -> Iterable[dict]:
+    """Return the combinations of the values in a grid that are to be checked.
 
-
-def from_plain(plain: dict) -> Study:
-    """Return the study of a record."""
-    return TypeAdapter(Study).validate_python(plain)
+    The number of combinations from which candidates are drawn is not limited: of these,
+    only that of all first and that of all last values are checked.
+    """
+    if isinstance(search, RandomSearch | OptunaSearch):
+        return [{name: values[end] for name, values in grid.items()} for end in (0, -1)]
+    return ParameterGrid(grid)

@@ -1,4 +1,4 @@
-"""Plain values: what TOML and JSON files may hold for the parameters of a study."""
+"""Plain values: those that TOML and JSON files may hold for the parameters of a study."""
 
 import reprlib
 from math import isfinite
@@ -17,21 +17,21 @@ def short_repr(value) -> str:
     """Return the representation of a value, shortened where it is long."""
     try:
         return _shorten.repr(value)
-    except ValueError:  # Python refuses to print integers of thousands of digits
+    except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
 
 
 def find_problem(value, *, finite: bool = True) -> tuple[tuple[str, ...], str] | None:
     """Find a value that is not plain.
 
-    Plain are text, booleans, None, numbers, and lists and tables of plain values. Whole
-    numbers must fit 64 bits. The search is iterative, since files may nest deeper than
-    Python's stack.
+    Plain values are text, booleans, None, numbers, and lists and tables of plain values.
+    Whole numbers must fit 64 bits. The search is iterative, since files may be nested
+    deeper than the stack of Python allows.
 
     Parameters
     ----------
     value : object
-        As a parser of TOML or JSON returns it.
+        A value that a parser of TOML or JSON has returned.
     finite : bool, default=True
         Whether numbers must be finite.
 
@@ -40,21 +40,21 @@ def find_problem(value, *, finite: bool = True) -> tuple[tuple[str, ...], str] |
     (tuple of str, str) or None
         The path of the first value that is not plain, and what is wrong with it.
     """
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
-    while waiting:
-        path, one = waiting.pop()
+    stack: list[tuple[tuple[str, ...], Any]] = [((), value)]
+    while stack:
+        path, one = stack.pop()
         if len(path) > MAX_DEPTH:
             return path, f"is nested more than {MAX_DEPTH} levels deep"
         if isinstance(one, dict):
-            waiting += [((*path, str(key)), item) for key, item in one.items()]
+            stack += [((*path, str(key)), item) for key, item in one.items()]
         elif isinstance(one, list | tuple):
-            waiting += [((*path, str(k)), item) for k, item in enumerate(one)]
-        elif problem := _scalar_problem(one, finite):
+            stack += [((*path, str(k)), item) for k, item in enumerate(one)]
+        elif problem := _find_scalar_problem(one, finite):
             return path, problem
     return None
 
 
-def _scalar_problem(value, finite: bool) -> str | None:
+def _find_scalar_problem(value, finite: bool) -> str | None:
     if value is None or isinstance(value, bool | str):
         return None
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""A Dask cluster under a study: joblib's backend does the rest."""
+"""A Dask cluster for the fits of a study, through the backend of joblib."""
 
 import os
 import time
@@ -10,142 +10,167 @@ from pathlib import Path
 
 from joblib import cpu_count, parallel_config
 
-from sklenet.study.config.spec import StudyError
-from sklenet.study.engine.journal import n_fits
+from sklenet.study.config.errors import StudyError
+from sklenet.study.engine.journal import count_fits_in
 from sklenet.study.engine.records import StudyJournal
 
-# Packages whose versions decide whether a worker understands what it is sent, and gives
-# the same figures.
-_SAME = (
+# Packages whose versions decide whether a worker can load what it is sent, and computes the
+# same results.
+_SAME_VERSIONS = (
     *("sklenet", "torch", "skorch", "scikit-learn", "numpy", "scipy"),
     *("joblib", "dask", "distributed", "cloudpickle"),
 )
-_SAME_IF_USED = ("optuna", "optuna-integration")
+_SAME_VERSIONS_IF_INSTALLED = ("optuna", "optuna-integration")
 
-# Seconds in which a scheduler must answer, and workers must have come.
-_PATIENCE = 10
+# Seconds in which a scheduler must answer, and workers must have arrived.
+_TIMEOUT = 10
 
 
 @contextmanager
-def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[int]:
-    """Let joblib run what is in the block on a cluster.
+def use_cluster(
+    scheduler: str | None = None, n_workers: int | None = None
+) -> Iterator[int]:
+    """Let joblib run the fits in the block on a Dask cluster.
 
-    Fits go where there is a worker free; each appends to the study's journal, so that the
-    workers must see its folder, and the data home, under the same paths.
+    Every worker appends its fits to the journal of the study. The workers must therefore
+    have the folder of results, and the data sets, under the same paths.
 
     Parameters
     ----------
     scheduler : str, optional
-        Its address, such as ``tcp://10.0.0.1:8786``.
-    workers : int, optional
-        Start so many processes on this machine instead.
+        Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
+    n_workers : int, optional
+        Number of worker processes to start on this machine, instead of a scheduler.
 
     Yields
     ------
     int
-        The number of jobs for joblib: as many as the workers have threads.
+        The number of jobs for joblib: -1, as many as the workers have threads.
 
     Raises
     ------
     StudyError
-        If Dask is not installed, nobody answers, no worker comes, or only one of one
-        thread, or a worker has another version of Python or of a package that matters.
+        If Dask is not installed, the scheduler does not answer, there is no worker or only
+        one with one thread, or a worker has another version of Python or of one of the
+        packages.
     """
     if find_spec("distributed") is None:
-        raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
-    from distributed import Client, LocalCluster
+        raise StudyError("A cluster requires Dask: pip install sklenet[dask].")
+    from distributed import Client
 
     with ExitStack() as stack:
         if scheduler is None:
-            assert workers is not None
-            # Dask leaves what it sets for its workers behind in this process.
-            stack.callback(_restore_environment, dict(os.environ))
-            threads = str(max(1, cpu_count() // workers))
-            local = _started(
-                LocalCluster,
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            )
-            scheduler = stack.enter_context(local).scheduler_address
+            assert n_workers is not None
+            scheduler = stack.enter_context(_start_workers(n_workers))
         try:
-            client = stack.enter_context(_started(Client, scheduler, timeout=_PATIENCE))
+            client = stack.enter_context(_start(Client, scheduler, timeout=_TIMEOUT))
         except (OSError, ValueError) as error:
             raise StudyError(f"No Dask scheduler answers at {scheduler}: {error}") from None
-        try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError:
-            raise StudyError(
-                f"The scheduler at {scheduler} has no workers: start some with `dask worker"
-                f" {scheduler} --nthreads 1`."
-            ) from None
+        _wait_for_workers(client, scheduler)
         _check_versions(client)
-        # Others may be about to come.
-        deadline = time.monotonic() + _PATIENCE
-        while (n_threads := sum(client.nthreads().values())) < 2 and workers is None:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        if n_threads == 1 and workers is None:
-            raise StudyError(
-                f"The workers at {scheduler} have one thread only, for which joblib sends"
-                " nothing to them: start another one."
-            )
+        if n_workers is None:
+            _wait_for_threads(client, scheduler)
         stack.enter_context(parallel_config("dask"))
         yield -1
 
 
-def despite_deaths(
+@contextmanager
+def _start_workers(n_workers: int) -> Iterator[str]:
+    """Start worker processes on this machine, and yield the address of their scheduler."""
+    from distributed import LocalCluster
+
+    with ExitStack() as stack:
+        # Dask does not reset the variables that it sets for its workers.
+        stack.callback(_restore_environment, dict(os.environ))
+        n_threads = str(max(1, cpu_count() // n_workers))
+        cluster = _start(
+            LocalCluster,
+            n_workers=n_workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            env={"OMP_NUM_THREADS": n_threads, "MKL_NUM_THREADS": n_threads},
+        )
+        yield stack.enter_context(cluster).scheduler_address
+
+
+def _wait_for_workers(client, scheduler: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError:
+        raise StudyError(
+            f"The scheduler at {scheduler} has no workers: start some with `dask worker"
+            f" {scheduler} --nthreads 1`."
+        ) from None
+
+
+def _wait_for_threads(client, scheduler: str) -> None:
+    """Wait for a second thread: joblib does not send anything to a single one."""
+    deadline = time.monotonic() + _TIMEOUT
+    while sum(client.nthreads().values()) < 2:
+        if time.monotonic() > deadline:
+            raise StudyError(
+                f"The workers at {scheduler} have one thread only, to which joblib does not"
+                " send any fits: start another worker."
+            )
+        time.sleep(0.1)
+
+
+def resume_after_worker_loss(
     run: Callable[[], Path], journal: Path, echo: Callable[[str], None]
 ) -> Path:
-    """Call `run` until it gets through, as long as every call has finished some fits.
+    """Call `run` until it succeeds, as long as every call finishes some fits.
 
-    joblib sends an array to one worker, from which others take it. If that worker dies
-    first, or four under one fit, joblib ends with an error; what is missing can be done.
+    joblib sends an array to one worker, from which the others fetch it. If that worker dies
+    first, or four workers die during one fit, joblib raises an error although the remaining
+    fits can still be done.
 
     Parameters
     ----------
     run : callable
-        Does what the journal does not have.
+        Runs the fits that are not in the journal.
     journal : Path
     echo : callable
-        Told a line of text when it goes on.
+        Called with a line of text before `run` is called again.
+
+    Returns
+    -------
+    Path
+        The result of `run`.
 
     Raises
     ------
     StudyError
-        If there is nobody left to do it.
+        If the scheduler or all workers are gone.
     """
     from distributed import KilledWorker, get_client
 
     while True:
-        before = sum(map(n_fits, StudyJournal(journal)))
+        before = sum(map(count_fits_in, StudyJournal(journal)))
         try:
             return run()
         except (CancelledError, KilledWorker) as error:
             try:
-                get_client().wait_for_workers(1, timeout=_PATIENCE)
+                get_client().wait_for_workers(1, timeout=_TIMEOUT)
             except Exception:
                 raise StudyError(
-                    "The cluster is gone. Start one and give the same command: what is"
-                    " finished is not done again."
+                    "The cluster does not answer any more. Start a cluster and repeat the"
+                    " command: finished fits are not repeated."
                 ) from error
-            if sum(map(n_fits, StudyJournal(journal))) == before:
+            if sum(map(count_fits_in, StudyJournal(journal))) == before:
                 raise
-            echo("Workers died, with what they had been sent; going on.")
+            echo("Workers died with the data that they had been sent; continuing.")
 
 
-def _started(kind, *args, **kwargs):
-    """Return what has an event loop of Dask's, if need be at the second attempt.
+def _start(factory, *args, **kwargs):
+    """Return an object of Dask with an event loop, if necessary at the second attempt.
 
-    Dask asserts that the loop's thread has started within ten seconds, which fails where
-    the whole machine has stood still for so long.
+    Dask asserts that the thread of the loop has started within ten seconds. This fails if
+    the whole machine was suspended for that long.
     """
     try:
-        return kind(*args, **kwargs)
+        return factory(*args, **kwargs)
     except AssertionError:
-        return kind(*args, **kwargs)
+        return factory(*args, **kwargs)
 
 
 def _restore_environment(before: dict[str, str]) -> None:
@@ -154,16 +179,17 @@ def _restore_environment(before: dict[str, str]) -> None:
 
 
 def _check_versions(client) -> None:
-    """Raise a StudyError if a worker cannot do what this process would."""
-    found = client.get_versions(packages=[*_SAME, *_SAME_IF_USED])
+    """Raise a StudyError if a worker has other versions than this process."""
+    optional = _SAME_VERSIONS_IF_INSTALLED
+    found = client.get_versions(packages=[*_SAME_VERSIONS, *optional])
     own = found["client"]["packages"]
-    compared = ["python", *_SAME, *(name for name in _SAME_IF_USED if own[name])]
+    compared = ["python", *_SAME_VERSIONS, *(name for name in optional if own[name])]
     for worker, about in found["workers"].items():
         wrong = [
             f"{name} {theirs or 'missing'} instead of {ours}"
             for name in compared
-            if (theirs := _comparable(name, about["packages"][name]))
-            != (ours := _comparable(name, own[name]))
+            if (theirs := _normalize(name, about["packages"][name]))
+            != (ours := _normalize(name, own[name]))
         ]
         if wrong:
             raise StudyError(
@@ -172,9 +198,10 @@ def _check_versions(client) -> None:
             )
 
 
-def _comparable(name: str, version: str | None) -> str | None:
+def _normalize(name: str, version: str | None) -> str | None:
+    """Return the part of a version that must be the same."""
     if version is None:
         return None
     if name == "python":
         return ".".join(version.split(".")[:2])
-    return version.partition("+")[0]  # builds for the CPU and for GPUs go together
+    return version.partition("+")[0]  # builds for CPUs and GPUs are compatible

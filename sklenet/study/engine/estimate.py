@@ -1,164 +1,184 @@
-"""How many fits a study is, and about how long they take."""
+"""The number of fits of a study, and an estimate of their time."""
 
-import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from sklearn.base import clone
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.study.config.pipelines import CLASSIFIER, make_pipeline
-from sklenet.study.config.rules import n_combinations
-from sklenet.study.config.spec import Search, Study
+from sklenet.study.config.searches import HalvingSearch, SettingsSearch
+from sklenet.study.config.spec import Study
 from sklenet.study.engine.evaluate import train
-from sklenet.study.engine.fit import load_data, with_seed
-from sklenet.study.engine.journal import n_fits
-from sklenet.study.engine.plan import WINNER, jobs
+from sklenet.study.engine.fit import clone_with_seed, load_data
+from sklenet.study.engine.journal import count_fits_in
+from sklenet.study.engine.plan import WINNER, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 
 
-class Batch(NamedTuple):
-    """Fits of the same kind: how many, on which part of the training set, how long.
+class FitGroup(NamedTuple):
+    """A number of fits that take about the same time.
 
     Parameters
     ----------
     what : str
+        What is fitted.
     n_fits : int
-    part : float
+    fraction : float
+        Fraction of the training set on which each is trained.
     epochs : int
     """
 
     what: str
     n_fits: int
-    part: float
+    fraction: float
     epochs: int
 
 
-def batches(study: Study, data: str) -> Iterator[Batch]:
-    """Give the fits on a data set."""
-    epochs = make_pipeline(study)[-1].max_epochs
-    search = study.search
-    whole = 1 - study.validation if isinstance(study.validation, float) else 1.0
-    if search is None:
+def group_fits(study: Study, data: str) -> Iterator[FitGroup]:
+    """Yield the fits on a data set, by groups that take about the same time."""
+    held_out = study.validation if isinstance(study.validation, float) else 0.0
+    if study.search is None:
         for setting in study.settings_for(data):
-            own = make_pipeline(study, setting)[-1].max_epochs
-            seeds = setting.seeds or study.seeds
-            yield Batch(f"setting {printable(setting.name)!r}", len(seeds), whole, own)
+            epochs = make_pipeline(study, setting)[-1].max_epochs
+            n_seeds = len(setting.seeds or study.seeds)
+            name = f"setting {make_printable(setting.name)!r}"
+            yield FitGroup(name, n_seeds, 1 - held_out, epochs)
         return
-    part = 1 - 1 / search.cv
-    if search.kind == "settings":
-        n = len(study.settings_for(data))
-        yield Batch(f"{n} settings x {search.cv} folds", n * search.cv, part, epochs)
-    elif search.kind == "random":
-        n = search.n_iter or 0
-        if not any(isinstance(values, Mapping) for values in search.grid.values()):
-            n = min(n, n_combinations(search.grid))
-        yield Batch(f"{n} drawn x {search.cv} folds", n * search.cv, part, epochs)
-    elif search.kind == "optuna":
-        n = search.n_iter or 0
-        yield Batch(f"{n} tried x {search.cv} folds", n * search.cv, part, epochs)
-    elif search.kind == "grid":
-        n = n_combinations(search.grid)
-        yield Batch(f"{n} candidates x {search.cv} folds", n * search.cv, part, epochs)
+    epochs = make_pipeline(study)[-1].max_epochs
+    for group in _group_candidates(study, data, epochs):
+        yield group
+        epochs = group.epochs  # the winner of a halving search has those of the last round
+    yield FitGroup(f"the {WINNER}", len(study.seeds), 1 - held_out, epochs)
+
+
+def _group_candidates(study: Study, data: str, epochs: int) -> Iterator[FitGroup]:
+    """Yield the fits of the search, by rounds if it halves."""
+    search = study.search
+    assert search is not None
+    fraction = 1 - 1 / search.cv
+    if isinstance(search, HalvingSearch):
+        _, y = load_data(data, "train")
+        for n, resource in search.list_rounds(len(y), len(set(y.tolist()))):
+            name = f"a round of {n} candidates x {search.cv} folds"
+            if search.resource == "max_epochs":
+                yield FitGroup(name, n * search.cv, fraction, resource)
+            else:
+                share = fraction * resource / len(y)
+                yield FitGroup(name, n * search.cv, share, epochs)
+        return
+    if isinstance(search, SettingsSearch):
+        n, what = len(study.settings_for(data)), "settings"
     else:
-        for n, of_epochs, of_rows in _rounds(search, data, epochs):
-            what = f"a round of {n} candidates x {search.cv} folds"
-            yield Batch(what, n * search.cv, part * of_rows, of_epochs)
-            epochs = of_epochs  # the winner's are those of its round
-    yield Batch(f"the {WINNER}", len(study.seeds), whole, epochs)
+        n, what = search.n_candidates, "candidates"
+    name = f"{n} {what} x {search.cv} folds"
+    yield FitGroup(name, n * search.cv, fraction, epochs)
 
 
-def _rounds(search: Search, data: str, epochs: int) -> Iterator[tuple[int, int, float]]:
-    """Give each round's candidates, epochs and part of the rows, as scikit-learn halves."""
-    n = n_combinations(search.grid)
-    factor = search.factor or 3
-    n_rows = len(load_data(data, "train")[1])
-    largest = search.max_resources or n_rows
-    wanted = 1 + math.floor(math.log(n, factor))
-    # "exhaust": the last round has all there is.
-    smallest = search.min_resources or max(
-        largest // factor ** (wanted - 1), search.cv * 2 * 10
-    )
-    possible = 1 + math.floor(math.log(max(1, largest // smallest), factor))
-    for k in range(min(wanted, possible)):
-        resource = min(smallest * factor**k, largest)
-        if search.resource == "max_epochs":
-            yield n, resource, 1.0
-        else:
-            yield n, epochs, resource / n_rows
-        n = math.ceil(n / factor)
-
-
-def count_fits(study: Study) -> int:
+def count_planned_fits(study: Study) -> int:
     """Return the number of fits of the whole study."""
-    return sum(batch.n_fits for data in study.data for batch in batches(study, data))
+    return sum(group.n_fits for data in study.data for group in group_fits(study, data))
 
 
-def count_done(study: Study, records: Iterable[dict]) -> int:
-    """Return how many of the study's fits the records have."""
+def count_finished_fits(study: Study, records: Iterable[dict]) -> int:
+    """Return the number of fits of the study that are in the records."""
     if study.search:
-        return sum(n_fits(one) for one in records if one.get("data") in study.data)
-    done = {one.get("key") for one in records if n_fits(one)}
-    if not done:
+        return sum(count_fits_in(one) for one in records if one.get("data") in study.data)
+    finished = {one.get("key") for one in records if count_fits_in(one)}
+    if not finished:
         return 0
-    asked = {job.key(study) for data in study.data for job in jobs(study, data)}
-    return len(asked & done)
+    planned = {job.make_key(study) for data in study.data for job in plan_jobs(study, data)}
+    return len(planned & finished)
 
 
 def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
-    """Return what a study would do, as lines of text and as values.
+    """Estimate the time that the fits of a study take.
 
-    The time is that of one epoch of the study's own parameters on each data set, trained
-    here and now with the threads that one of `n_jobs` has.
+    The estimate is based on one epoch with the parameters of the study itself on each data
+    set, which is trained now, with as many threads as each of `n_jobs` parallel fits has.
+
+    Parameters
+    ----------
+    study : Study
+    out : path-like
+        Folder of all results.
+    n_jobs : int, default=1
+        Number of fits in parallel.
+
+    Returns
+    -------
+    lines : list of str
+        The fits and their time, as text.
+    values : dict
+        The same as values.
     """
-    at_once = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
+    n_parallel = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // at_once))
-    lines, seconds, values = [f"{study.name}: {printable(study.title)}"], 0.0, []
-    errors: list[str] = []
+    torch.set_num_threads(max(1, threads // n_parallel))
+    lines, groups = [f"{study.name}: {make_printable(study.title)}"], []
+    seconds, errors = 0.0, []
     try:
         for data in study.data:
             X, y = load_data(data, "train")
-            of_epoch, error = _time_epoch(study, X, y)
-            lines.append(
-                f"{data}: one epoch of {len(y):,} images takes {of_epoch:.1f} s"
-                if error is None
-                else f"{data}: one epoch of the study's own parameters failed: {error}"
-            )
-            errors += [] if error is None else [error]
-            for batch in batches(study, data):
-                images = round(batch.part * len(y))
-                took = batch.n_fits * batch.part * batch.epochs * of_epoch
-                seconds += took / min(at_once, batch.n_fits)
+            epoch, error = _time_epoch(study, X, y)
+            if error is None:
+                lines.append(f"{data}: one epoch of {len(y):,} images takes {epoch:.1f} s")
+            else:
                 lines.append(
-                    f"  {batch.what}: {batch.n_fits} fits of {images:,} images,"
-                    f" {batch.epochs} epochs"
+                    f"{data}: one epoch with the parameters of the study failed: {error}"
                 )
-                values.append({"data": data} | batch._asdict() | {"images": images})
+                errors.append(error)
+            for group in group_fits(study, data):
+                images = round(group.fraction * len(y))
+                total = group.n_fits * group.fraction * group.epochs * epoch
+                seconds += total / min(n_parallel, group.n_fits)
+                lines.append(
+                    f"  {group.what}: {group.n_fits} fits of {images:,} images,"
+                    f" {group.epochs} epochs"
+                )
+                groups.append(_to_values(data, group, images))
     finally:
         torch.set_num_threads(threads)
-    done = count_done(study, StudyJournal(Path(out) / study.name / RECORDS))
-    total = sum(value["n_fits"] for value in values)
+    n_fits = sum(group["n_fits"] for group in groups)
+    done = count_finished_fits(study, StudyJournal(Path(out) / study.name / RECORDS))
     lines.append(
-        f"{total} fits, {done} of them done; about {_duration(seconds)} for all of them"
-        f" with --n-jobs {n_jobs}"
+        f"{n_fits} fits, {done} of them done; about {_format_duration(seconds)} for all"
+        f" of them with --n-jobs {n_jobs}"
     )
-    totals = {"fits": total, "done": done, "seconds": seconds, "errors": errors}
-    return lines, {"name": study.name, "batches": values} | totals
+    return lines, {
+        "name": study.name,
+        "batches": groups,
+        "fits": n_fits,
+        "done": done,
+        "seconds": seconds,
+        "errors": errors,
+    }
+
+
+def _to_values(data: str, group: FitGroup, images: int) -> dict:
+    """Return a group of fits as the command prints it in JSON."""
+    return {
+        "data": data,
+        "what": group.what,
+        "n_fits": group.n_fits,
+        "part": group.fraction,
+        "epochs": group.epochs,
+        "images": images,
+    }
 
 
 def _time_epoch(study: Study, X, y) -> tuple[float, str | None]:
-    """Return the seconds that an epoch takes; the error instead, if training fails."""
-    pipeline = with_seed(clone(make_pipeline(study)), 0)
+    """Return the seconds of an epoch, and the error if training fails."""
+    pipeline = clone_with_seed(clone(make_pipeline(study)), 0)
     pipeline.set_params(
         **{f"{CLASSIFIER}__max_epochs": 1, f"{CLASSIFIER}__early_stopping": False}
     )
-    few = min(len(y), 1000)
-    for rows in (slice(few), slice(None)):  # the first time is always slower
+    n_few = min(len(y), 1000)
+    for rows in (slice(n_few), slice(None)):  # the first fit is slower than all others
         start = time.perf_counter()
         trained = train(pipeline, X[rows], y[rows])
         if "error" in trained.record:
@@ -166,7 +186,7 @@ def _time_epoch(study: Study, X, y) -> tuple[float, str | None]:
     return time.perf_counter() - start, None
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Training and testing one pipeline, and what is recorded of it."""
+"""Training and evaluating one pipeline, and what is recorded about it."""
 
 import math
 import time
@@ -14,23 +14,25 @@ from sklearn.pipeline import Pipeline
 
 from sklenet.display.rejection import rejection_curve
 
-# The parts of a test set at which a record has the error of what is not rejected.
-REJECTED = np.arange(101) / 1000
+# Fractions of rejected test images at which a record has the error of the other images.
+REJECTED_FRACTIONS = np.arange(101) / 1000
 
-# How many of the most certain mistakes on a test are kept, for pictures.
-_MISTAKES = 24
+# Number of misclassified images that are kept for figures, the most certain first.
+_N_MISTAKES = 24
 
 
 class Trained(NamedTuple):
-    """What came of training: what to record, and the fitted pipelines.
+    """The result of training a pipeline.
 
     Parameters
     ----------
     record : dict
+        What is recorded about the training.
     pipeline : Pipeline or None
-        None where training failed; then the record has the error.
+        The fitted pipeline. None if training failed; the record then has the error.
     best : Pipeline or None
-        The same with the weights of the epoch with the lowest validation loss.
+        The same with the weights of the epoch with the lowest validation loss. None without
+        validation data.
     """
 
     record: dict
@@ -39,7 +41,7 @@ class Trained(NamedTuple):
 
 
 class _BestEpoch:
-    """Keep the classifier as it was after the epoch with the lowest validation loss."""
+    """Keep the classifier of the epoch with the lowest validation loss."""
 
     def __init__(self) -> None:
         self.classifier = None
@@ -60,8 +62,8 @@ class _BestEpoch:
 
 
 @contextmanager
-def noted(record: dict) -> Iterator[None]:
-    """Make an exception in the block the record's ``error``."""
+def record_errors(record: dict) -> Iterator[None]:
+    """Store the message of an exception in the block as the ``error`` of the record."""
     try:
         yield
     except Exception as error:
@@ -69,18 +71,18 @@ def noted(record: dict) -> Iterator[None]:
 
 
 def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
-    """Fit a clone of the pipeline; an exception becomes part of the record."""
+    """Fit a clone of the pipeline. An exception is stored in the record."""
     pipeline = clone(pipeline)
     steps, classifier = pipeline[:-1], pipeline[-1]
+    params = classifier.get_params()
+    del params["verbose"]
     record = {
-        "params": plain(
-            {k: v for k, v in classifier.get_params().items() if k != "verbose"}
-        ),
-        "steps": [[name, plain(step.get_params())] for name, step in steps.steps],
+        "params": to_jsonable(params),
+        "steps": [[name, to_jsonable(step.get_params())] for name, step in steps.steps],
     }
     best = _BestEpoch()
     wall, cpu = time.perf_counter(), time.process_time()
-    with noted(record):
+    with record_errors(record):
         X = steps.fit_transform(X, y) if len(steps) else X
         if X_valid is not None:
             X_valid = steps.transform(X_valid) if len(steps) else X_valid
@@ -95,7 +97,7 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
         "device": str(classifier.device_),
         "threads": torch.get_num_threads(),
         "best_epoch": classifier.best_epoch_,
-        "history": plain(classifier.history_),
+        "history": to_jsonable(classifier.history_),
     }
     if best.classifier is None:
         return Trained(record, pipeline)
@@ -103,44 +105,56 @@ def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     return Trained(record, pipeline, Pipeline([*steps.steps, (name, best.classifier)]))
 
 
-def scores(fitted, metrics, X, y) -> dict:
-    """Return each metric on X and y."""
-    return plain(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
+def compute_scores(fitted, metrics, X, y) -> dict:
+    """Compute the metrics of a fitted pipeline on X and y."""
+    return to_jsonable(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
 
 
-def test(fitted, metrics, X, y) -> dict:
-    """Return each metric, the confusion matrix, the most certain mistakes, the rejection.
+def evaluate(fitted, metrics, X, y) -> dict:
+    """Compute the metrics of a fitted pipeline, and the data of the figures.
 
-    A mistake is the row of the image, the network's guess, and its probability. The
-    rejection is the error that is left after 0, 0.1, ... 10 % of the images are rejected,
-    the least certain first.
+    Parameters
+    ----------
+    fitted : Pipeline
+    metrics : sequence of str
+        Names of scikit-learn's scorers.
+    X, y : array-like
+        The test set.
+
+    Returns
+    -------
+    dict
+        The metrics, and the keys
+
+        - ``confusion``: the confusion matrix;
+        - ``mistakes``: the most certain misclassified images, each as its index in X, the
+          predicted label, and the probability of this label;
+        - ``rejection``: the error of the remaining images after the least certain ones are
+          rejected, for rejected fractions of 0, 0.1, ... 10 %.
     """
     probabilities = fitted.predict_proba(X)
-    classes = fitted.classes_
-    guesses = probabilities.argmax(axis=1)
+    y_pred = fitted.classes_[probabilities.argmax(axis=1)]
     certainty = probabilities.max(axis=1)
-    wrong = np.flatnonzero(classes[guesses] != y)
-    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MISTAKES]
-    return scores(fitted, metrics, X, y) | plain(
-        {
-            "rejection": _rejection(fitted, X, y, classes[guesses]),
-            "confusion": confusion_matrix(y, classes[guesses], labels=classes).tolist(),
-            "mistakes": [[row, classes[guesses[row]], certainty[row]] for row in wrong],
-        }
-    )
+    mistakes = np.flatnonzero(y_pred != y)
+    mistakes = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:_N_MISTAKES]
+    rejected, error = rejection_curve(y, y_pred, fitted.score_samples(X))
+    figures = {
+        "rejection": np.interp(REJECTED_FRACTIONS, rejected, error).round(6).tolist(),
+        "confusion": confusion_matrix(y, y_pred, labels=fitted.classes_).tolist(),
+        "mistakes": [[row, y_pred[row], certainty[row]] for row in mistakes],
+    }
+    return compute_scores(fitted, metrics, X, y) | to_jsonable(figures)
 
 
-def _rejection(fitted, X, y, guesses) -> list[float]:
-    rejected, error = rejection_curve(y, guesses, fitted.score_samples(X))
-    return np.interp(REJECTED, rejected, error).round(6).tolist()
+def to_jsonable(value):
+    """Return `value` with plain Python numbers for those of NumPy, for JSON.
 
-
-def plain(value):
-    """Return `value` with numpy's numbers as Python's, for JSON."""
+    Numbers that are not finite become None, other objects their representation.
+    """
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, str | bool | int):
         return value

@@ -1,58 +1,64 @@
-"""One fit of a study: done once, in whatever process, and journalled at once."""
+"""One fit of a study, in any process. It is journalled as soon as it is finished."""
 
 import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
-from sklenet import datasets
-from sklenet.study.config.pipelines import make_steps
-from sklenet.study.engine.evaluate import Trained, noted, scores, test, train
+from sklenet.datasets.loaders import load_dataset
+from sklenet.study.config.spec import Study
+from sklenet.study.config.steps import make_steps
+from sklenet.study.engine.evaluate import (
+    Trained,
+    compute_scores,
+    evaluate,
+    record_errors,
+    train,
+)
 from sklenet.study.engine.records import StudyJournal
 
-LOADERS: dict[str, Callable] = {
-    "digits": datasets.load_digits,
-    "mnist": datasets.fetch_mnist,
-    "fashion_mnist": datasets.fetch_fashion_mnist,
-    "cifar10": datasets.fetch_cifar10,
-}
-
-# Parameters that change neither the weights nor the scores.
-_IDLE = ("verbose",)
+# Parameters on which neither weights nor scores depend.
+_WITHOUT_EFFECT = ("verbose",)
 
 
 @lru_cache(maxsize=4)
 def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and y, read once per process."""
-    return LOADERS[name](subset=subset, return_X_y=True)
+    """Return X and y of a data set, which are read once per process."""
+    return load_dataset(name, subset, return_X_y=True)
 
 
-def class_names(name: str) -> list[str]:
-    """Return what the labels 0, 1, ... of a data set stand for."""
-    return [str(one) for one in LOADERS[name](subset="test").target_names]
+def load_rows(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the training images as a column, and their labels."""
+    _, y = load_data(name, "train")
+    return np.arange(len(y)).reshape(-1, 1), y
+
+
+def make_folds(study: Study) -> StratifiedKFold:
+    """Return the splitter of the folds of a study's search."""
+    assert study.search is not None
+    return StratifiedKFold(study.search.cv, shuffle=True, random_state=study.seeds[0])
 
 
 class Evaluation(NamedTuple):
-    """How the fits of a study are scored.
+    """How the fits of a study are evaluated.
 
     Parameters
     ----------
     metrics : tuple of str
         Names of scikit-learn's scorers.
     tests : tuple of (str, tuple of dict)
-        Per test, its name and the steps before the fitted pipeline.
+        Name of each test, and its steps before the fitted pipeline.
     validation : float or "test", optional
-        The part of the training rows held out, or the test rows.
+        Fraction of the training images that are held out, or the test images.
     validation_rows : {"random", "first"}
+        Whether the held-out images are a random sample or the first images.
     """
 
     metrics: tuple[str, ...]
@@ -62,22 +68,22 @@ class Evaluation(NamedTuple):
 
 
 class JournalledFit(ClassifierMixin, BaseEstimator):
-    """A pipeline that scikit-learn searches over without losing or repeating a fit.
+    """A pipeline over which scikit-learn can search without repeating a finished fit.
 
-    It is fitted on the numbers of rows, not on the rows: every process reads the data
-    set itself, and a search sends nothing large around. A fit that the journal has is
-    not done again: its score is taken from there. One that fails is a record too, with
-    its error, and scores NaN.
+    It is fitted on the numbers of rows instead of the images: every process reads the data
+    set itself, so that a search sends no large arrays. If the journal already has a fit,
+    its score is taken from there. A failed fit is recorded with its error, and its score is
+    NaN.
 
     Parameters
     ----------
     pipeline : Pipeline
     data : str
-        The data set of the rows.
+        Name of the data set.
     evaluation : Evaluation
     journal : Path
     run : int
-        The number of the run, for the record.
+        Number of the run, for the records.
     """
 
     def __init__(self, pipeline, data, evaluation, journal, run):
@@ -88,10 +94,10 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         self.run = run
 
     def fit(self, rows, y):
-        """Train on the rows, unless the journal has it."""
+        """Train on the rows, unless the journal has this fit."""
         self.rows_ = np.asarray(rows).ravel()
         metrics = self.evaluation.metrics
-        self.key_ = fit_key(self.pipeline, self.data, digest(self.rows_), *metrics)
+        self.key_ = make_fit_key(self.pipeline, self.data, hash_rows(self.rows_), *metrics)
         self.record_ = StudyJournal(self.journal).find(self.key_)
         if self.record_ is None:
             X, labels = load_data(self.data, "train")
@@ -99,32 +105,31 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         return self
 
     def score(self, rows, y):
-        """Return the first metric on the rows; journal all of them."""
+        """Return the first metric on the rows, and journal all metrics."""
         if self.record_ is None:
-            X, labels = load_data(self.data, "train")
-            rows = np.asarray(rows).ravel()
-            record = {
-                "key": self.key_,
-                "kind": "fold",
-                "run": self.run,
-                "data": self.data,
-                "n_train": len(self.rows_),
-            } | self.trained_.record
-            with noted(record):
-                if self.trained_.pipeline is not None:
-                    record["scores"] = scores(
-                        self.trained_.pipeline,
-                        self.evaluation.metrics,
-                        X[rows],
-                        labels[rows],
-                    )
-            StudyJournal(self.journal).append(record)
-            self.record_ = record
+            self.record_ = self._make_record(np.asarray(rows).ravel())
+            StudyJournal(self.journal).append(self.record_)
         score = self.record_.get("scores", {}).get(self.evaluation.metrics[0])
         return math.nan if score is None else score
 
+    def _make_record(self, rows) -> dict:
+        X, labels = load_data(self.data, "train")
+        record = {
+            "key": self.key_,
+            "kind": "fold",
+            "run": self.run,
+            "data": self.data,
+            "n_train": len(self.rows_),
+        } | self.trained_.record
+        fitted = self.trained_.pipeline
+        if fitted is not None:
+            with record_errors(record):
+                metrics = self.evaluation.metrics
+                record["scores"] = compute_scores(fitted, metrics, X[rows], labels[rows])
+        return record
 
-def fit_and_test(
+
+def fit_and_evaluate(
     data: str,
     setting: str,
     pipeline: Pipeline,
@@ -133,33 +138,27 @@ def fit_and_test(
     journal,
     run: int,
 ) -> None:
-    """Train on the training set, test, and journal it, unless that has been done.
+    """Train on the training set, evaluate on the test set, and journal the results.
+
+    A fit that the journal already has is not repeated.
 
     Parameters
     ----------
     data, setting : str
-        The data set, and the name of the setting.
+        Name of the data set and of the setting.
     pipeline : Pipeline
-        Its ``random_state`` is set to `seed`.
+        Unfitted. Its ``random_state`` is replaced by `seed`.
     seed : int
     evaluation : Evaluation
     journal : Path
     run : int
+        Number of the run, for the records.
     """
-    pipeline = with_seed(pipeline, seed)
-    key = test_key(pipeline, data, evaluation)
+    pipeline = clone_with_seed(pipeline, seed)
+    key = make_evaluation_key(pipeline, data, evaluation)
     if StudyJournal(journal).find(key) is not None:
         return
-    X, y = load_data(data, "train")
-    X_valid = y_valid = None
-    if evaluation.validation == "test":
-        X_valid, y_valid = load_data(data, "test")
-    elif evaluation.validation is not None:
-        held_out = held_out_rows(
-            y, float(evaluation.validation), evaluation.validation_rows, seed
-        )
-        X_valid, y_valid = X[held_out], y[held_out]
-        X, y = X[~held_out], y[~held_out]
+    X, y, X_valid, y_valid = _split(data, evaluation, seed)
     trained = train(pipeline, X, y, X_valid, y_valid)
     record = {
         "key": key,
@@ -172,90 +171,111 @@ def fit_and_test(
         "n_valid": 0 if y_valid is None else len(y_valid),
     } | trained.record
     if evaluation.validation == "test":
-        # The best of epochs on the test images would be no honest figure.
+        # The epoch with the best results on the test images must not be selected.
         record["best_epoch"] = None
     if trained.pipeline is not None:
         if record["best_epoch"] is None:
             trained = trained._replace(best=None)
-        with noted(record):
-            record |= _test(trained, data, X, y, evaluation)
+        with record_errors(record):
+            record |= _evaluate(trained, data, X, y, evaluation)
     StudyJournal(journal).append(record)
 
 
-def _test(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
-    """Return the number of test images, and each test's scores."""
+def _split(data: str, evaluation: Evaluation, seed: int) -> tuple:
+    """Return the training images and labels, and those for validation or None."""
+    X, y = load_data(data, "train")
+    if evaluation.validation is None:
+        return X, y, None, None
+    if evaluation.validation == "test":
+        return X, y, *load_data(data, "test")
+    held_out = make_validation_mask(
+        y, float(evaluation.validation), evaluation.validation_rows, seed
+    )
+    return X[~held_out], y[~held_out], X[held_out], y[held_out]
+
+
+def _evaluate(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
+    """Return the number of test images, and the results of each test."""
     X_test, y_test = load_data(data, "test")
     tests = {}
     for name, steps in evaluation.tests:
-        before = Pipeline(make_steps(steps)).fit(X, y) if steps else None
-
-        def around(pipeline, before=before):
-            frozen = ("fitted", FrozenEstimator(pipeline))
-            return Pipeline([*before.steps, frozen]) if before else pipeline
-
-        tests[name] = test(around(trained.pipeline), evaluation.metrics, X_test, y_test)
+        images = X_test
+        if steps:
+            images = Pipeline(make_steps(steps)).fit(X, y).transform(X_test)
+        tests[name] = evaluate(trained.pipeline, evaluation.metrics, images, y_test)
         if trained.best is not None:
-            tests[name]["best_epoch"] = scores(
-                around(trained.best), evaluation.metrics, X_test, y_test
+            tests[name]["best_epoch"] = compute_scores(
+                trained.best, evaluation.metrics, images, y_test
             )
     return {"n_test": len(y_test), "tests": tests}
 
 
-def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
-    """Return the pipeline with every ``random_state`` in it set to `seed`."""
+def clone_with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
+    """Return a clone of the pipeline in which every ``random_state`` is `seed`."""
     pipeline = clone(pipeline)
     names = [n for n in pipeline.get_params() if n.split("__")[-1] == "random_state"]
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
 
-def held_out_rows(y, part: float, which: str, seed: int) -> np.ndarray:
+def make_validation_mask(y, fraction: float, which: str, seed: int) -> np.ndarray:
     """Return a mask of the training images that are held out for validation.
+
+    Parameters
+    ----------
+    y : ndarray
+        Labels of the training set.
+    fraction : float
+        Fraction of the images that are held out.
+    which : {"random", "first"}
+        Whether they are a stratified random sample or the first images.
+    seed : int
 
     Raises
     ------
     ValueError
-        If a random part is too small or too large to have every class in both.
+        If a random sample is too small or too large to have images of every class both in
+        it and outside it.
     """
     n = len(y)
     held_out = np.zeros(n, dtype=bool)
     if which == "first":
-        held_out[: round(n * part)] = True
+        held_out[: round(n * fraction)] = True
     else:
         _, rows = train_test_split(
-            np.arange(n), test_size=part, stratify=y, random_state=seed
+            np.arange(n), test_size=fraction, stratify=y, random_state=seed
         )
         held_out[rows] = True
     return held_out
 
 
-def digest(rows: np.ndarray) -> str:
-    """Return a short text that is another one for other rows."""
+def hash_rows(rows: np.ndarray) -> str:
+    """Return a short text that identifies row numbers and their order."""
     return hashlib.sha256(np.asarray(rows, dtype=np.int64).tobytes()).hexdigest()[:16]
 
 
-def fit_key(pipeline: Pipeline, data: str, *more: str) -> str:
-    """Return what identifies a fit: its pipeline, data set, and whatever else decides.
+def make_fit_key(pipeline: Pipeline, data: str, *others: str) -> str:
+    """Return the key of a fit: a hash of its pipeline, data set and whatever else matters.
 
-    Of the parameters only those that are not the default count, so that records stay
-    known when a class gets a further parameter.
+    Only parameters that differ from their defaults are hashed. The keys of existing records
+    thus remain valid when a class gets an additional parameter.
     """
-    described = [[type(step).__name__, _given(step)] for _, step in pipeline.steps]
-    text = json.dumps([described, data, *more], sort_keys=True, default=repr)
+    steps = [[type(step).__name__, _get_changed_params(step)] for _, step in pipeline.steps]
+    text = json.dumps([steps, data, *others], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _given(step) -> dict:
-    """Return the parameters that are not the default, without idle ones."""
+def _get_changed_params(step) -> dict:
+    """Return the parameters with an effect that differ from their defaults."""
     signature = inspect.signature(type(step)).parameters
     return {
         name: value
         for name, value in step.get_params(deep=False).items()
-        if name not in _IDLE
+        if name not in _WITHOUT_EFFECT
         and json.dumps(value, default=repr)
         != json.dumps(signature[name].default, default=repr)
     }
 
 
-def test_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
-    """Return what identifies a fit on the training set with its tests."""
-    return fit_key(pipeline, data, "test", json.dumps(evaluation))
+def make_evaluation_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
+    """Return the key of a fit on the training set and its evaluation on the test set."""
+    return make_fit_key(pipeline, data, "test", json.dumps(evaluation))

@@ -1,4 +1,4 @@
-"""Records on disk: one JSON line each, whole or absent, written when it is made."""
+"""Records on disk, one line of JSON each, which are written completely or not at all."""
 
 import functools
 import json
@@ -10,181 +10,211 @@ from pathlib import Path
 from filelock import FileLock
 
 
-def n_fits(record: dict) -> int:
-    """Return the number of fits in a record: one of a search or a test, or a trial's."""
+def count_fits_in(record: dict) -> int:
+    """Return the number of fits in a record: a trial has one per fold, a run none."""
     if record.get("kind") == "trial":
         return len(record["scores"])
     return int(record.get("kind") in ("fold", "fit"))
 
 
 class JournalError(ValueError):
-    """A journal with a line that is not a record, elsewhere than at its end."""
+    """Raised if a line of a journal, other than the last, is not a valid record."""
 
 
 class Journal:
-    """An append-only file of JSON records, which several processes may write.
+    """An append-only file of JSON records, to which several processes may write.
 
     Parameters
     ----------
-    path : Path
-        Its folder is made when the first record is written.
+    path : path-like
+        The file. Its folder is created when the first record is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
     def append(self, record: dict) -> None:
-        """Write one record and wait until the disk has it.
+        """Write a record, and wait until it is on the disk.
 
-        A record whose ``key`` is there already is not written again: a process that
-        outlived its killed parent may have finished the same fit.
+        A record whose ``key`` is already in the journal is not written again: a process
+        that outlived its killed parent may have finished the same fit.
+
+        Parameters
+        ----------
+        record : dict
 
         Raises
         ------
         OSError
-            If the disk is full or the like; nothing of the record is left then.
+            If the record cannot be written, for example because the disk is full. Nothing
+            of it is left in the file in this case.
         """
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(), self.path.open("ab", buffering=0) as file:
-            places = _places(self.path)
-            end = places.catch_up(self)
-            if record.get("key") in places.of:
+            index = _get_index(self.path)
+            end = index.update(self)
+            if record.get("key") in index.offsets:
                 return
             if file.seek(0, os.SEEK_END) > end:
-                file.truncate(end)  # of a process that died while it wrote
+                file.truncate(end)  # left by a process that was killed while it wrote
             try:
                 if file.write(line) < len(line):
-                    raise OSError(f"{self.path}: the disk took only a part of a record.")
+                    raise OSError(f"{self.path}: a record was only written in part.")
                 os.fsync(file.fileno())
             except BaseException:
                 file.truncate(end)
                 raise
 
     def repair(self) -> int:
-        """Drop what a power cut left of a last record.
+        """Drop the incomplete last record that a power failure may leave.
 
         Returns
         -------
         int
-            The number of bytes dropped: 0 where the journal is whole, or not there.
+            Number of bytes that were dropped. It is 0 if the journal is complete, or does
+            not exist.
         """
         if not self.path.is_file():
             return 0
         with self._lock(), self.path.open("r+b") as file:
             length = file.seek(0, os.SEEK_END)
-            _, whole = self.since(0)
-            file.truncate(whole)
-        return length - whole
+            _, end = self.read_since(0)
+            file.truncate(end)
+        return length - end
 
     def find(self, key: str) -> dict | None:
-        """Return the record with this ``key``."""
-        places = _places(self.path)
-        places.catch_up(self)
-        if key not in places.of:
+        """Return the record with this ``key``; None if there is none."""
+        index = _get_index(self.path)
+        index.update(self)
+        if key not in index.offsets:
             return None
         with self.path.open("rb") as file:
-            file.seek(places.of[key])
+            file.seek(index.offsets[key])
             return _parse(file.readline())
 
-    def tail(self, position: int) -> bytes:
-        """Return up to 4096 bytes before a byte of the file, to tell whether it changed."""
-        if not self.path.is_file():
-            return b""
-        start = max(0, position - 4096)
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(position - start)
-
-    def problem_of(self, record: dict) -> str | None:
+    def find_problem(self, record: dict) -> str | None:
         """Return what is wrong with a record that is read; None for any JSON object.
 
-        A subclass for a journal of known records checks more.
+        Subclasses for journals with known kinds of records check more.
         """
         return None
 
-    def __iter__(self) -> Iterator[dict]:
-        """Give the records; one that is being written, or was cut, is not among them."""
-        return iter(self.since(0)[0])
+    def read_tail(self, offset: int) -> bytes:
+        """Return up to 4096 bytes before an offset in the file.
 
-    def since(self, position: int) -> tuple[list[dict], int]:
-        """Return the records from a byte of the file on, and the byte behind them."""
-        placed, end = self.placed_since(position)
-        return [record for _, record in placed], end
-
-    def placed_since(self, position: int) -> tuple[list[tuple[int, dict]], int]:
-        """Return the same with the byte at which each record begins."""
-        placed: list[tuple[int, dict]] = []
+        They tell whether the file before the offset has changed.
+        """
         if not self.path.is_file():
-            return placed, 0
+            return b""
+        start = max(0, offset - 4096)
         with self.path.open("rb") as file:
-            file.seek(position)
+            file.seek(start)
+            return file.read(offset - start)
+
+    def __iter__(self) -> Iterator[dict]:
+        """Return an iterator over the complete records."""
+        return iter(self.read_since(0)[0])
+
+    def read_since(self, offset: int) -> tuple[list[dict], int]:
+        """Return the complete records from an offset on, and the offset of their end."""
+        found, end = self.read_since_with_offsets(offset)
+        return [record for _, record in found], end
+
+    def read_since_with_offsets(self, offset: int) -> tuple[list[tuple[int, dict]], int]:
+        """Return the complete records from an offset on, each with its own, and their end.
+
+        Parameters
+        ----------
+        offset : int
+            Offset in bytes of the beginning of a record.
+
+        Returns
+        -------
+        records : list of (int, dict)
+            Each record after the offset of its first byte.
+        end : int
+            Offset of the end of the last record.
+
+        Raises
+        ------
+        JournalError
+            If a line is not a valid record. The last line may be cut off, for example by a
+            power failure, and is then ignored.
+        """
+        found: list[tuple[int, dict]] = []
+        if not self.path.is_file():
+            return found, 0
+        with self.path.open("rb") as file:
+            file.seek(offset)
             lines = [line for line in file if line.endswith(b"\n")]
         for number, line in enumerate(lines):
             record = _parse(line)
             if record is None and number == len(lines) - 1:
-                break  # of a power cut
-            problem = "not a record" if record is None else self.problem_of(record)
+                break
+            problem = "not a record" if record is None else self.find_problem(record)
             if record is None or problem:
-                before = self.path.read_bytes()[:position].count(b"\n")
+                n_lines = self.path.read_bytes()[:offset].count(b"\n")
                 raise JournalError(
-                    f"{self.path}:{before + 1}: {problem}. Restore the file from a copy, or"
-                    " remove this line to have its fit done again."
+                    f"{self.path}:{n_lines + 1}: {problem}. Restore the file from a backup,"
+                    " or remove this line to repeat its fit."
                 )
-            placed.append((position, record))
-            position += len(line)
-        return placed, position
+            found.append((offset, record))
+            offset += len(line)
+        return found, offset
 
     def _lock(self) -> FileLock:
         return FileLock(self.path.with_suffix(".lock"))
 
 
-class _Places:
-    """Where in a journal the record of each key begins, as far as it has been read.
+class _Index:
+    """The offset in a journal of the record with each key.
 
-    Every process reads every record once: a journal of ten thousand is tens of megabytes.
+    Every process reads every record only once, since a journal of ten thousand records has
+    tens of megabytes.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._end, self._last = 0, b""
-        self.of: dict[str, int] = {}
+        self._end, self._last_line = 0, b""
+        self.offsets: dict[str, int] = {}
 
-    def catch_up(self, journal: Journal) -> int:
-        """Read what is new; return where the last whole record ends."""
+    def update(self, journal: Journal) -> int:
+        """Read the new records, and return the offset of the end of the last one."""
         with self._lock:
-            if not self._is_still(journal.path):
-                self._end, self._last = 0, b""
-                self.of.clear()
-            placed, self._end = journal.placed_since(self._end)
-            for place, record in placed:
+            if not self._is_valid(journal.path):
+                self._end, self._last_line = 0, b""
+                self.offsets.clear()
+            found, self._end = journal.read_since_with_offsets(self._end)
+            for offset, record in found:
                 if "key" in record:
-                    self.of.setdefault(record["key"], place)
-            if placed:
+                    self.offsets.setdefault(record["key"], offset)
+            if found:
+                offset, _ = found[-1]
                 with journal.path.open("rb") as file:
-                    file.seek(placed[-1][0])
-                    self._last = file.read(self._end - placed[-1][0])
+                    file.seek(offset)
+                    self._last_line = file.read(self._end - offset)
             return self._end
 
-    def _is_still(self, path: Path) -> bool:
-        """Return whether the file has what was last read, where that was.
+    def _is_valid(self, path: Path) -> bool:
+        """Return whether the last line that was read is still at the same place.
 
-        It may be another one by now, even with the same number on the disk.
+        The file may have been replaced, even by one with the same number on the disk.
         """
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            file.seek(self._end - len(self._last))
-            return file.read(len(self._last)) == self._last
+            file.seek(self._end - len(self._last_line))
+            return file.read(len(self._last_line)) == self._last_line
 
 
 @functools.cache
-def _places(path: Path) -> _Places:
-    return _Places()
+def _get_index(path: Path) -> _Index:
+    return _Index()
 
 
 def _parse(line: bytes) -> dict | None:
-    """Return the record that a line is, if it is one."""
+    """Return the record in a line; None if the line is not a JSON object."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

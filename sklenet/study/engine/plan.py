@@ -1,94 +1,138 @@
-"""Which fits a study asks for."""
+"""The fits of which a study consists, besides those of its search."""
 
 import hashlib
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.config.pipelines import make_pipeline, qualified
-from sklenet.study.config.rules import suggest
-from sklenet.study.config.spec import ORIGINALS, Study, StudyError, to_plain
-from sklenet.study.engine.fit import Evaluation, test_key, with_seed
+from sklenet.study.config.errors import StudyError, suggest
+from sklenet.study.config.pipelines import make_pipeline, to_pipeline_name
+from sklenet.study.config.searches import SettingsSearch
+from sklenet.study.config.spec import TEST_SET, Study
+from sklenet.study.engine.fit import Evaluation, clone_with_seed, make_evaluation_key
 
-WINNER = "winner"
+WINNER = "winner"  # name in the tables of the candidate that wins a search
 
 
 class Job(NamedTuple):
-    """A training on the whole training set, with its tests."""
+    """A fit on the whole training set of a study, evaluated on the test set.
+
+    Parameters
+    ----------
+    data : str
+        Name of the data set.
+    setting : str
+        Name of the setting.
+    pipeline : Pipeline
+        Unfitted.
+    seed : int
+    """
 
     data: str
     setting: str
     pipeline: Pipeline
     seed: int
 
-    def key(self, study: Study) -> str:
-        """Return what the journal knows this fit by."""
-        return test_key(with_seed(self.pipeline, self.seed), self.data, evaluation(study))
+    def make_key(self, study: Study) -> str:
+        """Return the key of the record of this fit."""
+        pipeline = clone_with_seed(self.pipeline, self.seed)
+        return make_evaluation_key(pipeline, self.data, make_evaluation(study))
 
 
-def identity(study: Study) -> str:
-    """Return a short text that is another one for a study that searches differently."""
-    plain = to_plain(study)
-    parts = [plain[key] for key in ("estimator", "steps", "search", "setting", "metrics")]
-    text = json.dumps([*parts, study.seeds[0]], sort_keys=True)
+def hash_search(study: Study) -> str:
+    """Return a short text that identifies the search of a study."""
+    return _hash_search(study, study.to_record())
+
+
+def hash_trials(study: Study) -> str:
+    """Return a short text that identifies the trials of a search by Optuna.
+
+    It does not depend on their number: a search with a larger `n_iter` begins with the
+    trials of one with a smaller `n_iter`.
+    """
+    record = study.to_record()
+    record["search"] |= {"n_iter": None}
+    return _hash_search(study, record)
+
+
+def _hash_search(study: Study, record: dict) -> str:
+    keys = ("estimator", "steps", "search", "setting", "metrics")
+    parts = [*(record[key] for key in keys), study.seeds[0]]
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def part_of(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
-    """Return the study of these data sets and settings only; all where none is named.
+def select_part(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
+    """Return the study with some of its data sets and settings.
+
+    Parameters
+    ----------
+    study : Study
+    data : collection of str
+        Names of data sets. If empty, all of them.
+    settings : collection of str
+        Names of settings. If empty, all of them.
 
     Raises
     ------
     StudyError
-        If the study does not have one of them.
+        If the study does not have one of them, or none of the settings is for one of the
+        data sets.
     """
-    if settings and (study.search or not study.setting):
-        what = "has a search" if study.search else "has no [[setting]]"
-        raise StudyError(f"--setting: this study {what}, and is run as a whole.")
-    known = [setting.name for setting in study.settings]
-    for option, names, ours in (
-        ("--data", data, study.data),
-        ("--setting", settings, known),
-    ):
-        for name in names:
-            if name not in ours:
-                raise StudyError(
-                    f"{option} {name!r}: not in this study.{suggest(name, ours)}"
-                )
-    part = study
+    if settings and (study.search or not study.setting_tables):
+        reason = "has a search" if study.search else "has no [[setting]]"
+        raise StudyError(f"--setting: this study {reason}. It can only be run as a whole.")
+    _check_names("--data", data, study.data)
+    _check_names("--setting", settings, [setting.name for setting in study.settings])
+    part: dict = {}
     if data:
-        part = replace(part, data=tuple(name for name in study.data if name in data))
+        part["data"] = tuple(name for name in study.data if name in data)
     if settings:
-        kept = tuple(one for one in study.settings if one.name in settings)
-        part = replace(part, setting=kept)
-    if not any(part.settings_for(name) for name in part.data):
-        raise StudyError(f"No setting that is left is for {', '.join(part.data)}.")
-    return part
+        kept = (setting for setting in study.settings if setting.name in settings)
+        part["setting_tables"] = tuple(kept)
+    selected = study.model_copy(update=part)
+    if not any(selected.settings_for(name) for name in selected.data):
+        raise StudyError(
+            f"None of the selected settings is for {', '.join(selected.data)}."
+        )
+    return selected
 
 
-def evaluation(study: Study) -> Evaluation:
-    """Return how the study's tested fits are scored."""
+def _check_names(option: str, names: Collection[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise StudyError(
+                f"{option} {name!r} is not in this study.{suggest(name, known)}"
+            )
+
+
+def make_evaluation(study: Study) -> Evaluation:
+    """Return how the fits of a study are evaluated on the test set."""
     return Evaluation(
         study.metrics,
-        ((ORIGINALS, ()), *((test.name, test.steps) for test in study.test)),
+        (
+            (TEST_SET, ()),
+            *((test.name, test.steps) for test in study.additional_tests),
+        ),
         study.validation,
         study.validation_rows,
     )
 
 
-def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
-    """Give the trainings on a data set.
+def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
+    """Yield the fits on a data set that are evaluated on its test set.
 
     Parameters
     ----------
     study : Study
     data : str
+        Name of the data set.
     winner : Pipeline, optional
-        Of the study's search; where there is a search, it alone is trained.
+        Winner of the search, unfitted. In a study with a search it alone is trained, and
+        without it there are no such fits.
     """
     if study.search:
         found = [(WINNER, winner, study.seeds)] if winner is not None else []
@@ -102,18 +146,19 @@ def jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Jo
             yield Job(data, name, pipeline, seed)
 
 
-def winner_of(study: Study, data: str, params: dict) -> Pipeline:
-    """Return the unfitted pipeline of a search's candidate.
+def make_winner(study: Study, data: str, params: dict) -> Pipeline:
+    """Return the unfitted pipeline of a candidate of the search.
 
     Parameters
     ----------
     study : Study
     data : str
+        Name of the data set.
     params : dict
-        The candidate's, in the study file's words.
+        Parameters of the candidate, by their names in the study.
     """
-    if study.search and study.search.kind == "settings":
+    if isinstance(study.search, SettingsSearch):
         (setting,) = (s for s in study.settings_for(data) if s.name == params["setting"])
         return make_pipeline(study, setting)
-    parameters = {qualified(name): value for name, value in params.items()}
+    parameters = {to_pipeline_name(name): value for name, value in params.items()}
     return clone(make_pipeline(study)).set_params(**parameters)

@@ -1,4 +1,4 @@
-"""Where a record comes from: versions, machine, revision of the code."""
+"""The origin of records: versions, machine, and revision of the code."""
 
 import os
 import platform
@@ -21,8 +21,8 @@ _PACKAGES = (
 )
 
 
-def provenance() -> dict:
-    """Return what has to be known to repeat a run."""
+def collect_provenance() -> dict:
+    """Return the versions, the machine and the revision of the code of this process."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
@@ -40,10 +40,10 @@ def provenance() -> dict:
 
 
 def _cpu_name() -> str:
-    """Return the processor's name, family and model.
+    """Return the name, family and model of the processor.
 
-    Virtual machines often report a name without the generation, such as "AMD EPYC": the
-    numbers tell processors apart.
+    Virtual machines often report a name without the generation, such as "AMD EPYC". The
+    numbers distinguish the processors.
     """
     cpuinfo = Path("/proc/cpuinfo")
     name = platform.processor() or platform.machine()
@@ -65,9 +65,9 @@ def _cpu_name() -> str:
 
 
 def _git_revision() -> str | None:
-    """Return the commit of the package's source, with "+" if it has changed since.
+    """Return the commit of the source of the package, with "+" if it has changed since.
 
-    None where the package does not run from a checkout of its own.
+    Return None if the package is not imported from its repository.
     """
     package = Path(__file__).parents[2]
 

@@ -1,7 +1,8 @@
-"""The records of a study's journal: what each kind holds, checked whenever it is read.
+"""The kinds of records in the journal of a study, and their fields.
 
-A journal may be damaged, edited by hand or sent by somebody else. A record that passes has
-the fields that the tables and figures of a study use, with values of the right types.
+Records are checked whenever they are read, since a journal may be damaged, edited, or come
+from an untrusted source. A valid record has the fields that tables and figures use, with
+values of the right types.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from sklenet.study.config.spec import DATA
+from sklenet.datasets.registry import DATASET_NAMES
 from sklenet.study.config.values import find_problem, short_repr
 from sklenet.study.engine.journal import Journal
 
@@ -27,7 +28,7 @@ _Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 _Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Number = _Finite | Annotated[StrictInt, Field(gt=-(2**63), lt=2**63)]
 _Score = _Number | None  # None: not finite
-_Data = Literal[DATA]  # type: ignore[valid-type]
+_Data = Literal[DATASET_NAMES]  # type: ignore[valid-type]
 _Key = Annotated[StrictStr, Field(min_length=1)]
 _Params = dict[StrictStr, Any]
 _Epoch = dict[StrictStr, _Score]
@@ -39,13 +40,13 @@ _Confusion = Annotated[
 
 
 class _Record(BaseModel):
-    """Part of a record. Keys without a default are required; others may be there too."""
+    """A table in a record. Keys without a default are required; others are allowed."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class _Test(_Record):
-    """The scores on one test set, by metric, and what is kept for figures."""
+    """The scores of one test, by metric, and the data of the figures."""
 
     __pydantic_extra__: dict[str, _Score]
     confusion: _Confusion = []
@@ -55,7 +56,7 @@ class _Test(_Record):
 
 
 class _Fitted(_Record):
-    """What records of fits have in common."""
+    """A fit in a search or on the whole training set."""
 
     key: _Key
     data: _Data
@@ -104,7 +105,7 @@ class _Trial(_Record):
 
 
 class _Table(_Record):
-    """The columns of ``cv_results_`` that every search has; all are as long as `params`."""
+    """The columns of ``cv_results_`` that every search has."""
 
     params: Annotated[list[_Params], Field(min_length=1)]
     mean_test_score: list[_Score]
@@ -148,45 +149,51 @@ _RECORD: TypeAdapter = TypeAdapter(
 
 
 class StudyJournal(Journal):
-    """The journal of a study, whose records are checked when they are read."""
+    """The journal of a study. Its records are checked when they are read."""
 
-    def problem_of(self, record: dict) -> str | None:
-        """Return what is wrong with a record; None if it is one of a study's."""
+    def find_problem(self, record: dict) -> str | None:
+        """Return what is wrong with a record of a study; None if it is valid."""
         problem = find_problem(record)
         if problem is not None:
             return f"{'.'.join(problem[0])} {problem[1]}"
         try:
             _RECORD.validate_python(record)
         except ValidationError as error:
-            (first, *_) = error.errors(include_url=False, include_context=False)
-            where = ".".join(str(part) for part in first["loc"][1:]) or "kind"
-            if first["type"] in ("missing", "union_tag_not_found"):
-                return f"the key {where!r} of the record is missing"
-            return f"{where}: {first['msg']}. Got {short_repr(first['input'])}"
+            return _explain(error)
         if record["kind"] == "search":
-            return _table_problem(record)
+            return _find_problem_in_table(record["cv_results"], record["best"])
         best, history = record.get("best_epoch"), record.get("history", [])
         if record["kind"] == "fit" and best is not None and not 1 <= best <= len(history):
             return f"best_epoch is {best}, but the history has {len(history)} epochs"
         return None
 
 
-def _table_problem(record: dict) -> str | None:
+def _explain(error: ValidationError) -> str:
+    """Return the first error in a record, in words."""
+    (first, *_) = error.errors(include_url=False, include_context=False)
+    key = ".".join(str(part) for part in first["loc"][1:]) or "kind"
+    if first["type"] in ("missing", "union_tag_not_found"):
+        return f"the key {key!r} of the record is missing"
+    return f"{key}: {first['msg']}. Got {short_repr(first['input'])}"
+
+
+def _find_problem_in_table(table: dict, best: int | None) -> str | None:
     """Return what is wrong with the columns of a search's record."""
-    table = record["cv_results"]
     n = len(table["params"])
+    splits = [name for name in table if name.startswith("split")]
     for name, values in table.items():
         if not isinstance(values, list) or len(values) != n:
             return f"cv_results.{name} is not a list of {n} values"
-        if name.startswith("split") and not all(map(_is_score, values)):
+    for name in splits:
+        if not all(map(_is_score, table[name])):
             return f"cv_results.{name} has a value that is not a score"
-    if sum(name.startswith("split") for name in table) < 2:
+    if len(splits) < 2:
         return "cv_results has fewer than 2 folds"
     names = list(table["params"][0])
     if any(list(params) != names for params in table["params"]):
         return "cv_results.params are not all of the same parameters"
-    if record["best"] is not None and record["best"] >= n:
-        return f"best is {record['best']}, but there are {n} candidates"
+    if best is not None and best >= n:
+        return f"best is {best}, but there are {n} candidates"
     for name in ("iter", "n_resources", "epochs"):
         if not all(isinstance(value, int) for value in table.get(name, [])):
             return f"cv_results.{name} has a value that is not a whole number"

@@ -1,16 +1,16 @@
-"""Run a study: scikit-learn searches, its winner is trained per seed and tested once."""
+"""The run of a study: its search, then its fits, which are evaluated on the test set."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from sklenet.study.config.spec import Study, to_plain
-from sklenet.study.engine.fit import fit_and_test
-from sklenet.study.engine.journal import n_fits
-from sklenet.study.engine.plan import Job, evaluation, jobs
-from sklenet.study.engine.prepare import check_unchanged, prepare, run_lock
-from sklenet.study.engine.provenance import provenance
+from sklenet.study.config.spec import Study
+from sklenet.study.engine.fit import fit_and_evaluate
+from sklenet.study.engine.journal import count_fits_in
+from sklenet.study.engine.plan import Job, make_evaluation, plan_jobs
+from sklenet.study.engine.prepare import check_unchanged, lock_folder, prepare
+from sklenet.study.engine.provenance import collect_provenance
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.engine.search import search
 
@@ -25,71 +25,82 @@ def run_study(
     command: str | None = None,
     echo: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Run what the study's journal does not have yet.
+    """Run the fits of a study that are not in its journal yet.
 
     Parameters
     ----------
     study : Study
-    out : Path
-        The folder of results; the study's own is ``out/<name>``.
+        A study from `read_study`.
+    out : path-like
+        Folder of all results. Those of the study are written to ``out/<name>``.
     part : Study, optional
-        What of the study to run now, by `part_of`.
+        Part of the study that is run now, from `select_part`. If None, the whole study.
     n_jobs : int, optional
-        Fits at once, as joblib has it.
-    keep : bool
-        Go on with a journal of a study that has changed: fits it still asks for are not
-        done again.
+        Number of fits in parallel, as in joblib.
+    keep : bool, default=False
+        Whether to continue the journal of a study that has changed since. Fits that are
+        still part of it are not repeated.
     command : str, optional
-        The command line, for the record.
-    echo : callable
-        Told a line of text at each step of progress.
+        Command line, for the records.
+    echo : callable, optional
+        Called with a line of text at each step.
 
     Returns
     -------
     Path
-        The study's folder.
+        Folder of the study.
 
     Raises
     ------
     StudyError
-        If the study cannot be run on its data sets, such as for a metric of two classes,
-        the folder has another study's records, or another process runs it.
+        If the study cannot be run on its data sets, for example because of a metric for two
+        classes, the folder has the records of another study, or another process runs it.
     OSError
         If a data set is missing or the folder cannot be written.
     """
     prepare(study, out, part=part, n_jobs=n_jobs, keep=keep)
     folder = Path(out) / study.name
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
+    with lock_folder(folder):
         journal = StudyJournal(folder / RECORDS)
-        run = _open(study, journal, keep, command, echo)
-        _run(part or study, journal.path, run, n_jobs, echo)
+        run = _start_run(study, journal, keep, command, echo)
+        _run_fits(part or study, journal.path, run, n_jobs, echo)
     return folder
 
 
-def _run(study, journal, run, n_jobs, echo):
-    found: list[Job] = []
-    for name in study.data:
-        winner = search(study, name, journal, run, n_jobs, echo) if study.search else None
-        found += jobs(study, name, winner)
+def _run_fits(
+    study: Study, journal: Path, run: int, n_jobs: int | None, echo: Callable[[str], None]
+) -> None:
+    jobs: list[Job] = []
+    for data in study.data:
+        winner = None
+        if study.search:
+            winner = search(study, data, journal, run, n_jobs, echo)
+        jobs += plan_jobs(study, data, winner)
+    evaluation = make_evaluation(study)
     Parallel(n_jobs=n_jobs)(
-        delayed(fit_and_test)(*job, evaluation(study), journal, run) for job in found
+        delayed(fit_and_evaluate)(*job, evaluation, journal, run) for job in jobs
     )
 
 
-def _open(study, journal, keep, command, echo) -> int:
-    """Write the first records of this run; return its number."""
-    dropped = journal.repair()
-    if dropped:
-        echo(f"{journal.path}: dropped {dropped} bytes of a record that was cut short")
+def _start_run(
+    study: Study,
+    journal: StudyJournal,
+    keep: bool,
+    command: str | None,
+    echo: Callable[[str], None],
+) -> int:
+    """Write the first records of a run, and return its number."""
+    n_bytes = journal.repair()
+    if n_bytes:
+        echo(f"{journal.path}: dropped {n_bytes} bytes of an incomplete record")
     records = check_unchanged(study, journal, keep)
-    plain = to_plain(study)
     studies = [record["study"] for record in records if record["kind"] == "study"]
-    if not studies or studies[-1] != plain:
-        journal.append({"kind": "study", "study": plain})
-    done = sum(map(n_fits, records))
-    if done:
-        echo(f"{journal.path} has {done} finished fits")
+    if not studies or studies[-1] != study.to_record():
+        journal.append({"kind": "study", "study": study.to_record()})
+    n_finished = sum(map(count_fits_in, records))
+    if n_finished:
+        echo(f"{journal.path} has {n_finished} finished fits")
     run = 1 + sum(record["kind"] == "run" for record in records)
-    journal.append({"kind": "run", "run": run, "command": command} | provenance())
+    journal.append({"kind": "run", "run": run, "command": command} | collect_provenance())
     return run

@@ -1,8 +1,8 @@
-"""A study's search by Optuna: candidates that do badly are given up after a few epochs."""
+"""A search by Optuna, which stops bad candidates after a few epochs."""
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,27 +13,30 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 
-from sklenet.study.config.pipelines import PREFIX, qualified, short
-from sklenet.study.config.spec import Search
-from sklenet.study.engine.evaluate import plain
-from sklenet.study.engine.fit import JournalledFit, load_data
+from sklenet.study.config.pipelines import to_search_name, to_study_name
+from sklenet.study.config.searches import OptunaSearch
+from sklenet.study.config.spec import Study
+from sklenet.study.engine.evaluate import to_jsonable
+from sklenet.study.engine.fit import JournalledFit, load_data, load_rows, make_folds
+from sklenet.study.engine.plan import hash_trials
 from sklenet.study.engine.records import StudyJournal
 
 
 class FitByEpochs(JournalledFit):
-    """A pipeline that is trained for one epoch per call of `partial_fit`.
+    """A pipeline that is trained for one epoch by each call of `partial_fit`.
 
-    Like its parent it is fitted on the numbers of rows. What is journalled is the trial,
-    with all of its folds, when Optuna ends it. One that fails has no score from then on.
+    Like its parent class, it is fitted on the numbers of rows. A trial is journalled with
+    all its folds when it ends. After an error, the pipeline is not trained any further and
+    its score is NaN.
     """
 
     def partial_fit(self, rows, y, classes=None):
-        """Train for one epoch on the rows, the same ones in every call."""
+        """Train for one epoch. Every call must pass the same rows."""
         if not hasattr(self, "fitted_"):
             self.fitted_, self.failed_ = clone(self.pipeline), False
         if self.failed_:
             return self
-        with self._noted():
+        with self._catch_errors():
             if not hasattr(self, "X_"):
                 X, labels = load_data(self.data, "train")
                 rows = np.asarray(rows).ravel()
@@ -46,7 +49,7 @@ class FitByEpochs(JournalledFit):
     def score(self, rows, y):
         """Return the first metric on the rows."""
         if not self.failed_:
-            with self._noted():
+            with self._catch_errors():
                 X, labels = load_data(self.data, "train")
                 rows = np.asarray(rows).ravel()
                 scoring = check_scoring(self.fitted_, scoring=self.evaluation.metrics[0])
@@ -54,8 +57,8 @@ class FitByEpochs(JournalledFit):
         return math.nan
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Warn of an exception in the block, as scikit-learn's searches do."""
+    def _catch_errors(self) -> Iterator[None]:
+        """Warn about an exception in the block, as the searches of scikit-learn do."""
         try:
             yield
         except Exception as error:
@@ -65,130 +68,161 @@ class FitByEpochs(JournalledFit):
 
 
 def search_by_trials(
-    spec: Search, candidate: FitByEpochs, folds, rows, y, seed: int, of: str, n_jobs
+    study: Study, spec: OptunaSearch, candidate: FitByEpochs, n_jobs: int | None
 ) -> dict:
-    """Let Optuna try `n_iter` candidates; return them in the form of ``cv_results_``.
+    """Try the candidates that Optuna proposes.
 
-    Every trial that has ended is in the journal. A run that goes on tells Optuna of these
-    first, and does the rest; a trial that was cut short counts for nothing. Processes
-    share what they know by a file beside the journal, a run's own.
+    Every finished trial is in the journal. When a run is continued, Optuna is told the
+    finished trials, and the remaining ones are run; interrupted trials are repeated. The
+    processes of a run share their trials through a file beside the journal.
 
     Parameters
     ----------
-    spec : Search
+    study : Study
+    spec : OptunaSearch
+        The search of the study.
     candidate : FitByEpochs
-    folds : cross-validation splitter
-    rows : ndarray of shape (n, 1)
-    y : ndarray of shape (n,)
-    seed : int
-    of : str
-        What the trials of this search are known by in the journal.
     n_jobs : int or None
+        Number of trials in parallel.
 
     Returns
     -------
     dict
-        With the further columns ``state`` ("complete", "pruned" or "fail") and ``epochs``.
-        A candidate that was given up before its last epoch is "pruned", and ranks behind
-        those that were not.
+        The trials in the form of ``cv_results_``, with the additional columns ``state``
+        ("complete", "pruned" or "fail") and ``epochs``. A candidate that was stopped before
+        its last epoch is "pruned", and ranks below all that were not.
     """
-    assert spec.n_iter is not None
-    about = {
-        "of": of,
-        "data": candidate.data,
-        "run": candidate.run,
-        "n_train": max(len(train) for train, _ in folds.split(rows, y)),
-    }
-    done = _trials(candidate.journal, about, spec)
-    if len(done) < spec.n_iter:
-        # Absolute, since Optuna's lock is a link to it.
-        folder = Path(candidate.journal).absolute().parent
-        for left in folder.glob("optuna-*"):  # by a run that was killed
-            left.unlink(missing_ok=True)
-        shared = folder / f"optuna-{candidate.data}-{candidate.run}.log"
-        _share(shared, done, spec)
-        try:
+    trials = Trials(study, spec, candidate)
+    finished = trials.read_finished()
+    if len(finished) < spec.n_iter:
+        numbers = set(range(spec.n_iter)) - {record["number"] for record in finished}
+        with _share(trials, finished) as shared:
             Parallel(n_jobs=n_jobs)(
-                delayed(_try)(spec, candidate, folds, rows, y, seed, k, about, shared)
-                for k in sorted(
-                    set(range(spec.n_iter)) - {trial["number"] for trial in done}
-                )
+                delayed(trials.run)(number, shared) for number in sorted(numbers)
             )
-        finally:
-            shared.unlink(missing_ok=True)
-        done = _trials(candidate.journal, about, spec)
-    return _as_cv_results(done, candidate.pipeline[-1].max_epochs)
+        finished = trials.read_finished()
+    return _to_cv_results(finished, candidate.pipeline[-1].max_epochs)
 
 
-def _trials(journal, about: dict, spec: Search) -> list[dict]:
-    """Return the search's trials that have ended, in the order of their numbers."""
-    found = [
-        record
-        for record in StudyJournal(journal)
-        if record["kind"] == "trial"
-        and (record["of"], record["data"]) == (about["of"], about["data"])
-        and record["number"] < (spec.n_iter or 0)
-    ]
-    return sorted(found, key=lambda trial: trial["number"])
+class Trials:
+    """The trials of a search by Optuna, which any process can run.
+
+    Parameters
+    ----------
+    study : Study
+    spec : OptunaSearch
+        The search of the study.
+    candidate : FitByEpochs
+    """
+
+    def __init__(self, study: Study, spec: OptunaSearch, candidate: FitByEpochs) -> None:
+        self.spec = spec
+        self.candidate = candidate
+        self.seed = study.seeds[0]
+        self.folds = make_folds(study)
+        self.hash = hash_trials(study)
+
+    def read_finished(self) -> list[dict]:
+        """Return the records of the finished trials, in the order of their numbers."""
+        found = [
+            record
+            for record in StudyJournal(self.candidate.journal)
+            if record["kind"] == "trial"
+            and (record["of"], record["data"]) == (self.hash, self.candidate.data)
+            and record["number"] < self.spec.n_iter
+        ]
+        return sorted(found, key=lambda record: record["number"])
+
+    def run(self, number: int, shared: Path) -> None:
+        """Run a trial, and append its record to the journal.
+
+        Parameters
+        ----------
+        number : int
+            Number of the trial, which determines the seed of the sampler: samplers with the
+            same seed would all propose the same candidate.
+        shared : Path
+            The file through which processes share their trials.
+        """
+        (seed,) = np.random.SeedSequence([self.seed, number]).generate_state(1).tolist()
+        rows, y = load_rows(self.candidate.data)
+        with _quiet() as caught:
+            trial = _propose_and_fit(self, shared, seed, rows, y)
+        data = self.candidate.data
+        record = {
+            "key": f"{self.hash}-{data}-{number}",
+            "kind": "trial",
+            "number": number,
+            "of": self.hash,
+            "data": data,
+            "run": self.candidate.run,
+            "n_train": max(len(train) for train, _ in self.folds.split(rows, y)),
+        } | _describe(trial, self.spec.cv)
+        errors = [w.message for w in caught if issubclass(w.category, FitFailedWarning)]
+        if errors:
+            record["error"] = str(errors[0])
+        StudyJournal(self.candidate.journal).append(record)
 
 
-def _share(file: Path, trials: list[dict], spec: Search) -> None:
-    """Make the file by which processes share a search, with the trials that have ended."""
-    from optuna import create_study
-    from optuna.trial import TrialState, create_trial
-
-    with _quiet():
-        study = create_study(storage=_storage(file), study_name="", direction="maximize")
-        for trial in trials:
-            history = np.array(trial["history"], dtype=float).tolist()  # None is NaN
-            scored = trial["state"] != "fail"
-            study.add_trial(
-                create_trial(
-                    state=TrialState[trial["state"].upper()],
-                    params={_long(name): v for name, v in trial["params"].items()},
-                    distributions=_distributions(spec),
-                    intermediate_values=dict(enumerate(history)),
-                    value=history[-1] if scored else None,
-                )
-            )
-
-
-def _try(spec, candidate, folds, rows, y, seed, number, about, shared) -> None:
-    """Let Optuna try one candidate, in whatever process, and journal it."""
+def _propose_and_fit(trials: Trials, shared: Path, seed: int, rows, y):
+    """Fit one candidate on all folds; return Optuna's trial."""
     from optuna import load_study
     from optuna.samplers import TPESampler
     from optuna_integration.sklearn import OptunaSearchCV
 
-    # Those who drew from the same seed would all try the same.
-    (own,) = np.random.SeedSequence([seed, number]).generate_state(1).tolist()
-    with _quiet() as caught:
-        study = load_study(
-            study_name="",
-            storage=_storage(shared),
-            sampler=TPESampler(seed=own, constant_liar=True),
-        )
-        tried = []
-        OptunaSearchCV(
-            candidate,
-            _distributions(spec),
-            cv=folds,
-            enable_pruning=True,
-            max_iter=candidate.pipeline[-1].max_epochs,
-            n_trials=1,
-            refit=False,
-            study=study,
-            callbacks=[lambda study, trial: tried.append(trial)],
-        ).fit(rows, y)
-    key = f"{about['of']}-{about['data']}-{number}"
-    record = {"key": key, "kind": "trial", "number": number} | about
-    record |= _record(tried[0], spec.cv)
-    errors = [w.message for w in caught if issubclass(w.category, FitFailedWarning)]
-    if errors:
-        record["error"] = str(errors[0])
-    StudyJournal(candidate.journal).append(record)
+    sampler = TPESampler(seed=seed, constant_liar=True)
+    study = load_study(study_name="", storage=_make_storage(shared), sampler=sampler)
+    ended: list = []  # other processes add trials to the study, so its last may be theirs
+    OptunaSearchCV(
+        trials.candidate,
+        trials.spec.make_distributions(to_search_name),
+        cv=trials.folds,
+        enable_pruning=True,
+        max_iter=trials.candidate.pipeline[-1].max_epochs,
+        n_trials=1,
+        refit=False,
+        study=study,
+        callbacks=[lambda study, trial: ended.append(trial)],
+    ).fit(rows, y)
+    return ended[0]
 
 
-def _storage(file: Path):
+@contextmanager
+def _share(trials: Trials, finished: list[dict]) -> Iterator[Path]:
+    """Provide a file through which processes share trials, with the finished ones in it."""
+    from optuna import create_study
+    from optuna.trial import TrialState, create_trial
+
+    candidate = trials.candidate
+    # The path is absolute because the lock of Optuna is a symbolic link to it.
+    folder = Path(candidate.journal).absolute().parent
+    for left in folder.glob("optuna-*"):  # by a run that was killed
+        left.unlink(missing_ok=True)
+    shared = folder / f"optuna-{candidate.data}-{candidate.run}.log"
+    distributions = trials.spec.make_distributions(to_search_name)
+    try:
+        with _quiet():
+            study = create_study(
+                storage=_make_storage(shared), study_name="", direction="maximize"
+            )
+            for record in finished:
+                history = np.array(record["history"], dtype=float).tolist()  # None is NaN
+                params = {to_search_name(k): v for k, v in record["params"].items()}
+                study.add_trial(
+                    create_trial(
+                        state=TrialState[record["state"].upper()],
+                        params=params,
+                        distributions=distributions,
+                        intermediate_values=dict(enumerate(history)),
+                        value=None if record["state"] == "fail" else history[-1],
+                    )
+                )
+        yield shared
+    finally:
+        shared.unlink(missing_ok=True)
+
+
+def _make_storage(file: Path):
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -197,7 +231,7 @@ def _storage(file: Path):
 
 @contextmanager
 def _quiet() -> Iterator[list[warnings.WarningMessage]]:
-    """Keep Optuna from telling of every trial; give warnings instead of showing them."""
+    """Suppress the log of Optuna, and collect warnings instead of showing them."""
     from optuna import logging
 
     before = logging.get_verbosity()
@@ -210,33 +244,16 @@ def _quiet() -> Iterator[list[warnings.WarningMessage]]:
         logging.set_verbosity(before)
 
 
-def _distributions(spec: Search) -> dict:
-    return {_long(name): _distribution(values) for name, values in spec.grid.items()}
+def _describe(trial, n_folds: int) -> dict:
+    """Return the part of a record that comes from Optuna's trial.
 
-
-def _distribution(values):
-    """Return Optuna's distribution for a grid's list, or for a study's distribution."""
-    from optuna import distributions
-
-    if not isinstance(values, Mapping):
-        return distributions.CategoricalDistribution(list(values))
-    ((name, (low, high)),) = values.items()
-    if name == "randint":
-        return distributions.IntDistribution(low, high - 1)
-    return distributions.FloatDistribution(low, high, log=name == "loguniform")
-
-
-def _long(name: str) -> str:
-    return PREFIX + qualified(name)
-
-
-def _record(trial, n_folds: int) -> dict:
-    """Return what is kept of a trial: one that has no score on some fold failed."""
+    A trial without a score on one of the folds has failed.
+    """
     scores = [trial.user_attrs[f"split{k}_test_score"] for k in range(n_folds)]
     failed = not np.isfinite(scores).all()
-    return plain(
+    return to_jsonable(
         {
-            "params": {short(key): value for key, value in trial.params.items()},
+            "params": {to_study_name(key): value for key, value in trial.params.items()},
             "state": "fail" if failed else trial.state.name.lower(),
             "history": [score for _, score in sorted(trial.intermediate_values.items())],
             "scores": scores,
@@ -245,17 +262,17 @@ def _record(trial, n_folds: int) -> dict:
     )
 
 
-def _as_cv_results(trials: list[dict], max_epochs: int) -> dict:
-    """Return the trials in the form of ``cv_results_``."""
+def _to_cv_results(trials: list[dict], max_epochs: int) -> dict:
+    """Return the records of trials in the form of ``cv_results_``."""
     scores = np.array([trial["scores"] for trial in trials], dtype=float)
     epochs = [len(trial["history"]) for trial in trials]
-    state = [
-        # Optuna prunes after the last epoch too.
+    states = [
+        # Optuna also prunes after the last epoch.
         "complete" if trial["state"] == "pruned" and n == max_epochs else trial["state"]
         for trial, n in zip(trials, epochs, strict=True)
     ]
     mean = scores.mean(axis=1)
-    tiers = [("complete", "pruned", "fail").index(one) for one in state]
+    tiers = [("complete", "pruned", "fail").index(state) for state in states]
     _, places = np.unique([tiers, np.nan_to_num(-mean)], axis=1, return_inverse=True)
     return {
         "params": [trial["params"] for trial in trials],
@@ -263,7 +280,7 @@ def _as_cv_results(trials: list[dict], max_epochs: int) -> dict:
             f"param_{name}": [trial["params"][name] for trial in trials]
             for name in trials[0]["params"]
         },
-        "state": state,
+        "state": states,
         "epochs": epochs,
         **{f"split{k}_test_score": column for k, column in enumerate(scores.T)},
         "mean_test_score": mean,

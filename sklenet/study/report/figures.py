@@ -1,17 +1,19 @@
 """Figures of the results of a study."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
-from sklenet.display.images import as_images
-from sklenet.display.text import add_legend, as_label
-from sklenet.study.config.spec import HISTORY, ORIGINALS
-from sklenet.study.engine.fit import class_names, load_data
+from sklenet.display.axes import add_legend, escape_label
+from sklenet.display.inputs import reshape_to_images
+from sklenet.study.config.searches import Distribution
+from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
+from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 
 CURVES = "learning_curves"
@@ -112,7 +114,7 @@ def _draw_curves(records: list[dict]):
     from cycler import cycler
 
     has_validation = any("valid_loss" in row for r in records for row in r["history"])
-    metrics = HISTORY if has_validation else HISTORY[:1]
+    metrics = HISTORY_METRICS if has_validation else HISTORY_METRICS[:1]
     n = 2 if has_validation else 1
     figure, axes = _make_figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
     has_several_settings = len({record["setting"] for record in records}) > 1
@@ -144,14 +146,14 @@ def _draw_main_effects(results: Results, data: str, effects: pd.DataFrame):
     margin = 0.1 * (high - low) or 0.01
     for (name, values), ax in zip(results.grid.items(), axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
-        ax.set_title(as_label(name), fontsize="small")
-        if isinstance(values, Mapping):  # a distribution
+        ax.set_title(escape_label(name), fontsize="small")
+        if isinstance(values, Distribution):
             ax.plot(candidates[name], candidates["mean"], "o")
-            ax.set_xscale("log" if "loguniform" in values else "linear")
+            ax.set_xscale("log" if values.name == "loguniform" else "linear")
             continue
         effect = effects[effects["parameter"] == name]
         half_width = (effect["mean"] - effect["low"]).fillna(0)
-        labels = effect["value"].map(as_label)
+        labels = effect["value"].map(escape_label)
         ax.errorbar(labels, effect["mean"], yerr=half_width, fmt="o", capsize=3)
         ax.set_xlim(-0.5, len(effect) - 0.5)
         ax.tick_params(axis="x", rotation=90, labelsize="small")
@@ -182,9 +184,9 @@ def _draw_heat_map(results: Results, data: str, pair: list[str]):
     table = table.loc[rows, columns]
     figure, (ax,) = _make_figure(height=1.2 + 0.45 * len(table))
     image = ax.imshow(table, aspect="auto", cmap="viridis")
-    ax.set_xticks(range(table.shape[1]), map(as_label, table.columns))
-    ax.set_yticks(range(table.shape[0]), map(as_label, table.index))
-    ax.set(xlabel=as_label(pair[1]), ylabel=as_label(pair[0]))
+    ax.set_xticks(range(table.shape[1]), map(escape_label, table.columns))
+    ax.set_yticks(range(table.shape[0]), map(escape_label, table.index))
+    ax.set(xlabel=escape_label(pair[1]), ylabel=escape_label(pair[0]))
     middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "black" if value > middle else "white"
@@ -195,7 +197,7 @@ def _draw_heat_map(results: Results, data: str, pair: list[str]):
 
 def _draw_confusion(results: Results, data: str, setting: str):
     figure, (ax,) = _make_figure(height=5.0)
-    names = class_names(data)
+    names = list(DATASETS[data].class_names)
     matrix = results.confusion_matrix(data, setting)
     ConfusionMatrixDisplay(matrix, display_labels=names).plot(
         ax=ax,
@@ -209,11 +211,13 @@ def _draw_confusion(results: Results, data: str, setting: str):
 
 def _draw_mistakes(record: dict):
     X, y = load_data(record["data"], "test")
-    mistakes = record["tests"][ORIGINALS]["mistakes"]
+    mistakes = record["tests"][TEST_SET]["mistakes"]
     indices = [index for index, _, _ in mistakes]
-    names = class_names(record["data"])
+    names = list(DATASETS[record["data"]].class_names)
     y_true = [names[label] for label in y[indices]]
     y_pred = [names[label] for _, label, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
-    display = MisclassifiedDisplay(as_images(X[indices]), y_true, y_pred, probabilities)
+    display = MisclassifiedDisplay(
+        reshape_to_images(X[indices]), y_true, y_pred, probabilities
+    )
     return display.plot().figure_

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sklenet._utils.writing import write_file
-from sklenet.study.config.spec import StudyError
+from sklenet.study.config.errors import StudyError
 
 
 class ReportFiles:

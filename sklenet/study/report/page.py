@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sklenet.study.config.spec import to_plain
-from sklenet.study.engine.fit import class_names
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.figures import Figure, iter_figures
 from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.published import compare_to_published
@@ -171,7 +170,7 @@ def _render_page(results: Results, images: list[dict]) -> str:
         hours=seconds / 3600,
         sections=list(_iter_sections(results)),
         images=images,
-        study_text=json.dumps(_drop_empty(to_plain(results.study)), indent=2),
+        study_text=json.dumps(_drop_empty(results.study.to_record()), indent=2),
         parameters=json.dumps(fits[0]["params"], indent=2) if fits else "none yet",
     )
 
@@ -210,7 +209,7 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
         " at the best epoch are those of the epoch with the lowest validation loss.",
         results.summary.assign(setting=settings),
     )
-    for test in study.tests:
+    for test in study.test_names:
         differences = results.compare(f"{test}_{study.metrics[0]}")
         if len(differences):
             yield _make_section(
@@ -244,10 +243,11 @@ def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
         return
     setting = fits[0]["setting"]
     described = describe_setting(results, data, setting)
+    matrix = results.confusion_matrix(data, setting)
     yield _make_section(
         f"Metrics per class, {data}",
         f"Test set, {described}, sum over {len(fits)} seeds.",
-        compute_class_metrics(results.confusion_matrix(data, setting), class_names(data)),
+        compute_class_metrics(matrix, list(DATASETS[data].class_names)),
     )
 
 

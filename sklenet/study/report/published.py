@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sklenet.study.config.spec import ENDS, Published
+from sklenet.study.config.spec import AT_BEST_EPOCH
+from sklenet.study.config.tables import Published
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import format_mean_sd, format_score
@@ -38,7 +39,7 @@ def compare_to_published(results: Results) -> pd.DataFrame:
     rows = []
     for publication in results.study.published:
         ours = _find_summary(results, publication)
-        for metric, value in publication.figures.items():
+        for metric, value in publication.results.items():
             row = {
                 "source": publication.source,
                 "data": publication.data,
@@ -130,6 +131,6 @@ def _format_metric(name: str, value, sign: str = "") -> str:
     """Format a value of a metric; losses differ by orders of magnitude."""
     if pd.isna(value):
         return ""
-    if name.removesuffix(ENDS[1]).endswith("loss"):
+    if name.removesuffix(AT_BEST_EPOCH).endswith("loss"):
         return f"{value:{sign}.3g}"
     return f"{value:{sign}.{1 if name == 'epochs' else 4}f}"

@@ -9,19 +9,17 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.config.rules import BadKey, check_study
-from sklenet.study.config.search_rules import check_search
+from sklenet.study.config.errors import StudyError
+from sklenet.study.config.explain import explain_errors
+from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import (
-    ENDS,
-    HISTORY,
-    ORIGINALS,
+    AT_BEST_EPOCH,
+    HISTORY_METRICS,
+    TEST_SET,
     Study,
-    StudyError,
-    figure_names,
-    from_plain,
 )
 from sklenet.study.config.values import short_repr
-from sklenet.study.engine.plan import Job, identity, jobs, winner_of
+from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.statistics import compute_p_value, describe
 
@@ -104,7 +102,7 @@ class Results:
             # Two settings may be the same fit, recorded under the name of the first.
             found[key] | {"setting": job.setting, "seed": job.seed}
             for job in self.jobs
-            if (key := job.key(self.study)) in found
+            if (key := job.make_key(self.study)) in found
         ]
 
     @cached_property
@@ -113,13 +111,13 @@ class Results:
         return [
             job
             for data in self.study.data
-            for job in jobs(self.study, data, self.winner(data))
+            for job in plan_jobs(self.study, data, self.winner(data))
         ]
 
     @property
     def n_not_requested(self) -> int:
         """Number of tested fits in the journal that the study does not request."""
-        requested = {job.key(self.study) for job in self.jobs}
+        requested = {job.make_key(self.study) for job in self.jobs}
         return sum(r["kind"] == "fit" and r["key"] not in requested for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
@@ -140,7 +138,7 @@ class Results:
             return None
         params = self.searches[data]["cv_results"]["params"][best]
         try:
-            return winner_of(self.study, data, params)
+            return make_winner(self.study, data, params)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{self.folder / RECORDS}: the best candidate of the search on {data},"
@@ -152,7 +150,7 @@ class Results:
         """Record of the search on each data set: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
-        own = identity(self.study)
+        own = hash_search(self.study)
         found = [r for r in self.records if r["kind"] == "search" and r["of"] == own]
         return {record["data"]: record for record in found}
 
@@ -213,7 +211,7 @@ class Results:
         over the seeds.
         """
         rows = []
-        scores = figure_names(self.study)
+        scores = self.study.metric_names
         if not len(self.fits):
             return pd.DataFrame()
         for (data, setting), group in self.fits.groupby(["data", "setting"], sort=False):
@@ -383,7 +381,7 @@ class Results:
         """
         candidates, rows = self.comparable_candidates(data), []
         for name, values in self.grid.items():
-            for value in [] if isinstance(values, Mapping) else values:
+            for value in [] if isinstance(values, Distribution) else values:
                 has_value = [other == value for other in candidates[name]]
                 means = candidates["mean"][has_value].dropna().to_numpy(dtype=float)
                 if len(means):
@@ -400,21 +398,15 @@ class Results:
 def _checked_study(path: Path, recorded: dict) -> Study:
     """Return a recorded study, validated like a study file."""
     try:
-        study = from_plain(recorded)
-        check_study(study)
-        check_search(study)
+        return Study.from_record(recorded)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_context=False)
-        key = ".".join(map(str, first["loc"]))
-        raise StudyError(f"{path}: the recorded study: {key}: {first['msg']}.") from error
-    except BadKey as error:
-        raise StudyError(f"{path}: the recorded study: {error}") from error
-    return study
+        problem = explain_errors(error)[0]
+        raise StudyError(f"{path}: the recorded study: {problem}") from error
 
 
 def _confusion(record: dict) -> list | None:
     """Return the confusion matrix on the unchanged test images, if there is one."""
-    return record.get("tests", {}).get(ORIGINALS, {}).get("confusion")
+    return record.get("tests", {}).get(TEST_SET, {}).get("confusion")
 
 
 def _epochs(record) -> dict:
@@ -423,11 +415,15 @@ def _epochs(record) -> dict:
     if not history:
         return {}
     row = {"epochs": len(history)}
-    row |= {name: history[-1][name] for name in HISTORY if name in history[-1]}
+    row |= {name: history[-1][name] for name in HISTORY_METRICS if name in history[-1]}
     best = record.get("best_epoch")
     if best:
         at_best = history[best - 1]
-        row |= {f"{name}{ENDS[1]}": at_best[name] for name in HISTORY if name in at_best}
+        row |= {
+            f"{name}{AT_BEST_EPOCH}": at_best[name]
+            for name in HISTORY_METRICS
+            if name in at_best
+        }
     return row
 
 

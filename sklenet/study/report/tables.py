@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from sklenet.study.config.spec import DEFAULT, ENDS, ORIGINALS
+from sklenet.study.config.spec import AT_BEST_EPOCH, DEFAULT_SETTING, TEST_SET
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.published import compare_curves, format_published
@@ -88,7 +88,7 @@ def render_tables(results: Results) -> str:
         result_table=_if_any(make_result_table(results)),
         training_set=_describe_training_set(results),
         evaluated_at=_describe_evaluation(results),
-        has_best_epoch=any(str(name).endswith(ENDS[1]) for name in results.fits),
+        has_best_epoch=any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits),
         published=_if_any(format_published(results)),
         curves=compare_curves(results),
         failures=[
@@ -187,14 +187,16 @@ def make_result_table(results: Results) -> pd.DataFrame:
         done = group[group["error"].isna()]
         row = {"data": data, "setting": describe_setting(results, data, setting)}
         row["parameters"] = _format_range(done["n_parameters"])
-        for test in study.tests:
+        for test in study.test_names:
             for metric in study.metrics:
                 name = f"{test}_{metric}"
                 row[f"{test} {metric}"] = _format_summary(scores, name)
-                if name == f"{ORIGINALS}_{study.metrics[0]}":
+                if name == f"{TEST_SET}_{study.metrics[0]}":
                     row["95% CI"] = _format_summary_interval(scores, name)
-                    if f"{name}{ENDS[1]}" in scores:
-                        row["at the best epoch"] = _format_summary(scores, name + ENDS[1])
+                    if f"{name}{AT_BEST_EPOCH}" in scores:
+                        row["at the best epoch"] = _format_summary(
+                            scores, name + AT_BEST_EPOCH
+                        )
         if "valid_accuracy" in fits and study.validation != "test":
             row["validation accuracy"] = _format_summary(scores, "valid_accuracy")
         row["seeds"] = str(len(done))
@@ -211,7 +213,7 @@ def describe_setting(results: Results, data: str, name: str) -> str:
         params = search["cv_results"]["params"][search["best"]]
         if "setting" in params:
             return params["setting"]
-    elif name == DEFAULT:
+    elif name == DEFAULT_SETTING:
         params = results.study.estimator
     else:
         return name
@@ -221,7 +223,7 @@ def describe_setting(results: Results, data: str, name: str) -> str:
 
 def make_difference_table(results: Results) -> pd.DataFrame:
     """Return each setting's difference from the first one as text, empty without pairs."""
-    differences = results.compare(f"{ORIGINALS}_{results.study.metrics[0]}")
+    differences = results.compare(f"{TEST_SET}_{results.study.metrics[0]}")
     if not len(differences):
         return pd.DataFrame()
     table = differences[["data", "setting", "baseline"]].copy()

@@ -4,7 +4,7 @@ from functools import cache
 
 import jinja2
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.study.report.text import escape_html, escape_markdown, to_markdown_table
 
 
@@ -56,4 +56,4 @@ def render_template(name: str, **values) -> str:
 
 
 def _make_printable(value):
-    return printable(value, keep="\n") if isinstance(value, str) else value
+    return make_printable(value, keep="\n") if isinstance(value, str) else value

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 def format_score(value) -> str:
@@ -82,13 +82,13 @@ def escape_markdown(text: str) -> str:
     HTML, code spans and links are escaped. Emphasis is not, so that names such as
     ``max_epochs`` remain readable in the source.
     """
-    text = escape_html(printable(text))
+    text = escape_html(make_printable(text))
     return text.replace("`", "\\`").replace("](", "]\\(")
 
 
 def escape_html(text: str) -> str:
     """Escape HTML and control characters in a Markdown text, but keep its Markdown."""
-    text = printable(text, keep="\n")
+    text = make_printable(text, keep="\n")
     return _MARKUP.sub(lambda match: {"<": "&lt;", "&": "&amp;"}[match[0]], text)
 
 
@@ -110,5 +110,5 @@ def to_csv(frame: pd.DataFrame) -> str:
 def _to_csv_cell(value):
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = make_printable(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

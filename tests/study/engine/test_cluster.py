@@ -30,8 +30,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
 from sklenet.datasets import load_digits
-from sklenet.study.engine.cluster import cluster as cluster_of
-from sklenet.study.engine.cluster import despite_deaths
+from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
 from sklenet.study.engine.journal import Journal
 
 distributed = pytest.importorskip("distributed")
@@ -186,15 +185,17 @@ def test_a_study_goes_on_after_what_was_sent_is_lost(tmp_path):
         distributed.Client(address, timeout=60) as client,
     ):
         client.wait_for_workers(1, timeout=60)
-        assert despite_deaths(run, journal.path, told.append) == tmp_path
+        assert resume_after_worker_loss(run, journal.path, told.append) == tmp_path
         assert len(calls) == 3
-        assert told == ["Workers died, with what they had been sent; going on."] * 2
+        assert (
+            told == ["Workers died with the data that they had been sent; continuing."] * 2
+        )
 
         def without_progress():
             raise distributed.client.FutureCancelledError("array", "lost")
 
         with pytest.raises(distributed.client.FutureCancelledError):
-            despite_deaths(without_progress, journal.path, told.append)
+            resume_after_worker_loss(without_progress, journal.path, told.append)
 
 
 # The workers cannot import this file.
@@ -339,7 +340,7 @@ def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
     with (
         scheduler(tmp_path) as address,
         workers(address, tmp_path),
-        cluster_of(address) as n,
+        use_cluster(address) as n,
     ):
         assert n == -1
         assert Parallel(n_jobs=n)(delayed(abs)(-i) for i in range(3)) == [0, 1, 2]
@@ -349,7 +350,7 @@ def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
 def test_without_dask(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.study.engine.cluster.find_spec", lambda name: None)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2"]
-    assert r"needs Dask: pip install sklenet[dask]" in refused(command, capsys)
+    assert "requires Dask: pip install sklenet[dask]" in refused(command, capsys)
 
 
 def test_twenty_random_kills(study, tmp_path):

@@ -6,8 +6,8 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import PixelScaler
 from sklenet.study import load, read_study, run_study
-from sklenet.study.engine.evaluate import plain
-from sklenet.study.engine.fit import digest, fit_key, with_seed
+from sklenet.study.engine.evaluate import to_jsonable
+from sklenet.study.engine.fit import clone_with_seed, hash_rows, make_fit_key
 
 
 def pipeline(**params):
@@ -17,17 +17,17 @@ def pipeline(**params):
 
 
 def test_the_key_tells_apart_what_decides_the_weights():
-    plain_key = fit_key(pipeline(), "mnist")
+    plain_key = make_fit_key(pipeline(), "mnist")
     others = [
-        fit_key(pipeline(lr=0.002), "mnist"),
-        fit_key(pipeline(random_state=0), "mnist"),
-        fit_key(pipeline(augment=["flip"]), "mnist"),
-        fit_key(pipeline(augment=[{"flip": 0.4}]), "mnist"),
-        fit_key(pipeline(device="cpu"), "mnist"),
-        fit_key(pipeline(), "cifar10"),
-        fit_key(pipeline(), "mnist", "other rows"),
-        fit_key(pipeline().set_params(pixelscaler__to="signed"), "mnist"),
-        fit_key(pipeline()[1:], "mnist"),
+        make_fit_key(pipeline(lr=0.002), "mnist"),
+        make_fit_key(pipeline(random_state=0), "mnist"),
+        make_fit_key(pipeline(augment=["flip"]), "mnist"),
+        make_fit_key(pipeline(augment=[{"flip": 0.4}]), "mnist"),
+        make_fit_key(pipeline(device="cpu"), "mnist"),
+        make_fit_key(pipeline(), "cifar10"),
+        make_fit_key(pipeline(), "mnist", "other rows"),
+        make_fit_key(pipeline().set_params(pixelscaler__to="signed"), "mnist"),
+        make_fit_key(pipeline()[1:], "mnist"),
     ]
     assert len({plain_key, *others}) == 1 + len(others)
 
@@ -37,7 +37,7 @@ def test_the_key_tells_apart_what_decides_the_weights():
     [{"lr": 0.001}, {"feature_range": [0.0, 1.0]}, {"verbose": 1}],
 )
 def test_the_key_is_the_same_for_what_changes_nothing(params):
-    assert fit_key(pipeline(**params), "mnist") == fit_key(pipeline(), "mnist")
+    assert make_fit_key(pipeline(**params), "mnist") == make_fit_key(pipeline(), "mnist")
 
 
 def test_the_key_knows_nothing_of_parameters_added_later():
@@ -49,21 +49,21 @@ def test_the_key_knows_nothing_of_parameters_added_later():
     Newer.__name__ = "LeNet5Classifier"
     newer = Pipeline([("classifier", Newer(lr=0.1))])
     older = Pipeline([("classifier", LeNet5Classifier(lr=0.1))])
-    assert fit_key(newer, "mnist") == fit_key(older, "mnist")
+    assert make_fit_key(newer, "mnist") == make_fit_key(older, "mnist")
 
 
 def test_other_rows_have_another_digest():
     rows = np.arange(10)
-    assert digest(rows) == digest(rows.astype(np.int32))
-    assert digest(rows) != digest(rows[::-1])
-    assert digest(rows) != digest(rows[:-1])
+    assert hash_rows(rows) == hash_rows(rows.astype(np.int32))
+    assert hash_rows(rows) != hash_rows(rows[::-1])
+    assert hash_rows(rows) != hash_rows(rows[:-1])
 
 
 def test_the_seed_reaches_every_step():
     from sklearn.decomposition import PCA
 
     steps = Pipeline([("pca", PCA()), ("classifier", LeNet5Classifier())])
-    seeded = with_seed(steps, 3)
+    seeded = clone_with_seed(steps, 3)
     assert seeded["pca"].random_state == seeded["classifier"].random_state == 3
     assert steps["pca"].random_state is None
 
@@ -73,7 +73,7 @@ def test_plain_is_json():
         "a": (np.float32(0.5), np.int64(2), float("nan"), np.inf, None),
         1: print,
     }
-    assert plain(value) == {"a": [0.5, 2, None, None, None], "1": repr(print)}
+    assert to_jsonable(value) == {"a": [0.5, 2, None, None, None], "1": repr(print)}
 
 
 def test_class_weights_by_label_from_a_file(tmp_path):

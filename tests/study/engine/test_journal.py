@@ -47,7 +47,7 @@ def test_what_another_process_or_another_file_has_is_found(journal):
         file.write(b'{"key": "b", "n": 1}\n{"key": "c"')
     assert journal.find("b") == {"key": "b", "n": 1}
     assert journal.find("c") is None
-    assert journal.since(len('{"key": "a"}\n'))[0] == [{"key": "b", "n": 1}]
+    assert journal.read_since(len('{"key": "a"}\n'))[0] == [{"key": "b", "n": 1}]
     journal.path.unlink()
     assert journal.find("a") is None
     journal.append({"key": "c"})

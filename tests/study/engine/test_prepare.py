@@ -1,4 +1,4 @@
-"""What is refused before training is refused by a run and by a dry run alike."""
+"""Checks before training, which a run and a dry run make alike."""
 
 import os
 import re
@@ -9,23 +9,53 @@ from filelock import FileLock
 
 from sklenet.cli import main
 from sklenet.study import StudyError, read_study, run_study
-from sklenet.study.config.rules import MAX_FITS, MAX_SETTINGS
+from sklenet.study.config.spec import MAX_FITS, MAX_SETTINGS
 
 HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n'
 QUICK = "[estimator]\nmax_epochs = 1\nbatch_size = 256\n"
 GRID = "grid = { lr = [0.001, 0.002] }\n"
 
-REFUSED = [
-    (f"{QUICK}[search]\ncv = 1000\n{GRID}", 8, r"search\.cv is 1000.*Right would be 2 to"),
-    (f"{QUICK}[search]\ncv = 140\n{GRID}", 8, r"digits has 139 training images of one"),
-    (f"validation = 1e-9\n{QUICK}", 4, "validation is 1e-09"),
-    (f"validation = 0.9999\n{QUICK}", 4, "validation is 0.9999"),
-    (f"validation = 1e-9\nvalidation_rows = 'first'\n{QUICK}", 4, "0 images. Raise it"),
-    (f"validation = 0.999\nvalidation_rows = 'first'\n{QUICK}", 4, "leaves none of class"),
-    (f"metrics = ['roc_auc']\n{QUICK}", 4, "'roc_auc' does not fit digits"),
-    (f"metrics = ['accuracy', 'f1']\n{QUICK}", 4, "'f1' does not fit digits"),
-    (f"metrics = ['precision']\n{QUICK}[search]\ncv = 2\n{GRID}", 4, "'precision' does"),
-    (f"{QUICK}class_weight = {{ cat = 2.0 }}\n", 7, "class_weight, on digits"),
+FIRST = "validation_rows = 'first'\n"
+
+INVALID = [
+    (
+        f"{QUICK}[search]\ncv = 1000\n{GRID}",
+        8,
+        r"search\.cv: must be between 2 and 139.* Got 1000",
+    ),
+    (
+        f"{QUICK}[search]\ncv = 140\n{GRID}",
+        8,
+        r"digits has only 139 training images of",
+    ),
+    (f"validation = 1e-9\n{QUICK}", 4, "validation: 1e-09 is not possible for digits: "),
+    (f"validation = 0.9999\n{QUICK}", 4, "validation: 0.9999 is not possible for digits: "),
+    (
+        f"validation = 1e-9\nvalidation_rows = 'first'\n{QUICK}",
+        4,
+        "1e-09 holds out 0 images of digits. Increase it",
+    ),
+    (
+        f"validation = 0.999\nvalidation_rows = 'first'\n{QUICK}",
+        4,
+        "leaves no image of class 0 to train on. Decrease",
+    ),
+    (
+        f"metrics = ['roc_auc']\n{QUICK}",
+        4,
+        "'roc_auc' cannot be computed on digits",
+    ),
+    (
+        f"metrics = ['accuracy', 'f1']\n{QUICK}",
+        4,
+        "metrics: 'f1' cannot be computed on",
+    ),
+    (
+        f"metrics = ['precision']\n{QUICK}[search]\ncv = 2\n{GRID}",
+        4,
+        "'precision' cannot be",
+    ),
+    (f"{QUICK}class_weight = {{ cat = 2.0 }}\n", 7, "class_weight: not valid for digits"),
     (
         f"{QUICK}[search]\ncv = 2\nkind = 'halving'\nresource = 'n_samples'\n"
         f"min_resources = 100000\n{GRID}",
@@ -42,8 +72,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], []])
-@pytest.mark.parametrize(("text", "line", "message"), REFUSED)
-def test_what_a_run_refuses(tmp_path, capsys, text, line, message, options):
+@pytest.mark.parametrize(("text", "line", "message"), INVALID)
+def test_an_invalid_study_is_an_error_before_training(
+    tmp_path, capsys, text, line, message, options
+):
     path = tmp_path / "s.toml"
     path.write_text(HEAD + text)
     assert main(["study", str(path), "--out", str(tmp_path / "out"), *options]) == 2
@@ -55,7 +87,7 @@ def test_what_a_run_refuses(tmp_path, capsys, text, line, message, options):
 
 
 @pytest.mark.parametrize("metric", ["roc_auc_ovr", "f1_macro", "neg_log_loss", "r2"])
-def test_metrics_that_fit_are_not_refused(tmp_path, metric):
+def test_metrics_for_several_classes_are_valid(tmp_path, metric):
     path = tmp_path / "s.toml"
     path.write_text(f"{HEAD}metrics = ['{metric}']\n{QUICK}")
     folder = run_study(read_study(path), tmp_path)
@@ -63,37 +95,40 @@ def test_metrics_that_fit_are_not_refused(tmp_path, metric):
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], []])
-def test_a_folder_a_lock_a_journal_and_options(tmp_path, capsys, options):
+def test_folder_lock_journal_and_options_are_checked(tmp_path, capsys, options):
     path = tmp_path / "s.toml"
     path.write_text(HEAD + QUICK)
     run_study(read_study(path), tmp_path)
     command = ["study", str(path), "--out", str(tmp_path), *options]
 
-    def refusal(*more):
+    def error_of(*more):
         assert main([*command, *more]) == 2
         return capsys.readouterr().err
 
     with FileLock(tmp_path / "s" / "run.lock"):
-        assert "another process is running this study" in refusal()
+        assert "another process is running this study" in error_of()
     path.write_text(HEAD + QUICK + "lr = 0.5\n")
-    assert "has the records of another study" in refusal()
-    assert "n_jobs is 0" in refusal("--n-jobs", "0")
-    assert "--workers is 0" in refusal("--workers", "0")
+    assert "has the records of another study" in error_of()
+    assert "n_jobs must be at least 1" in error_of("--n-jobs", "0")
+    assert "--workers is 0" in error_of("--workers", "0")
     (tmp_path / "file").write_text("")
-    assert "is not a folder" in refusal("--out", str(tmp_path / "file" / "below"))
+    assert "is not a folder" in error_of("--out", str(tmp_path / "file" / "below"))
     if options and os.geteuid() != 0:
         (tmp_path / "closed").mkdir(mode=0o500)
-        assert "cannot be written" in refusal("--out", str(tmp_path / "closed"))
+        assert "cannot be written" in error_of("--out", str(tmp_path / "closed"))
     (tmp_path / "s" / "records.jsonl").write_text("{}\n")
-    assert "records.jsonl:1: the key 'kind' of the record is missing" in refusal("--keep")
+    assert "records.jsonl:1: the key 'kind' of the record is missing" in error_of("--keep")
 
 
-def test_a_dry_run_of_a_diverging_study_ends_as_its_run_does(tmp_path, capsys):
+def test_a_dry_run_of_a_diverging_study_has_the_exit_code_of_the_run(tmp_path, capsys):
     path = tmp_path / "s.toml"
     path.write_text(f'{HEAD}{QUICK}optimizer = "sgd"\nlr = 1e30\n')
     command = ["study", str(path), "--out", str(tmp_path / "out")]
     assert main([*command, "--dry-run"]) == 1
-    assert "own parameters failed: ValueError: Training diverged" in capsys.readouterr().out
+    assert (
+        "parameters of the study failed: ValueError: Training diverged"
+        in capsys.readouterr().out
+    )
     assert main(command) == 1
 
 
@@ -136,7 +171,7 @@ TOO_MANY = [
 
 
 @pytest.mark.parametrize(("text", "message"), TOO_MANY)
-def test_too_many_are_counted_not_made(tmp_path, text, message):
+def test_fits_are_counted_before_grids_are_expanded(tmp_path, text, message):
     path = tmp_path / "s.toml"
     path.write_text(HEAD + text)
     start = time.process_time()
@@ -146,7 +181,7 @@ def test_too_many_are_counted_not_made(tmp_path, text, message):
     assert time.process_time() - start < 5
 
 
-def test_many_are_read_in_linear_time(tmp_path):
+def test_many_settings_are_read_in_linear_time(tmp_path):
     path = tmp_path / "s.toml"
 
     def seconds(text):
@@ -166,7 +201,7 @@ def test_many_are_read_in_linear_time(tmp_path):
     assert many < 5 * few + 2
 
 
-def test_the_limits_are_reached(tmp_path):
+def test_the_largest_search_is_valid(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(
         f"{HEAD}{QUICK}[search]\ncv = 9\n[search.grid]\nlr = {values(10_000)}\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from sklenet.study.config.errors import StudyError
 from sklenet.study.config.read import read_study
-from sklenet.study.config.spec import StudyError
 from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study

@@ -386,7 +386,7 @@ def test_settings_that_are_the_same_fit_have_a_row_each(run):
 def test_a_metric_of_two_classes_is_refused_before_training(run, tmp_path):
     for search in ("", "[search]\ncv = 2\ngrid = { pooling = ['max', 'avg'] }\n"):
         with pytest.raises(
-            StudyError, match=r"metrics: 'roc_auc' does not fit digits.*ovr"
+            StudyError, match=r"metrics: 'roc_auc' cannot be computed on digits.*ovr"
         ):
             run(f"metrics = ['roc_auc']\n[estimator]\n{TINY}{search}")
     assert not (tmp_path / "results").exists()

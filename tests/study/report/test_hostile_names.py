@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sklenet._utils.writing import TEMPORARY
+from sklenet._utils.writing import TEMPORARY_SUFFIX
 from sklenet.cli import main
 from sklenet.study import read_study
-from sklenet.study.config.spec import to_plain
-from sklenet.study.engine.plan import jobs
+from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.engine.records import RECORDS
 
 pytest.importorskip("matplotlib")
@@ -41,7 +40,7 @@ def report(tmp_path_factory):
         "[[test]]\nname = '+1'\nsteps = [{ transformer = 'Inverter' }]\n"
     )
     study = read_study(path)
-    records = [{"kind": "study", "study": to_plain(study)}]
+    records = [{"kind": "study", "study": study.to_record()}]
     command = {"command": "sklenet study '\udcff<b>'"}
     records.append({"kind": "run", "run": 1} | command)
     history = [{"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5}]
@@ -55,8 +54,8 @@ def report(tmp_path_factory):
                 record | {"tests": {"test": test, "+1": test}, "history": history}
             )
     # Settings without parameters are the same fit, recorded under one key.
-    for job in jobs(study, "digits"):
-        records.append(records[2] | {"key": job.key(study), "seed": job.seed})
+    for job in plan_jobs(study, "digits"):
+        records.append(records[2] | {"key": job.make_key(study), "seed": job.seed})
     records[-1]["error"] = "ValueError: <b>\x1b[0m\nsecond line"
     lines = dict.fromkeys(json.dumps(record) + "\n" for record in records)
     (folder / RECORDS).write_text("".join(lines))
@@ -73,7 +72,7 @@ def test_all_files_are_written_and_printable(written):
     names = {path.name for path in written.iterdir()}
     assert names >= {"table.md", "fits.csv", "summary.csv", "report.html"}
     assert names >= {"learning_curves_digits.svg", "confusion_digits.png"}
-    assert not [name for name in names if name.endswith(TEMPORARY)]
+    assert not [name for name in names if name.endswith(TEMPORARY_SUFFIX)]
     for name in ("table.md", "fits.csv", "summary.csv", "report.html"):
         text = (written / name).read_text(encoding="utf-8")
         assert not set("\x1b\x0b\r\u202e") & set(text)

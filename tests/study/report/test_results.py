@@ -7,8 +7,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from sklenet.study import StudyError, load, read_study
-from sklenet.study.config.spec import to_plain
-from sklenet.study.engine.plan import jobs
+from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import (
@@ -48,9 +47,9 @@ def folder(tmp_path):
     (tmp_path / "made.toml").write_text(STUDY)
     study = read_study(tmp_path / "made.toml")
     records = []
-    for job in jobs(study, "digits"):
+    for job in plan_jobs(study, "digits"):
         accuracy = ACCURACY[job.setting][job.seed]
-        record = {"key": job.key(study), "kind": "fit", "run": 1, "data": "digits"}
+        record = {"key": job.make_key(study), "kind": "fit", "run": 1, "data": "digits"}
         record |= {"setting": job.setting, "seed": job.seed, "n_train": 8, "n_test": 1000}
         record |= {"params": {"lr": 0.1}, "steps": []}
         if accuracy is None:
@@ -61,7 +60,7 @@ def folder(tmp_path):
             record["tests"] = {"test": {"accuracy": accuracy}}
         records.append(record)
     records = [records[k] for k in np.random.default_rng(0).permutation(len(records))]
-    records = [{"kind": "study", "study": to_plain(study)}, *records]
+    records = [{"kind": "study", "study": study.to_record()}, *records]
     text = "".join(json.dumps(record) + "\n" for record in records)
     (tmp_path / RECORDS).write_text(text)
     return tmp_path

@@ -1,0 +1,89 @@
+"""Errors of pydantic in the words of a study file."""
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sklenet.study.config.errors import BadKey, Key, suggest
+from sklenet.study.config.fields import Table
+from sklenet.study.config.searches import SEARCHES
+from sklenet.study.config.spec import Study
+from sklenet.study.config.tables import AdditionalTest, Published, Setting
+from sklenet.study.config.values import short_repr
+
+_KINDS: dict[str, type[Table]] = {
+    search.model_fields["kind"].default: search for search in SEARCHES
+}
+_TABLES: dict[str, type[Table]] = {
+    "setting": Setting,
+    "test": AdditionalTest,
+    "published": Published,
+}
+
+
+def explain_errors(error: ValidationError) -> list[BadKey]:
+    """Return the errors in a study, one for each key."""
+    found: dict[Key, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        found.setdefault(_find_key(details), []).append(details)
+    # A list without its invalid values may also be too short: this is not reported.
+    parents = {key[:depth] for key in found for depth in range(len(key))}
+    return [_explain(key, errors) for key, errors in found.items() if key not in parents]
+
+
+def _find_key(details: ErrorDetails) -> Key:
+    """Return the path of a key, without what pydantic adds to it."""
+    path = tuple(map(str, details["loc"]))
+    if path[0:1] == ("validation",):
+        path = path[:1]  # then comes the type that was tried
+    if path[0:1] == ("search",):
+        if details["type"].startswith("union_tag"):
+            return ("search", "kind")
+        path = (path[0], *path[2:])  # without the kind of search
+        if path[1:2] == ("grid",):
+            path = path[:3] + path[4:]  # without the kind of values: list or distribution
+    cause = details.get("ctx", {}).get("error")
+    return path + cause.key if isinstance(cause, BadKey) else path
+
+
+def _explain(key: Key, errors: list[ErrorDetails]) -> BadKey:
+    details = errors[0]
+    if details["type"] == "missing":
+        return BadKey(key, f"this key is required{_name_kind(details)}.")
+    if details["type"] == "extra_forbidden":
+        known = suggest(key[-1], _list_keys(details))
+        return BadKey(key, f"unknown key{_name_kind(details)}.{known}")
+    if details["type"] == "union_tag_invalid":
+        tag = details["ctx"]["tag"]
+        return BadKey(key, f"unknown kind {tag!r}.{suggest(tag, _KINDS)}")
+    if details["type"] == "too_short":
+        return BadKey(key, f"must not be empty. Got {short_repr(details['input'])}.")
+    cause = details.get("ctx", {}).get("error")
+    if isinstance(cause, BadKey):
+        return BadKey(key, cause.message)
+    if cause is not None:
+        return BadKey(key, str(cause))
+    wanted = ", or: ".join(dict.fromkeys(_name_types(one["msg"]) for one in errors))
+    return BadKey(key, f"{wanted}. Got {short_repr(details['input'])}.")
+
+
+def _name_kind(details: ErrorDetails) -> str:
+    """Return " in a search of kind ..." for a key of a search."""
+    path = details["loc"]
+    return f" in a search of kind {path[1]!r}" if path[0] == "search" else ""
+
+
+def _list_keys(details: ErrorDetails) -> list[str]:
+    """Return the keys that a table with an unknown key may have."""
+    path = tuple(map(str, details["loc"]))
+    model: type[Table] = Study
+    if len(path) > 1:
+        model = _KINDS[path[1]] if path[0] == "search" else _TABLES[path[0]]
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    return [*keys, "like"] if model is Setting else keys
+
+
+def _name_types(message: str) -> str:
+    """Return a message of pydantic with the types as TOML names them."""
+    for ours, theirs in (("list", "tuple"), ("table", "dictionary")):
+        message = message.replace(theirs, ours).replace(theirs.title(), ours.title())
+    return message

@@ -1,0 +1,140 @@
+"""The tables of a study file for settings, tests and published results."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+
+from sklenet.study.config.errors import BadKey, report_errors
+from sklenet.study.config.fields import DataName, DataNames, Name, Seeds, Table, Values
+from sklenet.study.config.parameters import Parameters, check_parameter
+from sklenet.study.config.steps import NonEmptySteps, Steps
+
+
+def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
+    for name, values in grid.items():
+        for value in values:
+            with report_errors(name):
+                check_parameter(name, value)
+    return grid
+
+
+class Setting(Table):
+    """A setting with a name or, if it has a grid, one setting per combination.
+
+    Parameters
+    ----------
+    name : str
+        Name in the tables, unique for each data set. To the names of the settings of a
+        grid their values are added.
+    estimator : dict
+        Parameters of LeNet5Classifier that differ from the ``[estimator]`` of the study.
+    steps : tuple of dict, optional
+        Transformers before the classifier, instead of those of the study.
+    data : tuple of str, optional
+        Data sets of the setting. If None, all data sets of the study.
+    seeds : tuple of int, optional
+        Seeds of the setting, instead of those of the study.
+    grid : dict of str to tuple
+        Values of parameters of LeNet5Classifier. Every combination is a setting.
+    """
+
+    name: Name
+    estimator: Parameters = Field(default_factory=dict)
+    steps: Steps | None = None
+    data: DataNames | None = None
+    seeds: Seeds | None = None
+    grid: Annotated[dict[StrictStr, Values], AfterValidator(_check_grid)] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _check_names_of_grid(self) -> Self:
+        for name in self.grid:
+            if name in self.estimator:
+                raise BadKey(
+                    ("grid", name),
+                    f"{name!r} is both in the 'estimator' and in the 'grid' of the setting."
+                    " Remove one.",
+                )
+        return self
+
+    def expand(self) -> Iterator["Setting"]:
+        """Yield the settings of the grid."""
+        for values in itertools.product(*self.grid.values()):
+            chosen = dict(zip(self.grid, values, strict=True))
+            words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
+            yield self.model_copy(
+                update={
+                    "name": ", ".join(words),
+                    "estimator": self.estimator | chosen,
+                    "grid": {},
+                }
+            )
+
+
+class AdditionalTest(Table):
+    """A test on transformed test images, besides the one on the test set as it is.
+
+    Parameters
+    ----------
+    name : str
+        Name of the columns in the tables.
+    steps : tuple of dict
+        Transformers of the images before they are passed to the fitted pipeline.
+    """
+
+    name: Name
+    steps: NonEmptySteps
+
+
+def _check_number(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number. Got {value!r}.")
+    if not math.isfinite(value):
+        raise ValueError(f"must be a finite number. Got {value!r}.")
+    return value
+
+
+def _check_accuracies(results: dict[str, Any]) -> dict[str, Any]:
+    for name, value in results.items():
+        if "accuracy" in name and not 0 <= value <= 1:
+            raise BadKey((name,), f"an accuracy must be between 0 and 1. Got {value!r}.")
+    return results
+
+
+_Number = Annotated[Any, AfterValidator(_check_number)]
+_Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+_Curve = Literal["train_accuracy", "train_loss", "valid_accuracy", "valid_loss"]
+
+
+class Published(Table):
+    """Published results, to be compared with those of the study.
+
+    Parameters
+    ----------
+    data : str
+        Name of the data set.
+    source : str
+        Author, title or other source.
+    setting : str, optional
+        Name of the setting to compare with; required if the study has several.
+    results : dict of str to float
+        Results by the name of the metric in the study: "test_accuracy",
+        "valid_loss_at_best_epoch", "epochs". Its key in a study file is ``figures``.
+    curves : dict of str to tuple of float
+        Results per epoch by their name in ``history_``: "train_accuracy".
+    why : str
+        The most likely reason for a difference.
+    """
+
+    data: DataName
+    source: Name
+    setting: StrictStr | None = None
+    results: Annotated[dict[StrictStr, _Number], AfterValidator(_check_accuracies)] = Field(
+        default_factory=dict, alias="figures"
+    )
+    curves: dict[_Curve, tuple[_Finite, ...]] = Field(default_factory=dict)
+    why: StrictStr = ""
