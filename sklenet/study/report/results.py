@@ -69,9 +69,9 @@ class Results:
         Fits of the searches, one row per candidate and fold.
     summary : DataFrame
         Mean, standard deviation, number of seeds and 95% confidence interval of each
-        score, one row per data set, setting and score.
+        score, one row per dataset, setting and score.
     searches : dict of str to dict
-        The ``cv_results`` of the search on each data set, and ``best``, the index of the
+        The ``cv_results`` of the search on each dataset, and ``best``, the index of the
         best candidate.
     records, runs : list of dict
         All records of the journal, and those of its runs.
@@ -126,12 +126,12 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
         Pipeline or None
-            None if there is no search on the data set, or all its candidates failed.
+            None if there is no search on the dataset, or all its candidates failed.
         """
         best = self.searches[data]["best"] if data in self.searches else None
         if best is None:
@@ -147,7 +147,7 @@ class Results:
 
     @cached_property
     def searches(self) -> dict[str, dict]:
-        """Record of the search on each data set: ``best`` (an index), ``cv_results``."""
+        """Record of the search on each dataset: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
         own = hash_search(self.study)
@@ -160,7 +160,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -206,7 +206,7 @@ class Results:
     def summary(self) -> pd.DataFrame:
         """Mean, standard deviation, n and 95% confidence interval of each score.
 
-        One row per data set, setting and score, at the last epoch and, with validation
+        One row per dataset, setting and score, at the last epoch and, with validation
         data, at the best epoch. The confidence interval is Student's interval of the mean
         over the seeds.
         """
@@ -236,7 +236,7 @@ class Results:
         Returns
         -------
         DataFrame
-            One row per data set and setting other than the first, which is the
+            One row per dataset and setting other than the first, which is the
             ``baseline``: the mean difference, its standard deviation and 95% confidence
             interval, n, and the p-value ``p`` of the paired t test.
         """
@@ -263,12 +263,12 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
         list of dict
-            One record per seed; empty if no fit on the data set was tested.
+            One record per seed; empty if no fit on the dataset was tested.
         """
         found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
         return [r for r in found if r["setting"] == found[0]["setting"]]
@@ -279,7 +279,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
         setting : str
             Name of the setting.
 
@@ -308,7 +308,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -352,7 +352,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -371,7 +371,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
