@@ -82,7 +82,7 @@ def _iter_search_figures(results: Results, data: str) -> Iterator[Figure]:
 
 
 def _iter_test_figures(results: Results, data: str) -> Iterator[Figure]:
-    records = results.tested_fits(data)
+    records = results.evaluated_fits(data)
     if not records:
         return
     setting, seed = records[0]["setting"], records[0]["seed"]
