@@ -132,6 +132,28 @@ class Browser:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
+    def drag(self, selector: str, places: list[tuple[float, float]]) -> None:
+        """Press the mouse on an element, drag it and release it.
+
+        Parameters
+        ----------
+        selector : str
+        places : list of (x, y)
+            Fractions of the element's width and height.
+        """
+        box = self.evaluate(
+            f"(({{x, y, width, height}}) => [x, y, width, height])"
+            f"(document.querySelector({selector!r}).getBoundingClientRect())"
+        )
+        last = len(places) - 1
+        for k, (x, y) in enumerate(places):
+            kind = "mousePressed" if k == 0 else "mouseMoved"
+            where = {"x": box[0] + x * box[2], "y": box[1] + y * box[3]}
+            event = {"button": "left", "buttons": 1, "clickCount": 1} | where
+            self.call("Input.dispatchMouseEvent", type=kind, **event)
+            if k == last:
+                self.call("Input.dispatchMouseEvent", type="mouseReleased", **event)
+
     def screenshot(self, path: Path) -> None:
         """Write a PNG of the whole page."""
         result = self.call("Page.captureScreenshot", captureBeyondViewport=True)

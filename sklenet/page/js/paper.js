@@ -1,0 +1,111 @@
+// Separate the ink on a page from its paper: sklenet/framing/paper.py, step by step.
+
+const WORKING_SIDE = 512;
+const LEAST_CONTRAST = 40; // of 255 levels
+
+function findInk(image) {
+  const pixels = shrink(image, WORKING_SIDE);
+  const paper = fitPaper(pixels);
+  const difference = makeGrid(pixels.height, pixels.width);
+  difference.data.forEach((_, k) => {
+    difference.data[k] = pixels.data[k] - paper.data[k];
+  });
+  const smooth = meanFilter(difference);
+  const darker = maximum(smooth.data.map((value) => -value));
+  const brighter = maximum(smooth.data);
+  checkContrast(Math.max(darker, brighter));
+  const sign = brighter > darker ? 1 : -1;
+  return mapGrid(difference, (value) => Math.max(sign * value, 0));
+}
+
+// The largest difference of an area of 3x3 pixels from the paper.
+function measureContrast(ink) {
+  return maximum(meanFilter(ink).data);
+}
+
+function checkContrast(contrast) {
+  if (contrast < LEAST_CONTRAST) {
+    throw new Error("Nothing to read yet: no digit stands out from the background.");
+  }
+}
+
+function shrink(image, side) {
+  const factor = side / Math.max(image.height, image.width);
+  if (factor >= 1) return image;
+  const [height, width] = [image.height, image.width].map((length) =>
+    Math.max(1, roundHalfEven(length * factor))
+  );
+  return resize(image, height, width, { isBox: true, bytes: true });
+}
+
+// The background: the quadratic surface that most pixels lie on.
+function fitPaper(image) {
+  const { height, width, data } = image;
+  const coordinate = (k, n) => (n === 1 ? -1 : -1 + (2 * k) / (n - 1));
+  const ys = Float64Array.from({ length: height }, (_, i) => coordinate(i, height));
+  const xs = Float64Array.from({ length: width }, (_, j) => coordinate(j, width));
+  // A regular sample is enough for six coefficients.
+  const step = Math.max(1, Math.floor(data.length / 20000));
+  const n = Math.ceil(data.length / step);
+  const kept = new Uint8Array(n).fill(1);
+  const errors = new Float64Array(n);
+  let surface;
+  // Each time without the pixels far from the surface: the ink.
+  for (let iteration = 0; iteration < 6; iteration++) {
+    surface = evaluateQuadric(fitQuadric(data, ys, xs, step, kept), ys, xs);
+    for (let k = 0; k < n; k++) errors[k] = Math.abs(data[k * step] - surface[k * step]);
+    const limit = 3 * median(errors);
+    let changed = false;
+    for (let k = 0; k < n; k++) {
+      const keep = errors[k] <= limit ? 1 : 0;
+      changed ||= keep !== kept[k];
+      kept[k] = keep;
+    }
+    if (!changed) break;
+  }
+  return makeGrid(height, width, surface);
+}
+
+function evaluateQuadric([constant, y1, x1, yx, yy, xx], ys, xs) {
+  const values = new Float64Array(ys.length * xs.length);
+  let k = 0;
+  for (const y of ys) {
+    const [start, slope] = [constant + (y1 + yy * y) * y, x1 + yx * y];
+    for (const x of xs) values[k++] = start + (slope + xx * x) * x;
+  }
+  return values;
+}
+
+// Coefficients of 1, y, x, yx, yy and xx, by least squares over the sampled pixels.
+function fitQuadric(data, ys, xs, step, kept) {
+  // Sums of y^a x^b, and of pixel y^a x^b, row by row.
+  const moments = new Float64Array(25);
+  const right = new Float64Array(9);
+  const nColumns = xs.length;
+  for (let i = 0; i < ys.length; i++) {
+    const [inRow, pixels] = [new Float64Array(5), new Float64Array(3)];
+    const firstSample = Math.ceil((i * nColumns) / step);
+    const lastSample = Math.ceil(((i + 1) * nColumns) / step);
+    for (let k = firstSample; k < lastSample; k++) {
+      if (!kept[k]) continue;
+      const x = xs[k * step - i * nColumns];
+      const pixel = data[k * step];
+      const square = x * x;
+      inRow[0] += 1;
+      inRow[1] += x;
+      inRow[2] += square;
+      inRow[3] += square * x;
+      inRow[4] += square * square;
+      pixels[0] += pixel;
+      pixels[1] += pixel * x;
+      pixels[2] += pixel * square;
+    }
+    for (let a = 0, power = 1; a < 5; a++, power *= ys[i]) {
+      for (let b = 0; b < 5; b++) moments[5 * a + b] += power * inRow[b];
+      if (a < 3) for (let b = 0; b < 3; b++) right[3 * a + b] += power * pixels[b];
+    }
+  }
+  const powers = [[0, 0], [1, 0], [0, 1], [1, 1], [2, 0], [0, 2]]; // of y and of x
+  const matrix = powers.map(([a, b]) => powers.map(([c, d]) => moments[5 * (a + c) + b + d]));
+  return solve(matrix, powers.map(([a, b]) => right[3 * a + b]));
+}

@@ -1,0 +1,150 @@
+"""Write trained networks as one HTML page on which a digit can be drawn."""
+
+import base64
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from sklenet._utils.printable import printable
+from sklenet._utils.writing import check_writable, write_file
+from sklenet.datasets import load_digits
+from sklenet.framing import frame_digit
+from sklenet.images.shapes import flatten_images, to_images
+from sklenet.page.describe import describe_model
+
+_SCRIPTS = (
+    *("grids", "paper", "lines", "digits", "network"),
+    *("source", "disturb", "pad", "view", "model", "main"),
+)
+
+# Name, label, smallest and largest value, step, and the value without a disturbance.
+_SLIDERS = (
+    ("rotate", "Rotate", -90, 90, 1, 0),
+    ("right", "Shift right", -10, 10, 0.5, 0),
+    ("down", "Shift down", -10, 10, 0.5, 0),
+    ("scale", "Scale", 0.4, 1.6, 0.02, 1),
+    ("squeeze", "Squeeze", 0.4, 2.5, 0.02, 1),
+    ("thickness", "Thickness", -2, 3, 0.1, 0),
+    ("noise", "Noise", 0, 128, 1, 0),
+)
+
+
+def write_page(
+    models: Mapping[str, Any],
+    path,
+    *,
+    examples=None,
+    labels: Sequence | None = None,
+    title: str = "LeNet-5, live",
+) -> None:
+    """Write trained networks as one HTML page on which a digit can be drawn.
+
+    The page computes the networks itself: it needs no server and makes no request. Drawings
+    and photos are framed as ``sklenet predict`` frames image files.
+
+    Parameters
+    ----------
+    models : dict of {str: LeNet5Classifier or dict of {str: LeNet5Classifier}}
+        Fitted estimators by the heading they have on the page. Several are shown side by
+        side. A dict of estimators holds several states of one training, such as
+        ``{"epoch 1": first, "epoch 10": last}``, which become a slider.
+    path : str or path-like
+        The HTML file. It takes about 350 kB per estimator of the default architecture.
+    examples : array-like of shape (n, features), (n, h, w) or (n, c, h, w), default=None
+        A few images to choose from, in the range and shape of the first estimator's
+        training data. If None, the page has ten of the digits that scikit-learn ships,
+        provided that the estimators read digits.
+    labels : sequence of length n, default=None
+        Label of each example, shown to the reader.
+    title : str, default="LeNet-5, live"
+
+    Raises
+    ------
+    NotFittedError
+        If an estimator is not fitted.
+    ValueError
+        If `models` is empty, an estimator has a layer that the page cannot compute, or
+        `labels` is not as long as `examples`.
+    OSError
+        If `path` is not a regular file or cannot be written.
+    """
+    if not models:
+        raise ValueError("The 'models' are empty; expected at least one fitted estimator.")
+    check_writable(path)
+    groups = [
+        {"name": printable(name), "states": _describe_states(name, model)}
+        for name, model in models.items()
+    ]
+    first = groups[0]["states"][0]
+    if examples is not None:
+        shown = _read_examples(examples, labels, first)
+    else:
+        shown = _make_examples(first)
+    write_file(path, _render(title, {"groups": groups, "examples": shown}).encode())
+
+
+def _describe_states(name: str, model) -> list[dict]:
+    states = model if isinstance(model, Mapping) else {name: model}
+    if not states:
+        raise ValueError(f"The model {name!r} has no states; expected fitted estimators.")
+    return [describe_model(state, str(label)) for label, state in states.items()]
+
+
+def _read_examples(examples, labels, description: dict) -> list[dict]:
+    """Return examples as bytes, on the scale of image files."""
+    shape = tuple(description["image_shape"])
+    X, _ = flatten_images(examples, shape)
+    X = np.asarray(X)
+    if labels is not None and len(labels) != len(X):
+        raise ValueError(
+            f"The 'labels' must be as many as the 'examples', {len(X)}. Got {len(labels)}."
+        )
+    canvas = description["canvas"]
+    if not description["takes_bytes"]:
+        X = (X - canvas["low"]) / ((canvas["high"] - canvas["low"]) or 1) * 255
+    images = to_images(X.clip(0, 255).round().astype(np.uint8), shape)
+    names = range(1, len(X) + 1) if labels is None else labels
+    return [
+        _encode_example(image, label) for image, label in zip(images, names, strict=True)
+    ]
+
+
+def _make_examples(description: dict) -> list[dict]:
+    """Return one of scikit-learn's digits of each class, if the model reads digits."""
+    if description["framing"] != "digit":
+        return []
+    X, y = load_digits(subset="test", return_X_y=True)
+    size = tuple(description["image_shape"][1:])
+    images = []
+    for digit in range(10):
+        pixels = X[y == digit][0].reshape(8, 8) / 16 * 255
+        # Enlarged, and with a margin, it is framed as a drawing would be.
+        page = np.pad(np.kron(pixels, np.ones((12, 12))), 24).astype(np.uint8)
+        images.append(_encode_example(frame_digit(page, size)[None], digit))
+    return images
+
+
+def _encode_example(image: np.ndarray, label) -> dict:
+    pixels = base64.b64encode(image.astype(np.uint8).tobytes()).decode("ascii")
+    return {"shape": list(image.shape), "pixels": pixels, "label": printable(label)}
+
+
+def _render(title: str, content: dict) -> str:
+    folder = importlib.resources.files("sklenet.page")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((folder / "page.html.j2").read_text("utf-8"))
+    script = "\n".join((folder / f"js/{name}.js").read_text("utf-8") for name in _SCRIPTS)
+    # "<" could end the element that the JSON is in.
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    return template.render(
+        title=printable(title),
+        style=Markup((folder / "style.css").read_text("utf-8")),
+        script=Markup(script),
+        content=Markup(text),
+        sliders=_SLIDERS,
+    )
