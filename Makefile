@@ -28,7 +28,7 @@ lint: .venv/installed    ## style, format and types
 guard: .venv/installed   ## a short fit beside the bare loop: has it become slower?
 	$(BIN)/python benchmarks/measure/speed.py --guard
 
-tables: .venv/installed  ## the documents that hold figures, from the committed records
+tables: .venv/installed  ## the documents that contain results, from the committed records
 	$(BIN)/python benchmarks/documents/tables.py
 
 docs: .venv/docs         ## the pages, with their gallery, in docs/_build/html

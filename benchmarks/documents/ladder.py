@@ -21,7 +21,7 @@ _STUDIES = ("ladder", "ladder_colour")
 # The studies by which the rungs were chosen.
 _CHOICES = ("ladder_choices", "ladder_choices_colour")
 
-# Target test accuracies in percent, by data set and rung.
+# Target test accuracies in percent, by dataset and rung.
 TARGETS: dict[str, dict[str, float]] = {
     "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5},
     "fashion_mnist": {"60 epochs": 91.8},

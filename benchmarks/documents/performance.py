@@ -1,10 +1,10 @@
-"""Fill ``docs/performance.md`` from the records of speed.py and single_pattern.py."""
+"""Render ``docs/performance.md`` from the records of speed.py and single_pattern.py."""
 
-import re
 import statistics
 from pathlib import Path
 
 from origin import describe_run
+from rendering import render_template
 from tabulate import tabulate
 
 from sklenet.study.engine.journal import Journal
@@ -12,8 +12,6 @@ from sklenet.study.engine.journal import Journal
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "performance.md"
-
-_MARKED = re.compile(r"(<!-- speed: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _BASE = "loop_without_faults"
 
@@ -59,13 +57,8 @@ class Group:
 
 
 def render() -> str:
-    """Return the document with its figures."""
-    parts = _parts()
-
-    def refill(match: re.Match) -> str:
-        return f"{match[1]}\n{parts[match[2]]}\n\n{match[3]}"
-
-    return _MARKED.sub(refill, DOCUMENT.read_text(encoding="utf-8"))
+    """Return the document."""
+    return render_template("performance.md", tables=_parts())
 
 
 def _parts() -> dict[str, str]:

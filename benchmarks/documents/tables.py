@@ -2,9 +2,8 @@
 
     python benchmarks/documents/tables.py
 
-renders each document from its template in ``benchmarks/documents/templates/``, except
-``docs/performance.md``, whose tables are replaced in place, and the tables of each study,
-which ``sklenet report`` writes as well.
+renders each document from its template in ``benchmarks/documents/templates/``, and the
+tables of each study, which ``sklenet report`` writes as well.
 """
 
 from pathlib import Path

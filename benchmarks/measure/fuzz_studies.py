@@ -63,7 +63,7 @@ _STUDIES = [
     + '[[published]]\ndata = "digits"\nsource = "s"\nfigures = { test_accuracy = 0.5 }\n',
 ]
 
-# Without names of data sets, which would be downloaded.
+# Without names of datasets, which would be downloaded.
 _VALUES = [
     *("0", "-1", "9" * 25, "9" * 400, "9" * 5000, "1e400", "-0.0", "1e-9", "nan", "inf"),
     *("true", '""', '"none"', "[]", "{}", "[[]]", "[" * 3000, "[" * 30 + "]" * 30),

@@ -43,7 +43,7 @@ class Figure(NamedTuple):
 
 
 def iter_figures(results: Results, data: str) -> Iterator[Figure]:
-    """Yield the figures that can be drawn of the results on a data set."""
+    """Yield the figures that can be drawn of the results on a dataset."""
     yield from _iter_training_figures(results, data)
     yield from _iter_search_figures(results, data)
     yield from _iter_test_figures(results, data)
@@ -82,7 +82,7 @@ def _iter_search_figures(results: Results, data: str) -> Iterator[Figure]:
 
 
 def _iter_test_figures(results: Results, data: str) -> Iterator[Figure]:
-    records = results.tested_fits(data)
+    records = results.evaluated_fits(data)
     if not records:
         return
     setting, seed = records[0]["setting"], records[0]["seed"]

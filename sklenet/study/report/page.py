@@ -238,7 +238,7 @@ def _iter_search_sections(results: Results, data: str) -> Iterator[Section]:
 
 
 def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
-    fits = results.tested_fits(data)
+    fits = results.evaluated_fits(data)
     if not fits:
         return
     setting = fits[0]["setting"]

@@ -64,14 +64,14 @@ class Results:
     study : Study
         The study as it was last run.
     fits : DataFrame
-        Tested fits, one per row; see :func:`load`.
+        Evaluated fits, one per row; see :func:`load`.
     folds : DataFrame
         Fits of the searches, one row per candidate and fold.
     summary : DataFrame
         Mean, standard deviation, number of seeds and 95% confidence interval of each
-        score, one row per data set, setting and score.
+        score, one row per dataset, setting and score.
     searches : dict of str to dict
-        The ``cv_results`` of the search on each data set, and ``best``, the index of the
+        The ``cv_results`` of the search on each dataset, and ``best``, the index of the
         best candidate.
     records, runs : list of dict
         All records of the journal, and those of its runs.
@@ -91,12 +91,12 @@ class Results:
         studies = [r["study"] for r in self.records if r["kind"] == "study"]
         if not studies:
             raise StudyError(f"{path}: no records of a study.")
-        self.study: Study = _checked_study(path, studies[-1])
+        self.study: Study = _validate_study(path, studies[-1])
         self.runs = [r for r in self.records if r["kind"] == "run"]
 
     @cached_property
     def fit_records(self) -> list[dict]:
-        """Records of the tested fits that the study requests, in its order."""
+        """Records of the evaluated fits that the study requests, in its order."""
         found = {r["key"]: r for r in self.records if r["kind"] == "fit"}
         return [
             # Two settings may be the same fit, recorded under the name of the first.
@@ -107,7 +107,7 @@ class Results:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Tested fits that the study requests, for searches that have ended."""
+        """Evaluated fits that the study requests, for searches that have ended."""
         return [
             job
             for data in self.study.data
@@ -116,7 +116,7 @@ class Results:
 
     @property
     def n_not_requested(self) -> int:
-        """Number of tested fits in the journal that the study does not request."""
+        """Number of evaluated fits in the journal that the study does not request."""
         requested = {job.make_key(self.study) for job in self.jobs}
         return sum(r["kind"] == "fit" and r["key"] not in requested for r in self.records)
 
@@ -126,12 +126,12 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
         Pipeline or None
-            None if there is no search on the data set, or all its candidates failed.
+            None if there is no search on the dataset, or all its candidates failed.
         """
         best = self.searches[data]["best"] if data in self.searches else None
         if best is None:
@@ -147,7 +147,7 @@ class Results:
 
     @cached_property
     def searches(self) -> dict[str, dict]:
-        """Record of the search on each data set: ``best`` (an index), ``cv_results``."""
+        """Record of the search on each dataset: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
         own = hash_search(self.study)
@@ -160,7 +160,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -179,7 +179,7 @@ class Results:
         rows = [
             {name: record.get(name) for name in _COPIED_FIELDS if name in record}
             | {f"valid_{name}": v for name, v in record.get("scores", {}).items()}
-            | _epochs(record)
+            | _summarize_history(record)
             | record["params"]
             for record in sorted(
                 (r for r in self.records if r["kind"] == "fold"), key=lambda r: r["key"]
@@ -189,7 +189,7 @@ class Results:
 
     @cached_property
     def fits(self) -> pd.DataFrame:
-        """Tested fits, one per row; see `load`."""
+        """Evaluated fits, one per row; see `load`."""
         rows = []
         for record in self.fit_records:
             row = {name: record.get(name) for name in _COPIED_FIELDS}
@@ -199,14 +199,14 @@ class Results:
                     if "best_epoch" in values:
                         at_best = values["best_epoch"].get(metric)
                         row[f"{test}_{metric}_at_best_epoch"] = at_best
-            rows.append(row | _epochs(record) | record["params"])
+            rows.append(row | _summarize_history(record) | record["params"])
         return pd.DataFrame(rows)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Mean, standard deviation, n and 95% confidence interval of each score.
 
-        One row per data set, setting and score, at the last epoch and, with validation
+        One row per dataset, setting and score, at the last epoch and, with validation
         data, at the best epoch. The confidence interval is Student's interval of the mean
         over the seeds.
         """
@@ -236,7 +236,7 @@ class Results:
         Returns
         -------
         DataFrame
-            One row per data set and setting other than the first, which is the
+            One row per dataset and setting other than the first, which is the
             ``baseline``: the mean difference, its standard deviation and 95% confidence
             interval, n, and the p-value ``p`` of the paired t test.
         """
@@ -257,20 +257,20 @@ class Results:
                     )
         return pd.DataFrame(rows)
 
-    def tested_fits(self, data: str) -> list[dict]:
+    def evaluated_fits(self, data: str) -> list[dict]:
         """Return the fits of the first setting that has confusion matrices.
 
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
         list of dict
-            One record per seed; empty if no fit on the data set was tested.
+            One record per seed; empty if no fit on the dataset was evaluated.
         """
-        found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
+        found = [r for r in self.fit_records if r["data"] == data and _get_confusion(r)]
         return [r for r in found if r["setting"] == found[0]["setting"]]
 
     def confusion_matrix(self, data: str, setting: str) -> np.ndarray:
@@ -279,7 +279,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
         setting : str
             Name of the setting.
 
@@ -291,15 +291,16 @@ class Results:
         Raises
         ------
         KeyError
-            If no fit of the setting was tested.
+            If no fit of the setting was evaluated.
         """
         matrices = [
-            np.array(_confusion(record))
+            matrix
             for record in self.fit_records
-            if (record["data"], record["setting"]) == (data, setting) and _confusion(record)
+            if (record["data"], record["setting"]) == (data, setting)
+            and (matrix := _get_confusion(record))
         ]
         if not matrices:
-            raise KeyError(f"no tested fit of the setting {setting!r} on {data}")
+            raise KeyError(f"no evaluated fit of the setting {setting!r} on {data}")
         return np.sum(matrices, axis=0)
 
     def candidates(self, data: str) -> pd.DataFrame:
@@ -308,7 +309,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -352,7 +353,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -371,7 +372,7 @@ class Results:
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -395,7 +396,7 @@ class Results:
         return self.study.search.grid if self.study.search else {}
 
 
-def _checked_study(path: Path, recorded: dict) -> Study:
+def _validate_study(path: Path, recorded: dict) -> Study:
     """Return a recorded study, validated like a study file."""
     try:
         return Study.from_record(recorded)
@@ -404,12 +405,12 @@ def _checked_study(path: Path, recorded: dict) -> Study:
         raise StudyError(f"{path}: the recorded study: {problem}") from error
 
 
-def _confusion(record: dict) -> list | None:
+def _get_confusion(record: dict) -> list | None:
     """Return the confusion matrix on the unchanged test images, if there is one."""
     return record.get("tests", {}).get(TEST_SET, {}).get("confusion")
 
 
-def _epochs(record) -> dict:
+def _summarize_history(record) -> dict:
     """Return the number of epochs, and the metrics of the last and the best epoch."""
     history = record.get("history")
     if not history:

@@ -106,7 +106,7 @@ def _if_any(frame: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def render_search(results: Results, data: str) -> str:
-    """Render a search on a data set in Markdown: its description and its candidates."""
+    """Render a search on a dataset in Markdown: its description and its candidates."""
     return render_template("search.md.j2", search=_describe_search(results, data))
 
 
