@@ -35,14 +35,14 @@ N_CLASSES = 10  # of each data set
 
 
 @functools.cache
-def classifier_parameters() -> tuple[str, ...]:
+def list_classifier_parameters() -> tuple[str, ...]:
     """Return the names of the parameters of LeNet5Classifier, sorted."""
     return tuple(sorted(LeNet5Classifier().get_params()))
 
 
 def check_parameter(name: str, value) -> None:
     """Raise a BadKey if a study may not set this parameter, or not to this value."""
-    known = classifier_parameters()
+    known = list_classifier_parameters()
     if name not in known:
         raise BadKey(
             (), f"LeNet5Classifier has no parameter {name!r}.{suggest(name, known)}"

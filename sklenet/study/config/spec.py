@@ -19,7 +19,7 @@ from sklenet.study.config.searches import (
     RandomSearch,
     Search,
     SettingsSearch,
-    n_combinations,
+    count_combinations,
     search_to_record,
 )
 from sklenet.study.config.steps import Steps, make_steps
@@ -129,7 +129,7 @@ class Study(Table):
         """The settings, with one setting per combination of a grid."""
         return [setting for table in self.setting_tables for setting in table.expand()]
 
-    def settings_for(self, data: str) -> list[Setting]:
+    def list_settings(self, data: str) -> list[Setting]:
         """Return the settings for a data set; the default setting if there are none."""
         settings = self.settings or [Setting(name=DEFAULT_SETTING)]
         return [s for s in settings if s.data is None or data in s.data]
@@ -164,21 +164,20 @@ class Study(Table):
 
         A file of a hundred bytes can ask for billions of fits.
         """
-        n_settings = [n_combinations(table.grid) for table in self.setting_tables]
-        if n_settings:
-            largest = n_settings.index(max(n_settings))
-            _check_count(("setting", str(largest)), "settings", sum(n_settings))
+        counts = [count_combinations(table.grid) for table in self.setting_tables]
+        if counts:
+            largest = counts.index(max(counts))
+            _check_count(("setting", str(largest)), "settings", sum(counts))
         if self.search is None:
-            pairs = zip(self.setting_tables, n_settings, strict=True)
             n_fits = sum(
                 n * len(table.seeds or self.seeds) * len(table.data or self.data)
-                for table, n in pairs
+                for table, n in zip(self.setting_tables, counts, strict=True)
             )
             n_fits = n_fits or len(self.seeds) * len(self.data)
             _check_count(("seeds",), "fits", n_fits, MAX_FITS)
             return self
         if isinstance(self.search, SettingsSearch):
-            n_candidates = sum(n_settings)
+            n_candidates = sum(counts)
         else:
             n_candidates = self.search.n_candidates
         _check_count(("search",), "candidates", n_candidates)
@@ -200,7 +199,7 @@ class Study(Table):
             with report_errors("setting", str(k)):
                 self._check_setting(table)
         for data in self.data:
-            names = Counter(setting.name for setting in self.settings_for(data))
+            names = Counter(setting.name for setting in self.list_settings(data))
             for name, n in names.items():
                 if n > 1:
                     raise BadKey(
@@ -260,7 +259,7 @@ class Study(Table):
                     f" {len(self.settings)}.",
                 )
             for data in self.data:
-                if not self.settings_for(data):
+                if not self.list_settings(data):
                     raise BadKey(("search",), f"there is no setting for {data!r}.")
         elif search is not None:
             if self.setting_tables:
@@ -332,7 +331,7 @@ class Study(Table):
     def _check_published(self) -> Self:
         metrics = self.metric_names
         settings = {
-            data: [s.name for s in self.settings_for(data)] if self.setting_tables else []
+            data: [s.name for s in self.list_settings(data)] if self.setting_tables else []
             for data in self.data
         }
         for k, published in enumerate(self.published):

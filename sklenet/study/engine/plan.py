@@ -94,7 +94,7 @@ def select_part(study: Study, data: Collection[str], settings: Collection[str]) 
         kept = (setting for setting in study.settings if setting.name in settings)
         part["setting_tables"] = tuple(kept)
     selected = study.model_copy(update=part)
-    if not any(selected.settings_for(name) for name in selected.data):
+    if not any(selected.list_settings(name) for name in selected.data):
         raise StudyError(
             f"None of the selected settings is for {', '.join(selected.data)}."
         )
@@ -139,7 +139,7 @@ def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterat
     else:
         found = [
             (setting.name, make_pipeline(study, setting), setting.seeds or study.seeds)
-            for setting in study.settings_for(data)
+            for setting in study.list_settings(data)
         ]
     for name, pipeline, seeds in found:
         for seed in seeds:
@@ -158,7 +158,7 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
         Parameters of the candidate, by their names in the study.
     """
     if isinstance(study.search, SettingsSearch):
-        (setting,) = (s for s in study.settings_for(data) if s.name == params["setting"])
+        (setting,) = (s for s in study.list_settings(data) if s.name == params["setting"])
         return make_pipeline(study, setting)
     parameters = {to_pipeline_name(name): value for name, value in params.items()}
     return clone(make_pipeline(study)).set_params(**parameters)

@@ -102,7 +102,7 @@ def _compare_settings(
     study: Study, spec: SettingsSearch, candidate: JournalledFit, n_jobs: int | None
 ) -> tuple[dict, int]:
     """Compare the settings of the study; in the result they are known by their names."""
-    settings = study.settings_for(candidate.data)
+    settings = study.list_settings(candidate.data)
     pipelines = [
         clone_with_seed(make_pipeline(study, setting), study.seeds[0])
         for setting in settings

@@ -354,9 +354,9 @@ def test_settings_of_different_data_sets_may_have_the_same_name(read):
     both = two.replace('"first"\n\n', '"first"\ndata = ["digits"]\n\n').replace(
         '"second"', '"first"\ndata = ["mnist"]'
     )
-    names = [s.name for s in read(both).settings_for("mnist")]
+    names = [s.name for s in read(both).list_settings("mnist")]
     assert names[0] == "first, lr 0.1, activation relu"
-    assert [s.name for s in read(both).settings_for("digits")] == ["first"]
+    assert [s.name for s in read(both).list_settings("digits")] == ["first"]
     with pytest.raises(StudyError, match=r"for 'mnist'\. Got 'first'\..*Known: first, lr"):
         read(both.replace('data = "digits"\nsource', 'data = "mnist"\nsource'))
     with pytest.raises(StudyError, match=r"must be unique\. Got 'first' 2 times"):
