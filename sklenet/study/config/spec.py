@@ -251,28 +251,35 @@ class Study(Table):
     @model_validator(mode="after")
     def _check_search(self) -> Self:
         search = self.search
+        if search is None:
+            return self
         if isinstance(search, SettingsSearch):
-            if len(self.settings) < 2:
-                raise BadKey(
-                    ("search",),
-                    "kind 'settings' requires at least two settings. Got"
-                    f" {len(self.settings)}.",
-                )
-            for data in self.data:
-                if not self.list_settings(data):
-                    raise BadKey(("search",), f"there is no setting for {data!r}.")
-        elif search is not None:
-            if self.setting_tables:
-                raise BadKey(
-                    ("search",),
-                    f"a search of kind {search.kind!r} and settings exclude each other."
-                    " Remove the settings, or compare them by the kind 'settings'.",
-                )
-            if isinstance(search, OptunaSearch):
-                self._check_optuna(search)
-            with report_errors("search", "grid"):
-                self._check_candidates(search)
+            with report_errors("search"):
+                self._check_comparison()
+            return self
+        if self.setting_tables:
+            raise BadKey(
+                ("search",),
+                f"a search of kind {search.kind!r} and settings exclude each other. Remove"
+                " the settings, or compare them by the kind 'settings'.",
+            )
+        if isinstance(search, OptunaSearch):
+            self._check_optuna(search)
+        with report_errors("search", "grid"):
+            self._check_candidates(search)
         return self
+
+    def _check_comparison(self) -> None:
+        """Check that there are settings to be compared."""
+        if len(self.settings) < 2:
+            raise BadKey(
+                (),
+                "kind 'settings' requires at least two settings. Got"
+                f" {len(self.settings)}.",
+            )
+        for data in self.data:
+            if not self.list_settings(data):
+                raise BadKey((), f"there is no setting for {data!r}.")
 
     def _check_optuna(self, search: OptunaSearch) -> None:
         tables: list[tuple[Key, Iterable]] = [
