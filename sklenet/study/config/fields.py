@@ -11,7 +11,7 @@ DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 
 class Table(BaseModel):
-    """A table of a study file: immutable, and unknown keys are errors."""
+    """A table of a study file. It is immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -110,16 +110,16 @@ def _find_tag(values) -> str:
     return "distribution" if is_distribution else "list"
 
 
-Candidates = Annotated[
+GridValues = Annotated[
     Annotated[Values, Tag("list")] | Annotated[Distribution, Tag("distribution")],
     Discriminator(_find_tag),
 ]
-Grid = Annotated[dict[StrictStr, Candidates], Field(min_length=1)]
+Grid = Annotated[dict[StrictStr, GridValues], Field(min_length=1)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Folds = Annotated[StrictInt, Field(ge=2)]
 
 
-def _check_lists(grid: dict[str, Candidates]) -> dict[str, Candidates]:
+def _check_lists(grid: dict[str, GridValues]) -> dict[str, GridValues]:
     for name, values in grid.items():
         if isinstance(values, Distribution):
             raise BadKey(
@@ -392,7 +392,7 @@ class SettingsSearch(Table):
     kind: Literal["settings"] = "settings"
     cv: Folds = 3
 
-    def make_search(self, estimator, pipelines: list, **options):
+    def make_comparison(self, estimator, pipelines: list, **options):
         """Return the unfitted search of scikit-learn over the parameter ``pipeline``."""
         return GridSearchCV(estimator, {"pipeline": pipelines}, **_OPTIONS, **options)
 

@@ -107,7 +107,7 @@ def _compare_settings(
         clone_with_seed(make_pipeline(study, setting), study.seeds[0])
         for setting in settings
     ]
-    found = spec.make_search(candidate, pipelines, cv=make_folds(study), n_jobs=n_jobs)
+    found = spec.make_comparison(candidate, pipelines, cv=make_folds(study), n_jobs=n_jobs)
     found.fit(*load_rows(candidate.data))
     names = [setting.name for setting in settings]
     results = {
