@@ -77,7 +77,7 @@ class Study(Table):
         Values of ``random_state`` with which a setting is trained. The first is also used
         by the search.
     metrics : tuple of str
-        Names of scikit-learn's scorers. The first decides a search.
+        Names of scikit-learn's scorers. A search selects its winner by the first one.
     validation : float or "test", optional
         Fraction of the training images held out for validation, and scored after every
         epoch. With "test", the test images are scored after every epoch instead, as in some
