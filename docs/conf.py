@@ -1,8 +1,6 @@
-"""Sphinx's settings: `make docs` builds the pages, warnings being errors."""
+"""Configuration of Sphinx. `make docs` builds the documentation; warnings are errors."""
 
 import os
-import re
-import shutil
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -27,9 +25,9 @@ exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 
 autosummary_generate = True
-autodoc_typehints = "none"  # numpydoc's sections have them
+autodoc_typehints = "none"  # they are in the numpydoc sections
 numpydoc_show_class_members = False
-# Parameters and returns are documented, completely, and in order; types are given.
+# Parameters and return values are documented completely, in order and with their types.
 numpydoc_validation_checks = {
     "GL05",
     "GL06",
@@ -45,7 +43,7 @@ numpydoc_validation_checks = {
     "SS04",
     "YD01",
 }
-# What scikit-learn documents.
+# Inherited from scikit-learn, which documents them.
 numpydoc_validation_exclude = {
     r"\.set_\w+_request$",
     r"\.get_feature_names_out$",
@@ -82,19 +80,3 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
     "default_thumb_file": str(DOCS / "lenet5_1998.png"),
 }
-
-
-def bring_files_along(app, docname, source):
-    """Let pages link to files of the repository: they are copied into ``files/``."""
-
-    def bring(match):
-        target = Path(app.outdir) / "files" / match[1]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(DOCS.parent / match[1], target)
-        return f"<files/{match[1]}>"
-
-    source[0] = re.sub(r"<\.\./((?:tests|benchmarks)/[^>]+)>", bring, source[0])
-
-
-def setup(app):
-    app.connect("source-read", bring_files_along)

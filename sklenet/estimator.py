@@ -1,52 +1,28 @@
-"""LeNet5Classifier: parameters and arrays in, a trained network out."""
+"""LeNet5Classifier, from its parameters to its fitted attributes."""
 
-import copy
-import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
-from torch.nn.utils import get_total_norm
 
-from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
-from sklenet.network.lecun1998.layers import check_connections
-from sklenet.network.losses import RUBBISH_DISTANCE, log_probabilities
-from sklenet.network.optim import refuse_instances
-from sklenet.persistence.methods import FittedMixin
-from sklenet.training.augment import read_augment
+from sklenet.network.losses import RUBBISH_DISTANCE, compute_log_probabilities
+from sklenet.network.optim import check_no_instances
+from sklenet.persistence.methods import PersistenceMixin
 from sklenet.training.batches import ImageDataset, as_tensor
-from sklenet.training.build import (
-    ARCHITECTURE,
-    build_net,
-    check_callables,
-    check_net_params,
-    continue_training,
-    isolate_custom_parts,
-)
-from sklenet.training.callbacks import EpochContexts, check_callbacks, check_monitors
-from sklenet.training.monitor import Monitor, copy_state, set_state
+from sklenet.training.build import ARCHITECTURE, build_net, isolate_custom_parts
+from sklenet.training.callbacks import EpochContexts
+from sklenet.training.fit_run import FitRun
+from sklenet.training.parameters import check_parameters, make_canvas
 from sklenet.training.predict import compute_outputs
-from sklenet.training.runtime import (
-    keep_freed_memory,
-    library_state,
-    one_thread,
-    release_freed_memory,
-    resolve_device,
-)
+from sklenet.training.runtime import library_state
 from sklenet.training.samples.checks import (
-    border,
-    check_feature_range,
-    check_hidden,
-    check_maps,
     check_prediction_data,
     check_training_data,
     check_validation_data,
@@ -54,7 +30,9 @@ from sklenet.training.samples.checks import (
 from sklenet.training.state import copy_arrays, from_plain, to_plain
 
 
-class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LeNet5Classifier(
+    PersistenceMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """LeNet-5, a small convolutional network for small images.
 
     Parameters
@@ -62,183 +40,217 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     activation : {"relu", "leaky_relu", "elu", "tanh", "sigmoid", "scaled_tanh"} or \
             callable, default="relu"
         Activation function after each convolution and hidden layer. "scaled_tanh" is the
-        paper's 1.7159 tanh(2a/3); "leaky_relu" has the slope 0.01. Also a torch module, of
-        which every layer is a copy, such as ``nn.GELU()``; a class or function that makes
-        one without arguments; or a function of a tensor, such as ``torch.tanh``.
+        1.7159 tanh(2a/3) of the 1998 paper; "leaky_relu" has a negative slope of 0.01. A
+        callable is a torch module, of which every layer gets a copy, such as
+        ``nn.GELU()``; a class or function that returns a module when called without
+        arguments; or a function of a tensor, such as ``torch.tanh``.
     pooling : {"max", "avg", "subsample"} or callable, default="max"
-        How S2 and S4 halve the resolution. "subsample" is the paper's: the sum of four
-        units, times a trainable coefficient, plus a trainable bias, squashed; with
-        "sigmoid" these are two sigmoids per stage, which hardly learn. Also a torch module
-        that halves height and width, such as ``nn.LPPool2d(2, 2)``; a class or function
-        that makes one from the side of the window, 2; or a function of a tensor.
+        Pooling method of S2 and S4, which halve the resolution. "subsample" is the one of
+        the 1998 paper: the sum of four units is multiplied by a trainable coefficient,
+        added to a trainable bias, and passed through the activation function. With the
+        "sigmoid" activation these are two sigmoids per stage, which hardly learn. A
+        callable is a torch module that halves height and width, such as
+        ``nn.LPPool2d(2, 2)``; a class or function that returns a module when called with
+        the side length of the window, 2; or a function of a tensor.
     init : {"he_uniform", "he_normal", "xavier_uniform", "xavier_normal", \
             "lecun_uniform", "torch"} or callable, default="he_uniform"
-        The distribution of the initial weights. "lecun_uniform" is the paper's uniform
-        in +/-2.4/fan-in. Also a function of a layer and a ``torch.Generator``, or of the
-        weights, such as those of ``torch.nn.init``; biases start at 0 then.
+        Distribution of the initial weights. "lecun_uniform" is the uniform distribution in
+        +/-2.4/fan-in of the 1998 paper. A callable is a function of a layer and a
+        ``torch.Generator``, or a function of the weights, such as those of
+        ``torch.nn.init``; biases are then initialized with 0.
     maps : sequence of two int, default=(6, 16)
-        The numbers of maps of C1 and of C3.
+        Number of feature maps of C1 and of C3.
     connections : {"full", "lecun1998"} or sequence of sequences of int, default="full"
-        Which maps of S2 each map of C3 sees: all, those of the paper's table I, or for each
-        of C3's a list of numbers of S2's, from 0.
+        Feature maps of S2 to which each feature map of C3 is connected: all of them, those
+        in Table I of the 1998 paper, or for each map of C3 a list of maps of S2, counted
+        from 0.
     output : {"linear", "rbf"}, default="linear"
-        "rbf" is the paper's: minus the squared distance of F6 from a fixed code of +1 and
-        -1 for each class. Digits have 7x12 bitmaps where the last hidden layer has 84
-        units, other classes codes that differ in about half of their places.
+        Output layer. "rbf" is the one of the 1998 paper: the negative squared distance of
+        F6 from a fixed target code of +1 and -1 for each class. If the last hidden layer
+        has 84 units, the codes of digits are bitmaps of 7x12 pixels; other codes differ in
+        about half of their elements.
     kernel_size : int, default=5
-        The side of the kernels of C1 and C3.
+        Side length of the kernels of C1 and C3.
     hidden : sequence of int, default=(120, 84)
-        The number of units of each fully connected layer before the output: C5, F6.
+        Number of units of each fully connected layer before the output: C5 and F6.
     padding : "canvas" or int, default="canvas"
-        "canvas" centres images on 32x32 pixels, as the paper does; see Notes. A number
-        leaves them at their size, in a border of so many pixels: 0 is a network without
-        any padding.
+        Padding of the images. "canvas" centers them on 32x32 pixels, as in the 1998 paper;
+        see Notes. With a number, images keep their size and get a border of that many
+        pixels: 0 is a network without any padding.
     dropout : float, default=0.0
-        The probability with which a unit of a hidden layer is dropped in training.
+        Probability of dropping each unit of the hidden layers during training.
     loss : {"cross_entropy", "mse", "l1", "bce", "map", "distance"} or callable, \
             default="cross_entropy"
-        Loss function to minimize; see Notes. Also a torch module of (outputs, labels) that
-        gives one loss per sample, such as ``nn.CrossEntropyLoss(reduction="none")``; a
-        class or function that makes one without arguments; or a function of both.
+        Loss function to minimize; see Notes. A callable is a torch module of (outputs,
+        labels) that returns one loss per sample, such as
+        ``nn.CrossEntropyLoss(reduction="none")``; a class or function that returns such a
+        module when called without arguments; or a function of outputs and labels.
     label_smoothing : float, default=0.0
-        The part of each target that is spread evenly over all classes.
+        Fraction of each target that is distributed evenly over all classes.
     optimizer : {"adam", "adamw", "sgd", "rmsprop", "sdlm"} or torch optimizer class, \
             default="adam"
-        How the weights descend. "sdlm" is the paper's stochastic diagonal
-        Levenberg-Marquardt: every weight has the rate lr / (mu + h), h being its second
-        derivative, estimated on 500 patterns before every pass; mu is 0.02, or
+        Optimizer of the weights. "sdlm" is the stochastic diagonal Levenberg-Marquardt
+        method of the 1998 paper: the learning rate of a weight is lr / (mu + h), where h
+        is an estimate of the second derivative of the loss, computed from 500 samples
+        before every epoch. The default of mu, 0.02, can be changed by
         ``net_params={"optimizer__mu": ...}``.
     lr : float, default=0.001
-        The learning rate, or its peak where `lr_schedule` varies it.
+        Learning rate, or its maximum if `lr_schedule` varies it.
     momentum : float, default=0.9
-        Only used by "sgd".
+        Momentum of the "sgd" optimizer. The others do not use it.
     weight_decay : float, default=0.0
-        The optimizer's ``weight_decay``. Coupled in "adam", "sgd" and "rmsprop": it adds
-        ``weight_decay * w`` to the gradient, the L2 penalty ``weight_decay / 2 * w^2``.
-        Decoupled in "adamw": each step shrinks w by ``lr * weight_decay * w``.
+        Strength of weight decay. In "adam", "sgd" and "rmsprop" it is an L2 penalty of
+        ``weight_decay / 2 * w**2``, whose derivative is added to the gradient. In "adamw"
+        it is decoupled: each step shrinks w by ``lr * weight_decay * w``.
     l1 : float, default=0.0
-        The weight in the objective of the sum of absolute weights, without biases.
+        Strength of an L1 penalty on the weights, which excludes biases.
     lr_schedule : {"constant", "step", "cosine", "one_cycle", "lecun1998"} or callable, \
             default="constant"
-        How the rate varies over the steps of `fit`. "step": a tenth after half of the
-        steps, a hundredth after three quarters; "cosine": down to 0; "one_cycle": up
-        from a 25th in the first 30 %, then down to 0; "lecun1998": down to a 50th in the
-        paper's five stages, whose ends are parts of all passes. A callable makes a torch
-        scheduler, to be stepped after every batch, from the optimizer and the number of
-        steps.
+        Learning-rate schedule over the steps of `fit`. "step" divides the learning rate by
+        10 after half of the steps and again after three quarters; "cosine" decays it to 0;
+        "one_cycle" raises it from 1/25 of `lr` during the first 30 % of the steps, then
+        decays it to 0; "lecun1998" decays it to 1/50 in the five stages of the 1998 paper,
+        scaled to the number of epochs. A callable returns a torch scheduler, given the
+        optimizer and the number of steps; the scheduler is stepped after every batch.
     average : float, default=0.0
         Fraction of the training steps, at the end of `fit`, over which the weights are
         averaged. With 0.25, the fitted network uses the mean of the weights over the last
         quarter of the steps, unless training stops early. Weight averaging is an
         alternative to decaying the learning rate.
     batch_size : int, default=64
-        Images per step.
+        Number of samples per step.
     max_epochs : int, default=20
-        Passes over the training data.
+        Maximum number of epochs.
     augment : str, dict, list of them, or None, default=None
-        Random changes of the training images, per sample and epoch, never of validation
-        or test images: names, which take default amounts, or dicts of amounts by name,
-        such as ``["flip", {"shift": 3}]``. "invert": the negative, with this probability
-        (0.5); "flip": left to right, with this probability (0.5); "crop": out of a padding
-        of so many pixels (4); "shift": by up to so many (2); "rotation": by up to so many
-        degrees (10); "scale": by up to this part (0.1); "shear": by up to this shift per
-        row (0.2); "squeeze": narrower and higher or the reverse, by up to this part (0.1);
-        "lecun1998": the paper's planar affine set, in this strength (1); "elastic": with
-        this alpha, of Simard et al. 2003 (34); "cutout": a square of this side (8). Pixels
-        are those of the 32x32 canvas.
+        Random changes of the training images, which differ for every sample and epoch.
+        Validation and test images are not changed. Augmentations are given by name, with
+        their default amount, or as a dict from names to amounts, such as
+        ``["flip", {"shift": 3}]``. The amount is
+
+        - for "invert" the probability of the negative image (default 0.5);
+        - for "flip" the probability of the mirror image, left to right (0.5);
+        - for "crop" the width of the padding, from which an image of the original size is
+          cut (4);
+        - for "shift" the maximum distance in each direction (2);
+        - for "rotation" the maximum angle in degrees (10);
+        - for "scale" the maximum fraction by which the image grows or shrinks (0.1);
+        - for "shear" the maximum horizontal shift per row (0.2);
+        - for "squeeze" the maximum fraction by which the image becomes narrower and
+          higher, or wider and lower (0.1);
+        - for "lecun1998" the strength of the planar affine transformations of the 1998
+          paper (1);
+        - for "elastic" the strength alpha of Simard et al., 2003 (34);
+        - for "cutout" the side length of the square that is blanked (8).
+
+        Lengths are in pixels of the 32x32 canvas.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, by label or by the text of a label, as in TOML; classes that
-        are not in the dict have the weight 1. "balanced" gives weights inversely
-        proportional to the frequencies in y. Class weights multiply `sample_weight`, in
-        validation too.
+        Weights of the classes. The keys of a dict are labels, or their text, as in TOML
+        files; classes that are not in the dict have the weight 1. "balanced" uses weights
+        inversely proportional to the class frequencies in y. Class weights multiply
+        `sample_weight`, also in validation.
     early_stopping : bool, default=False
-        Stop after `n_iter_no_change` epochs without a validation loss lower by `tol`, and
-        restore the weights of the epoch with the lowest.
+        Whether to stop training when the validation loss has not improved by `tol` for
+        `n_iter_no_change` consecutive epochs, and to restore the weights of the epoch with
+        the lowest validation loss.
     validation_fraction : float, default=0.1
-        The part of the training data, stratified, that early stopping holds out where
-        `fit` is given no validation data.
+        Fraction of the training data, stratified by class, that early stopping holds out
+        for validation if `fit` is called without validation data.
     n_iter_no_change : int, default=10
-        The patience of early stopping, in epochs.
+        Maximum number of consecutive epochs without an improvement of the validation
+        loss. Only used if `early_stopping` is True.
     tol : float, default=0.0001
-        By how much the validation loss must fall to count as lower.
+        Minimum decrease of the validation loss that counts as an improvement.
     warm_start : bool, default=False
-        Whether `fit` continues from the weights, the optimizer's state and the pixel range
-        of the last fit, with the present parameters. It starts from new weights if a
-        parameter of the architecture, or `init`, has changed since. While X and y are the
-        same, early stopping holds out the same rows; otherwise a warning is raised.
+        Whether `fit` continues from the weights, the optimizer state and the pixel range
+        of the previous fit, with the current parameters. Training starts from new weights
+        if a parameter of the architecture, or `init`, has changed. As long as X and y are
+        the same, early stopping holds out the same samples; otherwise it issues a warning.
     feature_range : tuple of float (low, high), or None, default=(0.0, 1.0)
         Desired range of the pixel values after scaling: the minimum and maximum seen in
         `fit` are mapped to its ends. The 1998 paper uses (-0.1, 1.175). If None, pixel
         values are not scaled; use this when a transformer in the pipeline already scales
         them.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
-        The shape of one image where X is flat; None finds it: a square grey image (784
-        features are 1x28x28), a square RGB image (3072 are 3x32x32), or else the next
-        larger square, filled up with the background.
+        Shape of the images if X is flat. If None, it is inferred from the number of
+        features: a square gray image (784 features are 1x28x28), a square RGB image (3072
+        are 3x32x32), or else the next larger square, which is filled up with the
+        background.
     framing : {"digit", "whole"} or None, default=None
         How ``sklenet predict`` and :func:`sklenet.framing.read_image` turn image files into
-        rows for this model. "whole" takes the whole image as it is; "digit" finds one
-        figure on a plain page and frames it as MNIST's digits are. It is saved with the
+        samples of this model. "whole" takes the whole image; "digit" finds a single digit
+        on a plain page and frames it like those of MNIST. The value is saved with the
         model and has no influence on `fit`. With None, ``sklenet predict`` assumes "digit"
-        for grey images of the classes 0 to 9, and "whole" for all others.
+        for gray images of the classes 0 to 9, and "whole" for all others.
     device : str or torch.device, default="auto"
-        Device on which to train and predict, such as "cpu" or "cuda:1"; "auto" is CUDA
-        where there is one.
+        Device for training and prediction, such as "cpu" or "cuda:1". "auto" is CUDA if
+        available.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights, the order of the samples, dropout, and the validation
-        split. The same int gives the same weights, bit for bit, on the same machine,
-        whatever the number of threads. Where torch computes the gradient, see Notes, it
-        holds for one, two and three; with more the last bits may differ. None draws from
-        the operating system: global generators are neither used nor changed.
+        Determines the initial weights, the order of the samples, dropout, augmentation and
+        the validation split. Pass an int for reproducible results: on the same machine
+        they are bitwise identical, whatever the number of threads. If torch computes the
+        gradient, see Notes, this holds for up to three threads; with more, results may
+        differ by rounding. None uses entropy of the operating system. Global random number
+        generators are neither used nor changed.
     verbose : int, default=0
-        1 prints a line per epoch.
+        Verbosity level: 1 prints a line per epoch.
     net_params : dict, default=None
         Additional arguments of :class:`skorch.NeuralNetClassifier`: ``callbacks``,
         ``compile``, ``use_caching``, ``torch_load_kwargs``, and options of the optimizer
-        such as ``optimizer__betas``. Arguments that other parameters decide are rejected.
+        such as ``optimizer__betas``. Arguments that are determined by other parameters are
+        rejected.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        Sorted class labels.
     n_features_in_ : int
-        The number of pixels of one image, over all channels.
+        Number of pixels of an image, over all channels.
     feature_names_in_ : ndarray of shape (n_features,)
-        The columns of X, where it had named ones.
+        Names of the columns of X. Only defined if X has column names that are strings.
     image_shape_ : tuple of int (c, h, w)
-        The shape of one image.
+        Shape of an image.
     pixel_range_ : tuple of float (low, high)
-        The smallest and the largest pixel value in `fit`, mapped to the ends of
-        `feature_range` there and in `predict`.
+        Minimum and maximum of the pixel values in `fit`.
+    canvas_ : Canvas
+        The way in which images are presented to the network, a function of rows of
+        pixels.
     n_iter_ : int
-        The number of epochs trained.
+        Number of epochs.
     best_epoch_ : int or None
-        The epoch of the last call with the lowest validation loss, the one restored by
-        early stopping; None without validation data.
+        Epoch of the last call with the lowest validation loss, whose weights early stopping
+        restores. None without validation data.
     interrupted_ : bool
         Whether training was ended by Ctrl-C, or by a KeyboardInterrupt from a callback
-        other than skorch's EarlyStopping. The model is that of the last finished epoch, or
-        with early stopping of the best.
+        other than skorch's EarlyStopping. The weights are then those of the last finished
+        epoch, or with early stopping of the best one.
     history_ : list of dict
-        Per epoch: ``epoch``, ``train_loss`` and ``train_accuracy`` (over the epoch, while
-        the weights changed), ``valid_loss`` and ``valid_accuracy`` (after it, where there
-        is validation data), ``lr`` (after its last step), ``seconds``.
+        Metrics of each epoch: ``epoch``; ``train_loss`` and ``train_accuracy``, computed
+        during the epoch while the weights change; with validation data also
+        ``valid_loss`` and ``valid_accuracy``, computed after it; ``lr``, the learning rate
+        after the last step; and ``seconds``.
     loss_curve_ : list of float
-        The training loss of each epoch.
+        Training loss of each epoch.
     loss_ : float
-        The training loss of the last epoch.
+        Training loss of the last epoch.
     best_loss_ : float
-        The lowest training loss of all epochs.
+        Lowest training loss of all epochs.
     validation_scores_ : list of float or None
-        The validation accuracy of each epoch; None without validation data.
+        Validation accuracy of each epoch. None without validation data.
     best_validation_score_ : float or None
-        The highest validation accuracy; None without validation data.
+        Highest validation accuracy. None without validation data.
     n_layers_ : int
-        The number of layers, from the input to the output: 8 with the defaults.
+        Number of layers, including the input and the output: 8 by default.
     n_outputs_ : int
-        The number of output units, one per class.
+        Number of output units, one per class.
     device_ : torch.device
-        Where it was trained.
+        Device on which the network was trained.
+    fit_params_ : dict
+        Parameters of the last call of `fit` or `partial_fit`, which describe the network.
+    random_state_ : RandomState
+        Random number generator that is used if training continues.
+    held_out_ : dict or None
+        Indices of the samples that early stopping held out (``rows``), and a checksum of
+        the training data (``fingerprint``). None if no samples were held out.
     net_ : skorch.NeuralNetClassifier
         The trained skorch net.
     module_ : LeNet5
@@ -246,38 +258,43 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     Notes
     -----
-    Pixels may have any range: the smallest value seen in `fit` becomes 0 and the largest
-    1, or the ends of another `feature_range`. Later images must have the same scale; a
-    warning says so if they evidently have another, such as 0 to 1 after 0 to 255. Images of
-    at most half of 28x28 are enlarged by the largest whole factor that fits, and all are
-    centred on the 32x32 canvas of the original, in a border of the lower end; `padding` can
-    do without both.
+    Pixels may have any range: by default, the minimum seen in `fit` is mapped to 0 and the
+    maximum to 1. Later images must have the same scale; a warning is issued if they
+    evidently do not, for example if they range from 0 to 1 and the training images from 0
+    to 255. Images of at most 14x14 pixels are enlarged by the largest integer factor for
+    which they fit into 28x28, and all images are centered on the 32x32 canvas of the 1998
+    paper; the border has the value of the lower end of the range. The `padding` parameter
+    turns both off.
 
-    "cross_entropy" is minus the logarithm of the label's softmax probability, "mse" and
-    "l1" are the mean squared and absolute difference between all softmax probabilities
-    and the label's unit vector, and `predict_proba` gives the softmax. "bce" is the mean
-    over classes of the binary cross-entropy of each output's sigmoid, and `predict_proba`
-    gives these sigmoids divided by their sum. Of the four, "cross_entropy", "mse" and
-    "bce" are proper scores, lowest where the probabilities are the true ones; "l1" is
-    not: it drives them to 0 and 1, so calibrate before trusting them. It also hardly moves
-    a class that starts out improbable: begin with small weights, ``init="xavier_uniform"``.
+    "cross_entropy" is the negative logarithm of the label's softmax probability. "mse" and
+    "l1" are the mean squared and the mean absolute difference between all softmax
+    probabilities and the one-hot encoded label. For these three, `predict_proba` returns
+    the softmax. "bce" is the mean over classes of the binary cross-entropy of each
+    output's sigmoid, and `predict_proba` returns these sigmoids divided by their sum.
+    "cross_entropy", "mse" and "bce" are proper scoring rules, which are minimized by the
+    true probabilities. "l1" is not: it drives probabilities to 0 and 1, so that they need
+    to be calibrated. It also hardly changes a class that starts with a low probability:
+    use small initial weights, ``init="xavier_uniform"``.
 
-    "map" is the paper's equation 9, a cross-entropy with one class more, the rubbish, at
-    the constant distance 0.1; "distance" its equation 8, the right class' own distance,
-    for ``output="rbf"`` only. `predict_proba` gives the softmax of minus the distances.
+    "map" is equation 9 of the 1998 paper, a cross-entropy with an additional class of
+    rubbish at the constant distance 0.1. "distance" is its equation 8, the distance of the
+    correct class, for ``output="rbf"`` only. `predict_proba` returns the softmax of the
+    negative distances.
 
-    Weights of samples are divided by their mean: their scale does not matter.
+    Sample weights are divided by their mean, so that their scale does not matter.
 
-    On the CPU, if the layers, the loss and the optimizer are given by name, without
-    dropout, and if no callback is called at single batches, training uses compiled kernels,
-    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `augment`
-    the two draw other random numbers. Predictions use the kernels whenever the layers are
-    given by name. The first use on a machine compiles the kernels, which takes some ten
-    seconds and is announced on standard error. With the environment variable
-    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding only.
+    On the CPU, training uses compiled kernels, :mod:`sklenet.network.kernels`, if the
+    layers, the loss and the optimizer are given by name, dropout is not used, and no
+    callback is called for single batches; otherwise torch computes the gradient. With
+    `augment`, the two methods draw different random numbers. Predictions use the kernels
+    if the layers are given by name. The kernels are compiled when they are first used on a
+    machine, which takes about ten seconds and is announced on standard error. If the
+    environment variable ``SKLENET_COMPILED`` is ``0``, torch computes everything; the
+    results differ by rounding only.
 
-    Training in a process that uses glibc raises two of its allocator's thresholds; see
-    :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.
+    In a process that uses glibc, training raises two thresholds of its memory allocator;
+    see :func:`sklenet.training.runtime.keep_freed_memory` for the reason, and how to
+    prevent it.
 
     References
     ----------
@@ -411,144 +428,176 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
     def fit(
         self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
     ):
-        """Train the network.
+        """Fit the network to images.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-            Images, of any numeric type and range: arrays, data frames, tensors, or lists of
-            arrays, of tensors or of images of Pillow.
+            Training images, of any numeric type and range: an array, a data frame, a
+            tensor, or a list of arrays, tensors or Pillow images.
         y : array-like of shape (n,)
-            Their labels.
+            Class labels.
         sample_weight : array-like of shape (n,), default=None
-            How much each sample counts, not negative.
-        X_val, y_val, sample_weight_val : array-like, default=None
-            Validation data, likewise, to be scored after every epoch.
+            Non-negative sample weights.
+        X_val : array-like, default=None
+            Validation images, which are evaluated after every epoch.
+        y_val : array-like, default=None
+            Labels of the validation images.
+        sample_weight_val : array-like, default=None
+            Sample weights of the validation images.
 
         Returns
         -------
         self : LeNet5Classifier
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter is unknown or out of range, X is not finite numbers, y has
-            another length or only one class, or shapes do not fit; if columns of X are
-            evidently labels or row numbers; if training diverges. Nothing has been changed
-            then.
+            If a parameter is invalid; if X has values that are not finite numbers, or
+            columns that are evidently labels or row numbers; if y does not match X or has
+            a single class; if the shape of the images does not match the parameters; or if
+            training diverges. The estimator is then unchanged.
         TypeError
-            If X is sparse, or no array: a torch dataset, an iterator or a dict.
+            If X is sparse, or is not an array-like but a torch dataset, an iterator or a
+            dict.
         KeyboardInterrupt
-            On Ctrl-C. If an epoch has finished, the model is that of the last finished
-            epoch, or with early stopping of the best, and ``interrupted_`` is True.
+            On Ctrl-C. If at least one epoch was finished, the estimator is fitted with the
+            weights of the last finished epoch, or with early stopping of the best one, and
+            ``interrupted_`` is True.
         """
-        device = self._check_parameters()
-        continued = self.warm_start and self._same_network()
-        data = check_training_data(self, X, y, sample_weight, continued=continued)
-        valid = check_validation_data(self, data, X_val, y_val, sample_weight_val)
+        self.check_parameters()
+        continued = self.warm_start and self._has_same_network()
+        samples = check_training_data(self, X, y, sample_weight, continued=continued)
+        validation = check_validation_data(self, samples, X_val, y_val, sample_weight_val)
 
         context = self._init_callback_context(max_subtasks=self.max_epochs)
-        task = {"estimator": self, "X": X, "y": y}
-        task["metadata"] = (
-            None if sample_weight is None else {"sample_weight": sample_weight}
-        )
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        task = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**task)
-        self._train(data, valid, self.max_epochs, device, continued, context, task)
+        run = FitRun(
+            self.get_params(deep=False),
+            samples,
+            n_epochs=self.max_epochs,
+            validation=validation,
+            stops_early=self.early_stopping,
+            earlier=self if continued else None,
+        )
+        run.train([EpochContexts(context, run.get_fitted_attributes, **task)])
+        self._set_fitted_attributes(run.get_fitted_attributes())
+        run.raise_pending()
         context.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
     @library_state()
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch on X, starting from the current weights.
+        """Train for one epoch, starting from the current weights.
 
-        The learning rate is `lr` throughout, and no rows are held out for validation. The
-        pixel range is that of the first call. Later calls continue with the same ``net_``
-        and ``module_``, or, if a parameter has changed, with the same ``module_``.
+        The learning rate is `lr` throughout the epoch, weights are not averaged, and no
+        samples are held out for validation. The first call determines the pixel range.
+        Later calls continue training the same ``module_``, and unless a parameter has
+        changed the same ``net_``.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-            Images; of the same shape in every call.
+            Training images, of the same shape in all calls.
         y : array-like of shape (n,)
-            Their labels, all among `classes`.
+            Class labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be; needed in the first call.
+            All class labels, including those that y lacks. Required in the first call.
         sample_weight : array-like of shape (n,), default=None
-            How much each sample counts, relative to the others of this call.
+            Non-negative sample weights, relative to the others of this call.
 
         Returns
         -------
         self : LeNet5Classifier
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            As in `fit`; also if `classes` is missing in the first call or differs
-            later, y has other labels, images have another shape, or a parameter of the
-            architecture has changed since the first call.
+            As in `fit`; also if `classes` is missing in the first call or differs in a
+            later one, y has labels that are not in `classes`, images have another shape, or
+            a parameter of the architecture has changed since the first call.
         """
-        device = self._check_parameters()
+        self.check_parameters()
         continued = hasattr(self, "net_")
-        if continued and not self._same_network():
+        if continued and not self._has_same_network():
             raise ValueError(
-                "A parameter of the architecture, or 'init', has changed since the last"
-                " call: partial_fit cannot continue. Call fit, or clone first."
+                "partial_fit cannot continue, because a parameter of the architecture, or"
+                " 'init', has changed since the last call. Call fit, or clone the"
+                " estimator first."
             )
         if classes is None:
             if not continued:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             classes = self.classes_
-        data = check_training_data(self, X, y, sample_weight, classes, continued=continued)
-        self._train(data, None, 1, device, continued)
+        samples = check_training_data(
+            self, X, y, sample_weight, classes, continued=continued
+        )
+        run = FitRun(
+            self.get_params(deep=False) | {"lr_schedule": "constant", "average": 0.0},
+            samples,
+            n_epochs=1,
+            earlier=self if continued else None,
+        )
+        run.train()
+        self._set_fitted_attributes(run.get_fitted_attributes())
+        run.raise_pending()
         return self
 
     @library_state()
     def predict(self, X):
-        """Return the most probable label of each image.
+        """Predict class labels.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
 
         Returns
         -------
-        ndarray of shape (n,)
+        y_pred : ndarray of shape (n,)
+            The most probable class of each image.
         """
-        winners = self._log_probabilities(X).argmax(dim=1).numpy()
-        return self.classes_[winners]
+        most_probable = self._compute_log_probabilities(X).argmax(dim=1).numpy()
+        return self.classes_[most_probable]
 
     @library_state()
     def predict_proba(self, X):
-        """Return the probability of each class.
+        """Predict class probabilities.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
 
         Returns
         -------
         ndarray of shape (n, n_classes)
-            In the order of ``classes_``. How they are made of the outputs depends on
-            `loss`; see Notes of the class.
+            Probabilities in the order of ``classes_``. How they are computed from the
+            outputs of the network depends on `loss`; see the Notes of the class.
         """
-        return self._log_probabilities(X).softmax(dim=1).numpy()
+        return self._compute_log_probabilities(X).softmax(dim=1).numpy()
 
     @library_state()
     def predict_log_proba(self, X):
-        """Return the logarithm of the probability of each class.
+        """Predict logarithms of class probabilities.
 
-        It is finite even where `predict_proba` underflows to 0.
+        They are finite even if `predict_proba` underflows to 0.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
 
         Returns
         -------
         ndarray of shape (n, n_classes)
-            In the order of ``classes_``.
+            Log-probabilities in the order of ``classes_``.
         """
-        return self._log_probabilities(X).log_softmax(dim=1).numpy()
+        return self._compute_log_probabilities(X).log_softmax(dim=1).numpy()
 
     @library_state()
     def decision_function(self, X):
@@ -560,14 +609,15 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
 
         Returns
         -------
         ndarray of shape (n, n_classes), or (n,) for two classes
-            For two classes, the second one's less the first one's, the log-odds: positive
-            where ``classes_[1]`` is predicted.
+            Scores in the order of ``classes_``. For two classes, the score of the second
+            class minus that of the first, the log-odds of ``classes_[1]``.
         """
-        scores = self._log_probabilities(X).numpy()
+        scores = self._compute_log_probabilities(X).numpy()
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     @library_state()
@@ -576,301 +626,181 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
         Predictions with the lowest values are the first to be rejected.
 
-        It is that of `predict_proba`, but for ``output="rbf"`` the posterior of the paper's
-        equation 9, in which "none of them", at the distance j, is a class too: an image
-        far from all codes scores low. See
-        :func:`sklenet.display.rejection_curve`.
+        The confidence is the largest log-probability. For ``output="rbf"`` it is the
+        logarithm of the posterior of equation 9 in the 1998 paper, which has an additional
+        class of rubbish at the constant distance j: images far from all target codes get
+        low values. See also :func:`sklenet.display.rejection_curve`.
 
         Parameters
         ----------
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
 
         Returns
         -------
         ndarray of shape (n,)
-            Not above 0.
+            Log-probabilities, at most 0.
         """
         check_is_fitted(self)
-        if self._fit_params["output"] == "rbf":
-            scores = self._outputs(X)
+        if self.fit_params_["output"] == "rbf":
+            scores = self._compute_outputs(X)
             j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
             alternatives = pad(scores, (0, 1), value=-j)
         else:
-            alternatives = scores = self._log_probabilities(X)
+            alternatives = scores = self._compute_log_probabilities(X)
         return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
 
-    # How it is done
+    @library_state()
+    def summary(self):
+        """Describe the layers of the network.
 
-    def _check_parameters(self):
-        """Check all parameters; return the device."""
-        refuse_instances(self.optimizer, self.lr_schedule)
+        Returns
+        -------
+        summary : DataFrame
+            One row per layer, by its name in the 1998 paper, and one for all layers. The
+            columns are ``output_shape``; ``parameters``, the number of trainable
+            parameters; ``connections``, counted as in the paper, including biases; and
+            ``multiply_adds``, for one image.
+
+        Examples
+        --------
+        >>> from sklenet import LeNet5Classifier
+        >>> from sklenet.datasets import load_digits
+        >>> X, y = load_digits(return_X_y=True)
+        >>> print(LeNet5Classifier(max_epochs=1).fit(X, y).summary())
+                output_shape  parameters  connections  multiply_adds
+        C1       (6, 28, 28)         156       122304         117600
+        S2       (6, 14, 14)           0         4704              0
+        C3      (16, 10, 10)        2416       241600         240000
+        S4        (16, 5, 5)           0         1600              0
+        C5            (120,)       48120        48120          48000
+        F6             (84,)       10164        10164          10080
+        output         (10,)         850          850            840
+        all            (10,)       61706       429342         416520
+        """
+        from sklenet.network.summary import summarize_network  # imports pandas
+
+        check_is_fitted(self)
+        return summarize_network(self.to_torch().network, self.canvas_.shape)
+
+    @property
+    def canvas_(self):
+        """How the network sees images: their shape, pixel range and position."""
+        return make_canvas(self.fit_params_, self.image_shape_, self.pixel_range_)
+
+    @property
+    def loss_(self):
+        """Training loss of the last epoch."""
+        return self.history_[-1]["train_loss"]
+
+    @property
+    def best_loss_(self):
+        """Lowest training loss of all epochs."""
+        return min(self.loss_curve_)
+
+    @property
+    def validation_scores_(self):
+        """Validation accuracy of each epoch, or None without validation data."""
+        rows = [row for row in self.history_ if "valid_accuracy" in row]
+        return [row["valid_accuracy"] for row in rows] or None
+
+    @property
+    def best_validation_score_(self):
+        """Highest validation accuracy, or None without validation data.
+
+        Early stopping restores the weights of the epoch with the lowest validation loss,
+        ``best_epoch_``, which may be another epoch.
+        """
+        scores = self.validation_scores_
+        return None if scores is None else max(scores)
+
+    @property
+    def n_outputs_(self):
+        """Number of output units, one per class, also for two classes."""
+        return len(self.classes_)
+
+    @property
+    def n_layers_(self):
+        """Number of layers of the network, including the input and the output."""
+        return 6 + len(self.fit_params_["hidden"])
+
+    def check_parameters(self) -> None:
+        """Check the parameters, without any data.
+
+        Both `fit` and `partial_fit` do so first.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or does not go with another one.
+        TypeError
+            If `net_params` has options that the optimizer does not accept.
+        """
+        check_no_instances(self.optimizer, self.lr_schedule)
         self._validate_params()
-        if callable(self.loss) and self.label_smoothing:
-            raise ValueError(
-                f"The 'label_smoothing' parameter is {self.label_smoothing!r}, but 'loss'"
-                f" is a callable, which has to smooth labels itself. Set it to 0, or"
-                f" 'loss' to one of {sorted(LOSSES)}."
-            )
-        check_image_shape(self.image_shape)
-        check_hidden(self.hidden)
-        check_maps(self.maps)
-        check_connections(self.connections, self.maps)
-        if self.loss == "distance" and self.output != "rbf":
-            raise ValueError(
-                "The 'loss' parameter is 'distance', but the outputs are no distances: set"
-                " output='rbf', or another loss."
-            )
-        check_feature_range(self.feature_range)
-        read_augment(self.augment)
-        check_net_params(self.net_params, self.optimizer)
-        check_callables(self.get_params(deep=False))
-        check_callbacks(self.net_params)
-        return resolve_device(self.device)
+        check_parameters(self.get_params(deep=False))
 
-    def _same_network(self):
-        """Return whether there is a network, and the parameters still describe it."""
+    def _has_same_network(self) -> bool:
+        """Return whether the parameters still describe the fitted network, if any."""
         if not hasattr(self, "net_"):
             return False
         shape = check_image_shape(self.image_shape)
         if shape is not None and shape != self.image_shape_:
             return False
-        before = self._fit_params
-        described = (*ARCHITECTURE, "output", "padding", "feature_range")
-        # A table is not always rectangular, as array_equal needs it.
+        before = self.fit_params_
+        # A table of connections may be ragged, which array_equal does not accept.
         return repr(self.connections) == repr(before["connections"]) and all(
-            np.array_equal(getattr(self, name), before[name]) for name in described
+            np.array_equal(getattr(self, name), before[name])
+            for name in (*ARCHITECTURE, "output", "padding", "feature_range")
         )
 
-    def _train(self, data, valid, epochs, device, continued, context=None, task=None):
-        """Train for `epochs` and set the fitted attributes.
-
-        Without a `context` it is a partial fit, which neither varies the learning rate,
-        averages weights nor stops early.
-        """
-        random_state = (
-            _copy_random_state(self._random_state)
-            if continued
-            else _random_state(self.random_state)
-        )
-        stop_early = self.early_stopping and context is not None
-        rows = valid_rows = held_out = None
-        if stop_early and valid is None:
-            rows, held_out = self._hold_out(data, random_state, continued)
-            valid_rows = held_out["rows"]
-            valid = data
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=3).tolist()
-
-        params = _copy_containers(self.get_params(deep=False))
-        if context is None:
-            params |= {"lr_schedule": "constant", "average": 0.0}
-        described = (params, data.canvas, data.classes, device, seeds)
-        with isolate_custom_parts(params, seeds[1]):
-            if continued:
-                before = copy_state(self.net_), list(self.net_.history)
-                net = continue_training(self.net_, params, self._fit_params, *described[1:])
-            else:
-                net = build_net(*described)
-        earlier = self.history_ if continued else []
-
-        def fitted(net, interrupted=False):
-            history = earlier + _history(monitor.rows, len(earlier))
-            best = monitor.best_epoch
-            return data.features | {
-                "classes_": data.classes,
-                "image_shape_": data.image_shape,
-                "pixel_range_": data.pixel_range,
-                "n_iter_": len(history),
-                "best_epoch_": None if best is None else len(earlier) + best,
-                "interrupted_": interrupted,
-                "history_": history,
-                "loss_curve_": [row["train_loss"] for row in history],
-                "device_": device,
-                "net_": net,
-                "module_": net.module_,
-                "_fit_params": params,
-                "_random_state": random_state,
-                "_held_out": held_out,
-            }
-
-        monitor = Monitor(self.n_iter_no_change if stop_early else None, self.tol)
-        if context is not None:
-            # What a callback is given must not change as training goes on.
-            epochs_of_fit = EpochContexts(
-                context,
-                lambda net: fitted(net) | {"module_": copy.deepcopy(net.module_)},
-                **task,
-            )
-            monitor.on_epoch_begin = epochs_of_fit.begin
-            monitor.on_epoch_end = epochs_of_fit.end
-        keep_freed_memory()
-        try:
-            check_monitors(net, has_validation=valid is not None)
-            with isolate_custom_parts(params, seeds[1]):
-                pending = self._run_epochs(
-                    net,
-                    data.on(device, rows),
-                    valid and valid.on(device, valid_rows),
-                    epochs,
-                    monitor,
-                )
-            del net.history[net.n_earlier_epochs_ + monitor.n_epochs :]
-            attributes = fitted(net, interrupted=not monitor.finished)
-        except BaseException:
-            if continued:  # the module is the estimator's own
-                state, rows_before = before
-                set_state(self.net_, state)
-                self.net_.continue_history(rows_before)
-            raise
-        finally:
-            monitor.release()
-            release_freed_memory()
-        self.__dict__.pop("feature_names_in_", None)
+    def _set_fitted_attributes(self, attributes) -> None:
+        self.__dict__.pop("feature_names_in_", None)  # X may have no names any more
         self.__dict__.update(attributes)
-        if pending is not None:
-            raise pending
 
-    def _run_epochs(self, net, train, valid, epochs, monitor):
-        """Train the net; return the exception that is to be raised afterwards, or None.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If no epoch has been finished.
-        ValueError
-            If training diverged.
-        """
-        pending: BaseException | None = None
-        try:
-            net.partial_fit(train, valid=valid, epochs=epochs, monitor=monitor)
-        except KeyboardInterrupt as interrupt:  # out of on_train_begin or on_train_end
-            pending = interrupt
-        except Exception as error:
-            if not monitor.finished:
-                raise
-            pending = error  # out of on_train_end: what was trained must not be lost
-        if not monitor.finished:
-            pending = pending or KeyboardInterrupt()
-            if monitor.n_epochs == 0:
-                raise pending
-        with one_thread():
-            is_finite = get_total_norm(net.module_.parameters()).isfinite()
-        if not is_finite:
-            raise ValueError(
-                f"Training diverged: weights are not finite after {monitor.n_epochs}"
-                f" epoch(s) with lr={self.lr!r}. Lower the 'lr' parameter."
-            )
-        return pending
-
-    def _hold_out(self, data, random_state, continued):
-        """Return the rows to train on, and those held out with the fingerprint of the data.
-
-        While training continues on the same data they remain the same, so that no row
-        that is held out has been trained on.
-        """
-        fingerprint = data.fingerprint(self.validation_fraction)
-        if continued:
-            before = getattr(self, "_held_out", None)
-            if before is not None and before["fingerprint"] == fingerprint:
-                return data.other_rows(before["rows"]), before
-            warnings.warn(
-                "The rows that early stopping holds out may have been trained on before,"
-                " which makes the validation loss too low: the previous fit held out"
-                " none, or X, y, sample_weight or the 'validation_fraction' parameter"
-                " have changed since. Pass X_val and y_val, or fit a clone.",
-                UserWarning,
-                stacklevel=6,
-            )
-        rows, held_out = data.split(self.validation_fraction, random_state)
-        return rows, {"rows": held_out, "fingerprint": fingerprint}
-
-    def _log_probabilities(self, X):
-        """Return what `decision_function` says, a float64 tensor of (n, n_classes)."""
+    def _compute_log_probabilities(self, X):
+        """Return unnormalized log-probabilities, a float64 tensor (n, n_classes)."""
         check_is_fitted(self)
-        return log_probabilities(self.net_.criterion_, self._outputs(X))
+        return compute_log_probabilities(self.net_.criterion_, self._compute_outputs(X))
 
-    def _outputs(self, X):
-        """Return the network's outputs, a float64 tensor of (n, n_classes).
+    def _compute_outputs(self, X):
+        """Return the outputs of the network, a float64 tensor (n, n_classes).
 
-        Those of a row do not depend on the other rows of X, to the last bit.
+        The outputs of an image do not depend on the other images in X, not even in the
+        last bit.
         """
         X = check_prediction_data(self, X)
-        data = ImageDataset(as_tensor(X).to(self.device_), self._canvas())
-        with isolate_custom_parts(self._fit_params, seed=0):
+        data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
+        with isolate_custom_parts(self.fit_params_, seed=0):
             return compute_outputs(self.module_, data)
 
-    def _canvas(self):
-        """Return the canvas of the last fit."""
-        low, high = self.pixel_range_
-        feature_range = check_feature_range(self._fit_params["feature_range"])
-        padding = border(self._fit_params["padding"])
-        return Canvas(self.image_shape_, low, high, feature_range, padding)
-
-    # What is pickled and copied: plain numbers and arrays, instead of torch's objects
+    # Pickles and copies hold plain numbers and arrays instead of torch objects.
 
     @library_state()
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:
             module = state.pop("module_")
-            state["_net_state"] = to_plain(state.pop("net_"), module)
+            state["net_state"] = to_plain(state.pop("net_"), module)
             state["device_"] = str(state["device_"])
         return state
 
     @library_state()
     def __setstate__(self, state):
         state = copy_arrays(dict(state))
-        net_state = state.pop("_net_state", None)
+        net_state = state.pop("net_state", None)
         super().__setstate__(state)
         if net_state is not None:
             device = state["device_"]
-            cuda_gone = device.startswith("cuda") and not torch.cuda.is_available()
-            self.device_ = torch.device("cpu" if cuda_gone else device)
-            canvas = self._canvas()
-            params = self._fit_params
+            has_no_cuda = device.startswith("cuda") and not torch.cuda.is_available()
+            self.device_ = torch.device("cpu" if has_no_cuda else device)
+            canvas = self.canvas_
+            params = self.fit_params_
             with isolate_custom_parts(params, seed=0):
                 self.net_ = build_net(params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
-            names = {"seconds": "dur"}
+            names = {"seconds": "dur"}  # the name that skorch's timer uses
             self.net_.continue_history(
                 [{names.get(k, k): v for k, v in row.items()} for row in self.history_]
             )
             self.module_ = self.net_.module_
-
-
-def _random_state(random_state):
-    """Return a RandomState; for None a fresh one, and not numpy's global one."""
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)
-
-
-def _copy_random_state(random_state):
-    """Return a copy; of the usual kind some ten times as fast as deepcopy."""
-    state = random_state.get_state(legacy=False)
-    if state["bit_generator"] != "MT19937":
-        return copy.deepcopy(random_state)
-    copied = np.random.RandomState(0)
-    copied.set_state(state)
-    return copied
-
-
-def _copy_containers(value):
-    """Return `value` with copies of the dicts, lists and arrays in it.
-
-    A container that the caller modifies in place then counts as a changed parameter.
-    """
-    if type(value) is dict:
-        return {key: _copy_containers(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copy_containers(item) for item in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _history(rows, n_earlier):
-    keys = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr")
-    return [
-        {"epoch": n_earlier + k}
-        | {key: row[key] for key in keys if key in row}
-        | {"seconds": row.get("dur", math.nan)}  # without skorch's timer
-        for k, row in enumerate(rows, start=1)
-    ]

@@ -1,6 +1,9 @@
-"""Published settings as parameter dicts: ``LeNet5Classifier(**lecun1998())``."""
+"""Published settings as dicts of parameters: ``LeNet5Classifier(**lecun1998())``."""
 
-# LeCun et al. 1990, table 1: the maps of the first stage that each map of the second sees.
+__all__ = ["lecun1998", "lenet1", "pytorch_tutorial"]
+
+# LeCun et al. 1990, Table 1: the maps of the first stage to which each map of the second
+# stage is connected.
 _CONNECTIONS_1990 = (
     (0,),
     (0, 1),
@@ -18,18 +21,20 @@ _CONNECTIONS_1990 = (
 
 
 def lecun1998() -> dict:
-    """Return LeNet-5 as published: its network, its loss, its training.
+    """Return the parameters of LeNet-5 as published in 1998.
 
-    Trainable subsampling, the table of C3's connections, radial basis functions on the
-    bitmaps of the digits, the squashing function 1.7159 tanh(2a/3), pixels from -0.1 to
-    1.175, a step after every pattern by stochastic diagonal Levenberg-Marquardt, 20 passes
-    in the paper's stages. The rate is a fifth of the printed one, and initial weights are
-    drawn by another rule: ``docs/lenet5_1998.rst`` says why, and what is left open.
+    The network has trainable subsampling, the connection table of C3, radial basis
+    functions with digit bitmaps as target codes, the activation function
+    1.7159 tanh(2a/3), and pixels from -0.1 to 1.175. It is trained by stochastic diagonal
+    Levenberg-Marquardt, with a step after every sample, for 20 epochs in the stages of the
+    paper. Two settings differ from the paper: the learning rate is a fifth of the printed
+    one, and the initial weights have another distribution. ``docs/lenet5_1998.md`` gives
+    the reasons, and lists the details that the paper does not specify.
 
     Returns
     -------
-    dict
-        Of parameters of :class:`sklenet.LeNet5Classifier`.
+    params : dict
+        Parameters of :class:`sklenet.LeNet5Classifier`.
 
     References
     ----------
@@ -53,15 +58,16 @@ def lecun1998() -> dict:
 
 
 def lenet1() -> dict:
-    """Return LeNet-1: 4 and 12 maps, no hidden layer, 2,578 weights on 28x28 pixels.
+    """Return the parameters of LeNet-1, which has 2,578 weights on images of 28x28 pixels.
 
-    The network is the one of 1990, the table of its connections included; how it was
-    trained in 1998 is not said. Here it is by Adam, with one output unit per class.
+    The network, of 4 and 12 feature maps without a hidden layer, is that of 1990, including
+    its connection table. The 1998 paper does not describe how it was trained; this setting
+    uses Adam, and one output unit per class.
 
     Returns
     -------
-    dict
-        Of parameters of :class:`sklenet.LeNet5Classifier`.
+    params : dict
+        Parameters of :class:`sklenet.LeNet5Classifier`.
 
     References
     ----------
@@ -86,15 +92,16 @@ def lenet1() -> dict:
 
 
 def pytorch_tutorial() -> dict:
-    """Return the best MNIST setting of a widely copied PyTorch tutorial.
+    """Return the parameters of the best MNIST setting of a widely copied PyTorch tutorial.
 
-    ReLU, max pooling, He initialisation, Adam at 0.001 with weight decay 1e-4, batches of
-    64, 20 epochs. It reports 99.2 % test accuracy; ``benchmarks/README.md`` has ours.
+    It uses ReLU, max pooling, He initialization, Adam with a learning rate of 0.001 and a
+    weight decay of 1e-4, a batch size of 64, and 20 epochs. The tutorial reports a test
+    accuracy of 99.2 %; ``benchmarks/README.md`` has the one measured here.
 
     Returns
     -------
-    dict
-        Of parameters of :class:`sklenet.LeNet5Classifier`.
+    params : dict
+        Parameters of :class:`sklenet.LeNet5Classifier`.
     """
     return {
         "activation": "relu",

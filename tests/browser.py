@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to by its DevTools protocol."""
+"""A headless Chromium, controlled through the DevTools protocol."""
 
 import base64
 import itertools
@@ -18,18 +18,26 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 class Browser:
     """One page of a headless Chromium.
 
-    Its proxy does not exist, so that nothing gets out; what a page asks for is noted.
+    Its proxy does not exist, so that requests do not leave the machine.
 
     Parameters
     ----------
     folder : Path
-        Of the browser's profile.
+        Folder of the browser's profile.
+
+    Attributes
+    ----------
+    requests : list of str
+        URLs that the page has requested.
+    messages : list of str
+        Messages on the console.
     """
 
     def __init__(self, folder: Path) -> None:
         program = next(filter(None, map(shutil.which, NAMES)), None)
         if program is None:
             pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+        self._is_loaded = False
         self.requests: list[str] = []
         self.messages: list[str] = []
         self._process = subprocess.Popen(
@@ -68,7 +76,7 @@ class Browser:
                 if pages:
                     return pages[0]["webSocketDebuggerUrl"]
             time.sleep(0.1)
-        raise TimeoutError("the browser did not start within 30 s")
+        raise TimeoutError("The browser did not start within 30 s.")
 
     def call(self, method: str, **parameters):
         """Call a method of the protocol and return its result."""
@@ -78,14 +86,16 @@ class Browser:
         )
         while True:
             answer = json.loads(self._socket.recv())
-            self._note(answer)
+            self._handle_event(answer)
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
 
-    def _note(self, answer) -> None:
-        """Keep what the console would show, and what the page asks for."""
+    def _handle_event(self, answer) -> None:
+        """Collect messages on the console and requests of the page."""
         parameters = answer.get("params", {})
+        if answer.get("method") == "Page.loadEventFired":
+            self._is_loaded = True
         if answer.get("method") == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         if answer.get("method") == "Runtime.exceptionThrown":
@@ -96,7 +106,7 @@ class Browser:
             self.messages.append(json.dumps(parameters["args"]))
 
     def open(self, path: Path, *, width=1280, height=900, dark=False) -> None:
-        """Show a file in a window of that size."""
+        """Open a file in a window of the given size."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -107,12 +117,14 @@ class Browser:
         scheme = "dark" if dark else "light"
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
+        self._is_loaded = False
         self.call("Page.navigate", url=path.resolve().as_uri())
         for _ in range(300):
-            if self.evaluate("document.readyState") == "complete":
+            self.evaluate("document.readyState")  # receives events
+            if self._is_loaded:
                 return
             time.sleep(0.05)
-        raise TimeoutError(f"{path} was not loaded within 15 s")
+        raise TimeoutError(f"{path} was not loaded within 15 s.")
 
     def evaluate(self, script: str):
         """Return the value of a JavaScript expression."""
@@ -126,7 +138,7 @@ class Browser:
         Path(path).write_bytes(base64.b64decode(result["data"]))
 
     def close(self) -> None:
-        """End the browser."""
+        """Stop the browser."""
         self._socket.close()
         self._process.kill()
         self._process.wait()

@@ -1,10 +1,10 @@
-"""What is installed is what was tested."""
+"""Every dependency is pinned in constraints.txt."""
 
-import re
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINS = dict(
@@ -14,12 +14,8 @@ PINS = dict(
 )
 
 
-def normal(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def needed(name, extras=()):
-    """Return the names of all packages that this one brings along here."""
+def find_dependencies(name, extras=()):
+    """Return the names of all direct and indirect dependencies of an installed package."""
     found, todo = set(), [(name, frozenset(extras))]
     seen = set()
     while todo:
@@ -30,20 +26,22 @@ def needed(name, extras=()):
         try:
             requirements = requires(package) or []
         except PackageNotFoundError:
-            continue  # of an extra that is not installed
+            continue  # only an extra needs it, and that is not installed
         for text in requirements:
             requirement = Requirement(text)
             markers = [{"extra": extra} for extra in wanted] or [{"extra": ""}]
             if requirement.marker is None or any(
                 requirement.marker.evaluate(m) for m in markers
             ):
-                found.add(normal(requirement.name))
-                todo.append((normal(requirement.name), frozenset(requirement.extras)))
+                found.add(canonicalize_name(requirement.name))
+                todo.append(
+                    (canonicalize_name(requirement.name), frozenset(requirement.extras))
+                )
     return found
 
 
 def test_every_package_is_pinned():
-    pinned = {normal(name) for name in PINS}
-    names = needed("sklenet", ["plots", "tests", "docs"])
+    pinned = {canonicalize_name(name) for name in PINS}
+    names = find_dependencies("sklenet", ["plots", "tests", "docs"])
     assert {"torch", "polars", "rich", "sphinx", "markdown-it-py"} <= names | pinned
     assert names - pinned <= {"sklenet"}

@@ -1,3 +1,5 @@
+"""Published settings."""
+
 from pathlib import Path
 
 import pytest
@@ -44,13 +46,13 @@ def test_lenet1_has_2578_weights_on_28x28_pixels(digits):
     }
 
 
-def test_the_study_of_1998_is_of_the_preset():
+def test_the_study_of_1998_uses_the_preset():
     study = read_study(STUDIES / "lecun1998.toml")
     preset = presets.lecun1998()
     assert study.estimator == preset | {"feature_range": list(preset["feature_range"])}
 
 
-def test_a_table_of_ones_own_is_still_the_same_at_the_next_call(digits):
+def test_a_custom_connection_table_allows_warm_starts(digits):
     X, y, *_ = digits
     options = presets.lenet1() | {"padding": "canvas", "max_epochs": 2}
     model = LeNet5Classifier(**options, warm_start=True).fit(X, y).fit(X, y)

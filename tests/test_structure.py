@@ -1,4 +1,4 @@
-"""The structure of the package: imports go one way, and the map is complete."""
+"""Imports between packages go one way, and docs/map.md names every file."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sklenet"
 
-# From the inside out: a module imports from its own room and from earlier lines only.
+# A module imports from its own package and from packages in earlier lines only.
 LAYERS = [
     {"_utils"},
     {"images"},
@@ -22,12 +22,12 @@ LAYERS = [
     {"study.report"},
     {"cli"},
 ]
-LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE / "study"]
 
 
-def room_of(module):
-    """Return the room of a module of sklenet, such as "study.engine", or None."""
+def package_of(module):
+    """Return the package of a module of sklenet, such as "study.engine", or None."""
     parts = module.split(".")
     if parts[0] != "sklenet" or len(parts) < 2:
         return None
@@ -38,8 +38,8 @@ def module_of(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def imported_rooms(path):
-    """Yield the rooms of sklenet from which a file imports, anywhere in it."""
+def imported_packages(path):
+    """Yield the packages of sklenet that a file imports from, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
@@ -48,23 +48,23 @@ def imported_rooms(path):
             assert node.level == 0, f"{path}: a relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            if (room := room_of(name)) is not None:
-                yield room
+            if (package := package_of(name)) is not None:
+                yield package
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_go_one_way(path):
-    own = room_of(module_of(path))
+    own = package_of(module_of(path))
     if own in ("__init__", "__main__"):
         return
-    for room in imported_rooms(path):
-        if room == own:
-            continue
-        assert LEVEL[room] < LEVEL[own], f"{path} imports from sklenet.{room}"
+    for package in imported_packages(path):
+        if package != own:
+            assert LEVEL[package] < LEVEL[own], f"{path} imports from sklenet.{package}"
 
 
-def test_every_module_is_in_a_room():
-    assert {room_of(module_of(p)) for p in FILES} - {"__init__", "__main__"} == set(LEVEL)
+def test_every_module_is_in_a_layer():
+    packages = {package_of(module_of(path)) for path in FILES}
+    assert packages - {"__init__", "__main__"} == set(LEVEL)
 
 
 def test_the_map_names_every_file():
@@ -78,6 +78,6 @@ def test_the_map_names_every_file():
 
 
 def test_test_files_have_different_names():
-    """pytest imports them by their names alone."""
+    # pytest imports test files by their names alone.
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert len(set(names)) == len(names)

@@ -1,287 +1,227 @@
-"""Make ``docs/cost.md``: what a large study would cost, simulated from recorded fits.
+"""Render ``docs/cost.md``: the time of a large study, simulated from recorded fits.
 
-The simulation is checked against what cluster.py measured on one and on two workers.
+The simulation is compared with the times that cluster.py measured with one and two workers.
 """
 
 import heapq
-import statistics
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
-from origin import where
-from performance import RESULTS, ROOT
-from tabulate import tabulate
+from origin import describe_run
+from rendering import DOCS, read_records, read_results, render_template
 
-from sklenet.study.engine.journal import Journal, count_fits_in
-from sklenet.study.engine.records import RECORDS
-from sklenet.study.report.results import Results
+from sklenet.study.engine.journal import count_fits_in
 
-DOCUMENT = ROOT / "docs" / "cost.md"
+DOCUMENT = DOCS / "cost.md"
 
 _CORES_PER_MACHINE = 2
+_N_LARGE = 10_000  # fits of the large study
+_N_SCHEDULES = 20
+_MNIST_MB = 47
+
+_SEARCHES = {
+    "activation_study": "grid",
+    "activation_halving": "halving by epochs",
+    "activation_optuna": "Optuna, pruned by epochs",
+}
 
 
-def simulate(durations, workers: int, starts_at: float = 0.0) -> float:
-    """Return when the last task ends, if each goes to the first worker that is free.
+class Overhead(NamedTuple):
+    """What a study costs beside training, from the records of `cluster.py`.
+
+    Parameters
+    ----------
+    per_fit : float
+        Seconds per fit outside training.
+    startup : dict of int to list of float
+        Seconds until the first fit begins, of each repeat, by the number of workers.
+    contention : float
+        Relative slowdown of training when two fits run at the same time.
+    bytes_per_fit : float
+        Bytes sent over the network per fit.
+    idle_bytes : float
+        Bytes sent per second and worker without fits.
+    """
+
+    per_fit: float
+    startup: dict[int, list[float]]
+    contention: float
+    bytes_per_fit: float
+    idle_bytes: float
+
+
+def render() -> str:
+    """Return the document."""
+    run, *studies, dispatch = read_records("cluster")
+    by_workers = {n: [s for s in studies if s["workers"] == n] for n in (1, 2)}
+    overhead = _compute_overhead(by_workers)
+    seconds = _read_durations()
+    typical = float(np.median(seconds))
+    return render_template(
+        "cost.md",
+        n_fits=len(studies[0]["fits"]),
+        n_repeats=len(by_workers[1]),
+        comparison=_compare_simulation(by_workers, overhead),
+        overhead=overhead,
+        startup={n: median(values) for n, values in overhead.startup.items()},
+        dispatch=dispatch["seconds_per_task"],
+        seconds=seconds,
+        typical=typical,
+        cores=_CORES_PER_MACHINE,
+        n_schedules=_N_SCHEDULES,
+        mnist_mb=_MNIST_MB,
+        large=[_simulate_large(seconds, overhead, machines) for machines in (1, 10, 100)],
+        seconds_per_epoch=typical / 5,
+        searches=[_summarize_search(name, typical / 5) for name in _SEARCHES],
+        origin=describe_run(run),
+        **_describe_candidates(),
+    )
+
+
+def simulate(durations, n_workers: int, startup: float = 0.0) -> float:
+    """Return the time at which the last task ends.
 
     Parameters
     ----------
     durations : sequence of float
-        Seconds, in the order in which tasks are handed out.
-    workers : int
-    starts_at : float
-        When the first tasks begin.
+        Seconds of the tasks, each of which is given to the first worker that is free.
+    n_workers : int
+        Number of workers.
+    startup : float
+        Time at which the first tasks begin.
     """
-    free = [starts_at] * workers
+    free = [startup] * n_workers
     for seconds in durations:
         heapq.heapreplace(free, free[0] + seconds)
     return max(free)
 
 
-def gaps(study: dict) -> list[float]:
-    """Return the seconds from one fit of a single worker to the next."""
-    arrived = [fit["arrived"] for fit in study["fits"]]
-    return np.diff(arrived).tolist()
+def _compute_intervals(study: dict) -> list[float]:
+    """Return the seconds between the records of successive fits."""
+    return np.diff([fit["arrived"] for fit in study["fits"]]).tolist()
 
 
-_HEAD = """# What a study costs
-
-<!-- Made from the records by `make tables`; not to be edited. -->
-
-How long do ten thousand fits take, on how many machines, and what do they move over the
-network? The answer is a simulation: tasks as long as fits that were recorded, each handed
-to the first worker that is free. First it is checked where it can be.
-
-## The simulation, checked
-
-`python benchmarks/measure/cluster.py` runs a study of {n} fits
-(`benchmarks/studies/cluster.toml`: MNIST, one epoch each) in turn with one worker and with
-two, of one thread each, {repeats} times; with one, joblib trains in the client itself. A
-task is as long as the time from one fit's record to the next with one worker: training, the
-test on 10,000 images, the record. The simulation draws {n} of them at random. Tasks and
-start are those of the *other* repeat, so that no run predicts itself.
-
-{checked}
-
-Two fits side by side share the machine's memory and caches. By how much that slows each
-of them was measured too, by the seconds of training: {contention:+.0%}, with which the
-tasks of two workers are multiplied. Fits recorded two at a time, as below, have it in
-their seconds.
-
-- Until the first fit begins a command takes {startup_one:.1f} s with one worker and
-  {startup_two:.1f} s with two: imports, processes, the scheduler.
-- What is not training takes {overhead:.2f} s a fit.
-- joblib and Dask hand out an empty task in {dispatch:.1f} ms. So one client keeps up with
-  about {limit:,.0f} workers whose fits take {typical:.0f} s each; beyond, it is the limit.
-- {per_fit:,.0f} kB a fit go over the network, each message counted at each of its hops,
-  between client, scheduler and worker, and {idle:.1f} kB a second and worker while nothing
-  is sent. Images are not among them: each worker reads them from its own disk, MNIST's
-  47 MB once. An array given to a search in Python goes once to each worker.
-
-## Ten thousand fits
-
-Fits are as long as the {recorded} of five epochs in
-`benchmarks/studies/activation_halving.toml`:
-30,000 images, one thread, {typical:.1f} s in the median, {low:.1f} to {high:.1f} s,
-recorded two at a time. A machine here is one of {cores} cores with a worker on each;
-{draws} simulated schedules.
-
-{large}
-
-*Efficiency* is the time that the fits themselves take, over that which the workers are paid
-for. What is lost is the start, and the end, when workers wait for the last fits: a search
-that halves, or any that waits for a round, has such an end in every round. Not in the
-simulation: machines that fail, or are slower than the others; a network folder for the
-journal, which here was a local disk; and the winner's fits, which come after the search.
-
-## Spending less
-
-The activation study's grid of ninety candidates, two folds each, up to five epochs, and two
-searches over the same candidates, folds and seeds that do not train all of them to the end.
-*Rank in the grid* is the rank of the candidate found among the ninety by the grid's own
-cross-validation. An epoch is one of one fold, on 30,000 images. The runs were made at
-different times, at different speeds; seconds are the epochs at {epoch:.1f} s each, the
-median of the halving search's fits of five epochs.
-
-{spending}
-
-{remarks}
-
-{where}
-"""
-
-_REMARKS = """The grid's ten best are within {spread:.2f} points of each other, and the
-two folds of one of them differ by {folds:.2f} in the median: which of the ten a search
-ends with is chance. A halving search compares all candidates after one epoch, and so
-favours what learns fast. Optuna proposes more of what did well, and may propose the same
-again: {distinct} of its {tried} candidates were different ones. A grid costs more, and
-shows each parameter's effect over all others, which neither of the two can."""
-
-
-def render() -> str:
-    """Return the document."""
-    records = list(Journal(RESULTS / "cluster" / RECORDS))
-    run, dispatch = records[0], records[-1]
-    studies = {
-        workers: [r for r in records if r["kind"] == "study" and r["workers"] == workers]
-        for workers in (1, 2)
+def _compute_overhead(by_workers: dict[int, list[dict]]) -> Overhead:
+    per_fit = median(
+        interval - fit["seconds"]
+        for study in by_workers[1]
+        for interval, fit in zip(_compute_intervals(study), study["fits"][1:], strict=True)
+    )
+    startup = {
+        n: [s["fits"][0]["arrived"] - s["fits"][0]["seconds"] - per_fit for s in studies]
+        for n, studies in by_workers.items()
     }
-    n = len(studies[1][0]["fits"])
-    overhead = statistics.median(
-        gap - fit["seconds"]
-        for study in studies[1]
-        for gap, fit in zip(gaps(study), study["fits"][1:], strict=True)
-    )
-    starts = {
-        workers: [
-            study["fits"][0]["arrived"] - study["fits"][0]["seconds"] - overhead
-            for study in of
-        ]
-        for workers, of in studies.items()
+    # The first fit of each process also compiles and caches.
+    training = {
+        n: median(fit["seconds"] for study in studies for fit in study["fits"][n:])
+        for n, studies in by_workers.items()
     }
-    contention = _training(studies[2]) / _training(studies[1]) - 1
-    idle = statistics.median(
-        study["bytes"] / study["fits"][-1]["arrived"] for study in studies[1]
+    idle_bytes = median(s["bytes"] / s["fits"][-1]["arrived"] for s in by_workers[1])
+    bytes_per_fit = median(
+        (s["bytes"] - 2 * idle_bytes * s["fits"][-1]["arrived"]) / len(s["fits"])
+        for s in by_workers[2]
     )
-    per_fit = statistics.median(
-        (both["bytes"] - 2 * idle * both["fits"][-1]["arrived"]) / n for both in studies[2]
-    )
-    folds = _fits_of_five_epochs()
-    typical = float(np.median(folds))
-    draws = 20
-    return _HEAD.format(
-        n=n,
-        repeats=len(studies[1]),
-        checked=_check(studies, starts, contention),
-        contention=contention,
-        startup_one=statistics.median(starts[1]),
-        startup_two=statistics.median(starts[2]),
-        overhead=overhead,
-        dispatch=1000 * dispatch["seconds_per_task"],
-        limit=typical / dispatch["seconds_per_task"],
-        typical=typical,
-        recorded=len(folds),
-        epoch=typical / 5,
-        low=folds.min(),
-        high=folds.max(),
-        per_fit=per_fit / 1000,
-        idle=idle / 1000,
-        cores=_CORES_PER_MACHINE,
-        draws=draws,
-        large=_large(folds + overhead, statistics.median(starts[2]), per_fit, idle, draws),
-        spending=_spending(typical / 5),
-        remarks=_remarks(),
-        where=where(run),
-    )
+    contention = training[2] / training[1] - 1
+    return Overhead(per_fit, startup, contention, bytes_per_fit, idle_bytes)
 
 
-def _training(studies: list[dict]) -> float:
-    """Return the median seconds of training, without each process' first fit."""
-    return statistics.median(
-        fit["seconds"] for study in studies for fit in study["fits"][study["workers"] :]
-    )
-
-
-def _check(studies: dict, starts: dict, contention: float) -> str:
-    """Return the table of measured and simulated times."""
-    random = np.random.default_rng(0)
-    n = len(studies[1][0]["fits"])
+def _compare_simulation(
+    by_workers: dict[int, list[dict]], overhead: Overhead
+) -> list[dict]:
+    """Return the measured and the simulated time of each run of the small study."""
+    rng = np.random.default_rng(0)
     rows = []
-    for workers, of in studies.items():
-        for repeat, study in enumerate(of):
+    for workers, studies in by_workers.items():
+        for repeat, study in enumerate(studies):
             other = 1 - repeat
-            tasks = np.array(gaps(studies[1][other])) * (1 + contention * (workers - 1))
-            drawn = [
-                simulate(random.choice(tasks, n), workers, starts[workers][other])
+            tasks = np.array(_compute_intervals(by_workers[1][other]))
+            tasks *= 1 + overhead.contention * (workers - 1)
+            simulated = [
+                simulate(
+                    rng.choice(tasks, len(study["fits"])),
+                    workers,
+                    overhead.startup[workers][other],
+                )
                 for _ in range(1000)
             ]
-            low, middle, high = np.percentile(drawn, [5, 50, 95])
+            low, middle, high = np.percentile(simulated, [5, 50, 95])
             measured = study["fits"][-1]["arrived"]
-            simulated = f"{middle:.1f} ({low:.1f} to {high:.1f})"
             rows.append(
                 {
                     "workers": workers,
                     "repeat": repeat + 1,
-                    "measured, s": f"{measured:.1f}",
-                    "simulated, s (90 % of draws)": simulated,
+                    "measured (s)": f"{measured:.1f}",
+                    "simulated (s)": f"{middle:.1f} ({low:.1f} to {high:.1f})",
                     "measured / simulated": f"{measured / middle:.2f}",
                 }
             )
-    return tabulate(rows, headers="keys", tablefmt="pipe")
+    return rows
 
 
-def _large(tasks, startup: float, per_fit: float, idle: float, draws: int) -> str:
-    random = np.random.default_rng(0)
-    rows = []
-    for machines in (1, 10, 100):
-        workers = machines * _CORES_PER_MACHINE
-        fits = [random.choice(tasks, 10_000) for _ in range(draws)]
-        hours = [simulate(one, workers, startup) / 3600 for one in fits]
-        paid = [
-            h * workers / (one.sum() / 3600) for h, one in zip(hours, fits, strict=True)
-        ]
-        moved = 10_000 * per_fit + idle * workers * 3600 * statistics.median(hours)
-        rows.append(
-            {
-                "machines": machines,
-                "workers": workers,
-                "hours": f"{min(hours):.2f} to {max(hours):.2f}",
-                "machine hours": f"{statistics.median(hours) * machines:.1f}",
-                "efficiency": f"{1 / statistics.median(paid):.1%}",
-                "over the network": f"{moved / 1e6:,.0f} MB",
-                "read from disks": f"{47 * workers:,} MB",
-            }
-        )
-    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
-
-
-def _fits_of_five_epochs() -> np.ndarray:
-    """Return the seconds of the halving search's second round."""
-    folds = Results(RESULTS / "activation_halving").folds
+def _read_durations() -> np.ndarray:
+    """Return the seconds of the fits of five epochs, the second round of the halving."""
+    folds = read_results("activation_halving").folds
     return folds["seconds"][folds["epochs"] == 5].to_numpy()
 
 
-def _spending(seconds_per_epoch: float) -> str:
-    grid = Results(RESULTS / "activation_study")
+def _simulate_large(
+    seconds: np.ndarray, overhead: Overhead, machines: int
+) -> dict[str, str]:
+    """Return the simulated time and traffic of the large study."""
+    rng = np.random.default_rng(0)
+    workers = machines * _CORES_PER_MACHINE
+    hours, efficiencies = [], []
+    for _ in range(_N_SCHEDULES):
+        tasks = rng.choice(seconds + overhead.per_fit, _N_LARGE)
+        total = simulate(tasks, workers, median(overhead.startup[2]))
+        hours.append(total / 3600)
+        efficiencies.append(tasks.sum() / (total * workers))
+    idle_bytes = overhead.idle_bytes * workers * 3600 * median(hours)
+    traffic = _N_LARGE * overhead.bytes_per_fit + idle_bytes
+    return {
+        "machines": str(machines),
+        "workers": str(workers),
+        "hours": f"{min(hours):.2f} to {max(hours):.2f}",
+        "machine hours": f"{median(hours) * machines:.1f}",
+        "efficiency": f"{median(efficiencies):.1%}",
+        "network traffic": f"{traffic / 1e6:,.0f} MB",
+        "read from disk": f"{_MNIST_MB * workers:,} MB",
+    }
+
+
+def _summarize_search(name: str, seconds_per_epoch: float) -> dict[str, str]:
+    """Return the cost of a search, and the rank of its best candidate in the grid."""
+    results, grid = read_results(name), read_results("activation_study")
+    fits = [r for r in results.records if r["kind"] in ("fold", "trial")]
+    n_epochs = sum(count_fits_in(record) * len(record["history"]) for record in fits)
+    parameters = list(grid.grid)
+    best = results.candidates("mnist").iloc[0]
     ranked = grid.candidates("mnist")
-    names = list(grid.grid)
-    rows = []
-    for name, what in (
-        ("activation_study", "the whole grid"),
-        ("activation_halving", "halving by epochs"),
-        ("activation_optuna", "Optuna, pruned by epochs"),
-    ):
-        results = Results(RESULTS / name)
-        spent = [r for r in results.records if r["kind"] in ("fold", "trial")]
-        epochs = sum(count_fits_in(record) * len(record["history"]) for record in spent)
-        best = results.candidates("mnist").iloc[0]
-        same = (ranked[names].astype(str) == best[names].astype(str)).all(axis=1)
-        found = ranked[same].iloc[0]
-        score = results.summary.set_index("score").loc["test_accuracy"]
-        test = f"{score['mean']:.4f} ± {score['sd']:.4f} (n = {score['n']})"
-        rows.append(
-            {
-                "search": what,
-                "fits begun": sum(map(count_fits_in, spent)),
-                "epochs": epochs,
-                "seconds": f"{epochs * seconds_per_epoch:,.0f}",
-                "found": ", ".join(f"{best[key]}" for key in names),
-                "rank in the grid": int(found["rank"]),
-                "its CV accuracy there": f"{found['mean']:.4f}",
-                "test accuracy": test,
-            }
-        )
-    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
+    is_best = (ranked[parameters].astype(str) == best[parameters].astype(str)).all(axis=1)
+    in_grid = ranked[is_best].iloc[0]
+    score = results.summary.set_index("score").loc["test_accuracy"]
+    return {
+        "search": _SEARCHES[name],
+        "fits": str(sum(map(count_fits_in, fits))),
+        "epochs": str(n_epochs),
+        "seconds": f"{n_epochs * seconds_per_epoch:,.0f}",
+        "best candidate": ", ".join(str(best[parameter]) for parameter in parameters),
+        "rank in the grid": str(in_grid["rank"]),
+        "CV accuracy in the grid": f"{in_grid['mean']:.4f}",
+        "test accuracy": f"{score['mean']:.4f} ± {score['sd']:.4f} (n = {score['n']})",
+    }
 
 
-def _remarks() -> str:
-    grid = Results(RESULTS / "activation_study").cv_results("mnist")
+def _describe_candidates() -> dict[str, float]:
+    """Return how much the best candidates of the grid differ, and how many Optuna tried."""
+    grid = read_results("activation_study").cv_results("mnist")
     best = np.argsort(-grid["mean_test_score"])[:10]
-    means = grid["mean_test_score"][best]
     folds = np.abs(grid["split0_test_score"] - grid["split1_test_score"])[best]
-    optuna = Results(RESULTS / "activation_optuna").cv_results("mnist")["params"]
-    return _REMARKS.format(
-        spread=100 * np.ptp(means),
-        folds=100 * np.median(folds),
-        distinct=len({str(params) for params in optuna}),
-        tried=len(optuna),
-    )
+    tried = read_results("activation_optuna").cv_results("mnist")["params"]
+    return {
+        "best_range": 100 * np.ptp(grid["mean_test_score"][best]),
+        "fold_difference": 100 * np.median(folds),
+        "n_tried": len(tried),
+        "n_distinct": len({str(params) for params in tried}),
+    }

@@ -1,146 +1,135 @@
-"""Make ``docs/ladder.md``, and draw its picture, from the records of the ladder's studies.
+"""Render ``docs/ladder.md``, and draw its figure, from the records of the ladder's studies.
 
-python benchmarks/documents/ladder.py            # docs/ladder.png
+python benchmarks/documents/ladder.py  # draws docs/ladder.png
 """
 
 import pandas as pd
-from origin import made
-from performance import RESULTS, ROOT
+from origin import describe_runs
+from rendering import DOCS, ROOT, read_results, render_template
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
-from sklenet.study.report.tables import search_text
-from sklenet.study.report.text import as_table, spread
+from sklenet.study.report.tables import render_search
+from sklenet.study.report.text import format_interval, format_mean_sd
 
-DOCUMENT = ROOT / "docs" / "ladder.md"
-PICTURE = ROOT / "docs" / "ladder.png"
-
-_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+DOCUMENT = DOCS / "ladder.md"
+FIGURE = DOCS / "ladder.png"
 
 _STUDIES = ("ladder", "ladder_colour")
 
-# The studies that chose the rungs.
+# The studies by which the rungs were chosen.
 _CHOICES = ("ladder_choices", "ladder_choices_colour")
 
-# The means over five seeds that were aimed at, in percent, by the data set and the rung.
+# Target test accuracies in percent, by data set and rung.
 TARGETS: dict[str, dict[str, float]] = {
     "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5},
     "fashion_mnist": {"60 epochs": 91.8},
     "cifar10": {"60 epochs": 74.0},
 }
 
-_HEAD = """# From a tutorial's recipe to the best of the same network
-
-<!-- Made from the records by `make tables`; not to be edited. -->
-
-How far does LeNet-5 go with what has been learnt since about training?
-`benchmarks/studies/ladder.toml` and `benchmarks/studies/ladder_colour.toml` climb from the
-recipe of a tutorial, one change per rung: each rung keeps what those before it changed. The
-tutorial's network takes grey images without a border; from the second rung on it is that of
-the paper's 32x32 canvas, with 61,706 weights and not one more. Colour images fill the
-canvas, and there the network has 62,006 weights on every rung, the 300 more in the filters
-of C1.
-
-![Test accuracy by rung on each data set](ladder.png)
-
-What a rung changes was chosen by cross-validation on the training sets, with thirty epochs:
-the tables are at the end. That more epochs help then was assumed. Each rung was trained on
-the whole training set with {n} seeds, and the test set was scored once per fit, after the
-last epoch. Figures are percent of 10,000 test images, mean ± standard deviation over the
-seeds; gains are paired over the seeds, with Student's 95 % interval of their mean: where it
-contains 0, the rung does not help by more than the noise. Dots in the picture are seeds,
-dotted lines what was aimed at. No seed was left out.
-"""
-
 
 def render() -> str:
     """Return the document."""
-    ladders = [Results(RESULTS / name) for name in _STUDIES]
-    parts = [_HEAD.format(n=len(ladders[0].study.seeds))]
-    for results in ladders:
-        for data in results.study.data:
-            parts += [f"## {_TITLES[data]}\n", _rungs_as_text(results, data), ""]
-        if results.study.notes:
-            parts += [results.study.notes.strip(), ""]
-    parts.append("## How the rungs were chosen\n")
-    for name in _CHOICES:
-        choices = Results(RESULTS / name)
-        for data in choices.study.data:
-            parts += [
-                f"`benchmarks/studies/{name}.toml`, " + search_text(choices, data),
-                "",
-            ]
-    for results in ladders:
-        parts += [f"`benchmarks/studies/{results.folder.name}.toml`: {made(results)}", ""]
-    return "\n".join(parts)
+    return render_template(
+        "ladder.md",
+        n_seeds=len(read_results(_STUDIES[0]).study.seeds),
+        studies=[_describe_study(name) for name in _STUDIES],
+        choices=[
+            {"name": name, "search": render_search(read_results(name), data)}
+            for name in _CHOICES
+            for data in read_results(name).study.data
+        ],
+    )
 
 
-def rungs(results: Results, data: str) -> pd.DataFrame:
-    """Return each rung's test accuracy in percent, and its gain over the one before."""
-    of_data = results.fits[results.fits["data"] == data]
-    table = 100 * of_data.pivot(index="seed", columns="setting", values="test_accuracy")
-    names = list(dict.fromkeys(of_data["setting"]))
+def _describe_study(name: str) -> dict:
+    """Return the variables of the template for one of the ladder's studies."""
+    results = read_results(name)
+    return {
+        "name": name,
+        "notes": results.study.notes.strip(),
+        "origin": describe_runs(results),
+        "data_sets": [
+            {"title": DATASETS[data].title, "rungs": _format_rungs(results, data)}
+            for data in results.study.data
+        ],
+    }
+
+
+def compute_rungs(results: Results, data: str) -> pd.DataFrame:
+    """Compute the test accuracy of each rung in percent, and its gain over the previous."""
+    fits = results.fits[results.fits["data"] == data]
+    accuracy = 100 * fits.pivot(index="seed", columns="setting", values="test_accuracy")
     rows = []
-    for below, name in zip([None, *names], names, strict=False):
-        row = {"rung": name} | describe(table[name].dropna())
-        if below is not None:
-            gain = describe((table[name] - table[below]).dropna())
+    previous = None
+    for name in fits["setting"].unique():
+        row = {"rung": name} | describe(accuracy[name].dropna())
+        if previous is not None:
+            gain = describe((accuracy[name] - accuracy[previous]).dropna())
             row |= {f"gain_{key}": gain[key] for key in ("mean", "low", "high")}
-        epochs = of_data.loc[of_data["setting"] == name, "epochs"]
-        rows.append(row | {"epochs": int(epochs.max())})
+        row["epochs"] = int(fits.loc[fits["setting"] == name, "epochs"].max())
+        rows.append(row)
+        previous = name
     return pd.DataFrame(rows)
 
 
-def _rungs_as_text(results: Results, data: str) -> str:
+def _format_rungs(results: Results, data: str) -> list[dict[str, str]]:
     rows = []
-    for row in rungs(results, data).to_dict("records"):
+    for row in compute_rungs(results, data).to_dict("records"):
         target = TARGETS[data].get(row["rung"])
+        has_gain = not pd.isna(row["gain_mean"])
         rows.append(
             {
                 "rung": row["rung"],
-                "test accuracy (%)": spread(row["mean"], row["sd"], "{:.2f}".format),
-                "gain over the rung before, 95 %": ""
-                if pd.isna(row["gain_mean"])
-                else f"{row['gain_mean']:+.2f}, {row['gain_low']:+.2f}"
-                f" to {row['gain_high']:+.2f}",
+                "test accuracy (%)": format_mean_sd(
+                    row["mean"], row["sd"], "{:.2f}".format
+                ),
+                "gain": f"{row['gain_mean']:+.2f}" if has_gain else "",
+                "95% CI of the gain": format_interval(
+                    row["gain_low"], row["gain_high"], "+.2f"
+                ),
                 "epochs": str(row["epochs"]),
                 "seeds": str(row["n"]),
-                "aimed at": "" if target is None else f"{target:.1f}",
+                "target": "" if target is None else f"{target:.1f}",
             }
         )
-    return as_table(pd.DataFrame(rows))
+    return rows
 
 
-def draw() -> None:
-    """Draw each fit's test accuracy, and the mean of its rung."""
+def draw_figure() -> None:
+    """Draw the test accuracy of each fit, and the mean of each rung."""
     import matplotlib.pyplot as plt
 
-    ladders = [Results(RESULTS / name) for name in _STUDIES]
-    drawn = [(results, data) for results in ladders for data in results.study.data]
+    ladders = [
+        (read_results(name), data)
+        for name in _STUDIES
+        for data in read_results(name).study.data
+    ]
     figure, axes = plt.subplots(
-        len(drawn), 1, figsize=(8, 2.9 * len(drawn)), layout="constrained"
+        len(ladders), 1, figsize=(8, 2.9 * len(ladders)), layout="constrained"
     )
-    for ax, (results, data) in zip(axes, drawn, strict=True):
-        of_data = results.fits[results.fits["data"] == data]
-        table = rungs(results, data)
-        places = {name: k for k, name in enumerate(table["rung"])}
+    for ax, (results, data) in zip(axes, ladders, strict=True):
+        fits = results.fits[results.fits["data"] == data]
+        table = compute_rungs(results, data)
+        positions = {name: k for k, name in enumerate(table["rung"])}
         ax.plot(table["mean"], table.index, color="0.7", zorder=1)
         ax.scatter(
-            100 * of_data["test_accuracy"],
-            of_data["setting"].map(places),
+            100 * fits["test_accuracy"],
+            fits["setting"].map(positions),
             s=14,
             alpha=0.6,
             zorder=2,
         )
         for target in TARGETS[data].values():
             ax.axvline(target, color="0.5", linestyle=":", linewidth=1)
-        ax.set(title=_TITLES[data], xlabel="test accuracy (%)")
-        ax.set_yticks(range(len(places)), list(places))
+        ax.set(title=DATASETS[data].title, xlabel="test accuracy (%)")
+        ax.set_yticks(range(len(positions)), list(positions))
         ax.invert_yaxis()
-    figure.savefig(PICTURE, dpi=110)
+    figure.savefig(FIGURE, dpi=110)
     plt.close(figure)
 
 
 if __name__ == "__main__":
-    draw()
-    print("wrote", PICTURE.relative_to(ROOT))
+    draw_figure()
+    print("wrote", FIGURE.relative_to(ROOT))

@@ -1,13 +1,13 @@
-"""Where records come from, in words: their day, revision, machine and packages."""
+"""The provenance of records as a sentence: date, revision, machine and packages."""
 
 from sklenet.study.report.results import Results
 
-# The kinds of a study's records that something was trained for.
-_TRAINED = {"fold", "trial", "fit"}
+# The kinds of a study's records that a fit was run for.
+_FIT_KINDS = {"fold", "trial", "fit"}
 
 
-def where(run: dict) -> str:
-    """Return where a record comes from, as a sentence."""
+def describe_run(run: dict) -> str:
+    """Return the provenance in the record of a run as a sentence."""
     versions, machine = run["versions"], run["machine"]
     packages = ", ".join(
         f"{name} {versions[name]}" for name in ("torch", "skorch", "scikit-learn")
@@ -19,10 +19,12 @@ def where(run: dict) -> str:
     )
 
 
-def made(results: Results) -> str:
-    """Return where a study's records come from, and how many runs trained for them."""
-    trained = {record["run"] for record in results.records if record["kind"] in _TRAINED}
-    first = next(run for run in results.runs if run["run"] in trained)
-    n = len(trained)
-    more = f" The first of {n} runs, each named in the records." if n > 1 else ""
-    return where(first) + more
+def describe_runs(results: Results) -> str:
+    """Return the provenance of a study: its first run with fits, and the number of runs."""
+    numbers = {r["run"] for r in results.records if r["kind"] in _FIT_KINDS}
+    first = next(run for run in results.runs if run["run"] in numbers)
+    n = len(numbers)
+    others = (
+        f" This is the first of {n} runs; the records name all of them." if n > 1 else ""
+    )
+    return describe_run(first) + others

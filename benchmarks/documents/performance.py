@@ -4,7 +4,7 @@ import re
 import statistics
 from pathlib import Path
 
-from origin import where
+from origin import describe_run
 from tabulate import tabulate
 
 from sklenet.study.engine.journal import Journal
@@ -273,7 +273,7 @@ def _single_pattern() -> str:
     ]
     return (
         _table(rows, ["", f"s per {one['patterns']:,} patterns", "over the loop"])
-        + f"\n\n{where(run)}"
+        + f"\n\n{describe_run(run)}"
     )
 
 
@@ -291,4 +291,4 @@ def _table(rows: list[list], headers: list[str]) -> str:
 
 def _where(group: Group) -> str:
     repeats = {len(ones) for ones in group.ones.values()}
-    return f"\n\n{max(repeats)} repeats. {where(group.run)}"
+    return f"\n\n{max(repeats)} repeats. {describe_run(group.run)}"

@@ -1,29 +1,38 @@
-"""What others publish, one table each: the first part of ``benchmarks/README.md``."""
+"""Publications whose results are compared with ours: a part of ``benchmarks/README.md``."""
 
 from typing import NamedTuple
 
 import pandas as pd
+from rendering import read_results
 
-from sklenet.study.report.published import published_frame
-from sklenet.study.report.results import Results
-from sklenet.study.report.tables import test_table
-from sklenet.study.report.text import as_table
+from sklenet.study.report.published import format_published
+from sklenet.study.report.tables import make_result_table
 
 
 class Reference(NamedTuple):
-    """A publication, and the studies that stand beside it."""
+    """A publication, and the studies that reproduce it.
+
+    Parameters
+    ----------
+    title : str
+        Heading of its section.
+    description : str
+        What it publishes, in Markdown.
+    studies : tuple of str
+        Names of the studies.
+    """
 
     title: str
-    what: str
+    description: str
     studies: tuple[str, ...]
 
 
 REFERENCES = (
     Reference(
         "Reference A",
-        "A tutorial on MNIST, Fashion-MNIST and CIFAR-10 in PyTorch's style: ReLU, max"
-        " pooling, Adam, batches of 64, 20 epochs; rates, weight decays and initial weights"
-        " compared, and negative images.",
+        "A tutorial in PyTorch on MNIST, Fashion-MNIST and CIFAR-10: ReLU, max pooling,"
+        " Adam, batches of 64, 20 epochs. It compares learning rates, weight decays and"
+        " initializations, and classifies negative images.",
         (
             "reference_a",
             "reference_a_colour",
@@ -35,26 +44,28 @@ REFERENCES = (
     Reference(
         "Reference B",
         "A tutorial in Keras on MNIST: 3x3 kernels, tanh, average pooling, one hidden layer"
-        " of 128, 53,558 weights, each column of pixels divided by its norm; 10 epochs. Its"
-        " accuracy per epoch is in the study.",
+        " of 128 units, 53,558 weights, each column of pixels divided by its norm; 10"
+        " epochs. The study compares its accuracy per epoch with ours.",
         ("reference_b",),
     ),
     Reference(
         "Reference C",
         "A guide in Keras on MNIST: 5x5 kernels without padding, ReLU, max pooling, 44,426"
-        " weights, the first tenth of the training set for validation; 10 epochs. It prints"
-        " no figures; ours, by class too, are in the study.",
+        " weights, validation on the first tenth of the training set; 10 epochs. It"
+        " publishes no results. The study reports ours, also per class.",
         ("reference_c",),
     ),
     Reference(
         "Reference D",
         'A repository, "LeNet-5 with modern techniques", on MNIST: sigmoid or ReLU, average'
-        " or max pooling, weight decay, early stopping; three curves on Fashion-MNIST.",
+        " or max pooling, weight decay, early stopping; three learning curves on"
+        " Fashion-MNIST.",
         ("reference_d", "reference_d_announced", "reference_d_fashion"),
     ),
     Reference(
         "The paper of 1998",
-        "LeCun, Bottou, Bengio and Haffner; [its own page](../docs/lenet5_1998.rst).",
+        "LeCun, Bottou, Bengio and Haffner; see [LeNet-5 as published in"
+        " 1998](../docs/lenet5_1998.md).",
         (
             "lecun1998",
             "lecun1998_distortions",
@@ -66,19 +77,30 @@ REFERENCES = (
 )
 
 
-def render(studies: dict[str, Results]) -> str:
-    """Return the part, from the studies that have records."""
-    parts = []
-    for reference in REFERENCES:
-        own = {name: studies[name] for name in reference.studies if name in studies}
-        if own:
-            links = {name: f"[{name}](#{name})" for name in own}
-            parts += [f"## {reference.title}", reference.what]
-            parts.append(f"Studies: {', '.join(links.values())}.")
-            frames = {links[name]: published_frame(one) for name, one in own.items()}
-            table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
-            if len(table):
-                parts.append(as_table(table, literal=False))
-            else:
-                parts += map(test_table, own.values())
-    return "\n\n".join(parts) + "\n"
+def describe_references(studies: list[str]) -> list[dict]:
+    """Return the variables of the template for each publication with results.
+
+    Parameters
+    ----------
+    studies : list of str
+        Names of the studies that have results.
+    """
+    return [
+        {
+            "title": reference.title,
+            "description": reference.description,
+            "studies": names,
+            "tables": _make_tables(names),
+        }
+        for reference in REFERENCES
+        if (names := [name for name in reference.studies if name in studies])
+    ]
+
+
+def _make_tables(names: list[str]) -> list[pd.DataFrame]:
+    """Return the published results beside ours; if there are none, ours alone."""
+    frames = {f"[{name}](#{name})": format_published(read_results(name)) for name in names}
+    table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
+    if len(table):
+        return [table]
+    return [make_result_table(read_results(name)) for name in names]

@@ -1,11 +1,11 @@
-"""Draw each augmentation on real digits, and measure what it costs.
+"""Draw the augmentations of a digit, and measure the time that they take.
 
-    python benchmarks/measure/augmentations.py            # docs/augmentations.png
-    python benchmarks/measure/augmentations.py --cost  # and the record of the epochs' times
+    python benchmarks/measure/augmentations.py
+    SKLENET_DATA=FOLDER python benchmarks/measure/augmentations.py --cost
 
-The cost is the time of an epoch with each augmentation over that of one without, on the
-whole MNIST training set, epochs interleaved: per repeat one epoch of each, in turn. It
-needs the data in ``$SKLENET_DATA``.
+The first command draws ``docs/augmentations.png``. The second one also measures the time of
+an epoch on the whole MNIST training set with each augmentation, relative to an epoch
+without. Each repeat trains one epoch with every augmentation in turn.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from sklenet.study.engine.provenance import collect_provenance
 from sklenet.training.augment import AUGMENTATIONS, make_augmenter
 
 ROOT = Path(__file__).parents[2]
-PICTURE = ROOT / "docs" / "augmentations.png"
+FIGURE = ROOT / "docs" / "augmentations.png"
 RECORDS = ROOT / "benchmarks" / "results" / "augmentations" / "records.jsonl"
 
 
-def draw(n_samples: int = 8) -> None:
-    """Write the picture: a row per augmentation, one digit changed several times."""
+def draw_figure(n_samples: int = 8) -> None:
+    """Draw one row per augmentation, with random transformations of the same digit."""
     import matplotlib.pyplot as plt
 
     canvas = Canvas((1, 8, 8), 0, 16)
@@ -46,27 +46,30 @@ def draw(n_samples: int = 8) -> None:
     figure.subplots_adjust(
         left=0.2, right=0.99, top=0.99, bottom=0.01, wspace=0.05, hspace=0.05
     )
-    figure.savefig(PICTURE, dpi=100)
+    figure.savefig(FIGURE, dpi=100)
     plt.close(figure)
-    print("wrote", PICTURE.relative_to(ROOT))
+    print("wrote", FIGURE.relative_to(ROOT))
 
 
 def measure(n_repeats: int) -> None:
-    """Record the time of an epoch with each augmentation, against none."""
+    """Record the time of an epoch with each augmentation and without augmentation."""
     X, y = fetch_mnist(return_X_y=True)
     names = [None, *AUGMENTATIONS]
-    fits = {
+    classifiers = {
         name: LeNet5Classifier(augment=name, max_epochs=1, warm_start=True, random_state=0)
         for name in names
     }
     for _ in range(n_repeats):
-        for name, fit in fits.items():
-            fit.fit(X, y)
-            print(name, f"{fit.history_[-1]['seconds']:.2f} s", flush=True)
+        for name, classifier in classifiers.items():
+            classifier.fit(X, y)
+            print(name, f"{classifier.history_[-1]['seconds']:.2f} s", flush=True)
     journal = Journal(RECORDS)
     RECORDS.unlink(missing_ok=True)
     journal.append({"kind": "run", "repeats": n_repeats} | collect_provenance())
-    seconds = {name: [row["seconds"] for row in fit.history_] for name, fit in fits.items()}
+    seconds = {
+        name: [row["seconds"] for row in classifier.history_]
+        for name, classifier in classifiers.items()
+    }
     for name, times in seconds.items():
         ratios = [a / b for a, b in zip(times, seconds[None], strict=True)]
         journal.append(
@@ -80,10 +83,12 @@ def measure(n_repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cost", action="store_true", help="measure the cost, too")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
+    parser.add_argument("--cost", action="store_true", help="also measure the time")
+    parser.add_argument("--repeats", type=int, default=5, help="default: 5")
     arguments = parser.parse_args()
-    draw()
+    draw_figure()
     if arguments.cost:
         measure(arguments.repeats)

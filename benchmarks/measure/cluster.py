@@ -1,10 +1,12 @@
-"""Measure a small study on one and on two workers of a cluster.
+"""Measure the time of a small study with one and with two workers of a cluster.
 
-    python benchmarks/measure/cluster.py  # needs $SKLENET_DATA, and the machine for itself
+    SKLENET_DATA=FOLDER python benchmarks/measure/cluster.py
 
-writes ``results/cluster/records.jsonl``, of which cost.py makes ``docs/cost.md``.
+writes ``benchmarks/results/cluster/records.jsonl``, from which ``docs/cost.md`` is
+generated. Nothing else should run on the machine at the same time.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -19,10 +21,10 @@ from sklenet.study.engine.records import RECORDS
 STUDY = Path(__file__).parents[1] / "studies" / "cluster.toml"
 JOURNAL = STUDY.parents[1] / "results" / "cluster" / RECORDS
 
-REPEATS = 2
-_DISPATCHED = 2000
+N_REPEATS = 2
+_N_TASKS = 2000
 
-# One task of joblib's, and nothing in it: what handing it out costs.
+# Times the dispatch of joblib tasks that do nothing.
 _DISPATCH = f"""
 import time
 from joblib import Parallel, delayed
@@ -32,34 +34,34 @@ with use_cluster(n_workers=2) as n_jobs:
     parallel = Parallel(n_jobs=n_jobs, batch_size=1)
     parallel(delayed(abs)(k) for k in range(20))
     start = time.perf_counter()
-    parallel(delayed(abs)(k) for k in range({_DISPATCHED}))
+    parallel(delayed(abs)(k) for k in range({_N_TASKS}))
     print(time.perf_counter() - start)
 """
 
 
 def measure() -> None:
-    """Run the small study in turn on one and on two workers of one thread each."""
+    """Run the study alternately with one and with two workers of one thread each."""
     JOURNAL.unlink(missing_ok=True)
     journal = Journal(JOURNAL)
     journal.append(
         {"kind": "run", "command": "benchmarks/measure/cluster.py"} | collect_provenance()
     )
-    for _ in range(REPEATS):
+    for _ in range(N_REPEATS):
         for workers in (1, 2):
-            record = {"kind": "study", "workers": workers} | _run(workers)
+            record = {"kind": "study", "workers": workers} | _run_study(workers)
             journal.append(record)
             print(workers, record["fits"][-1]["arrived"], flush=True)
     done = subprocess.run(
         [sys.executable, "-c", _DISPATCH], check=True, capture_output=True, text=True
     )
-    seconds = float(done.stdout) / _DISPATCHED
-    journal.append({"kind": "dispatch", "tasks": _DISPATCHED, "seconds_per_task": seconds})
+    seconds = float(done.stdout) / _N_TASKS
+    journal.append({"kind": "dispatch", "tasks": _N_TASKS, "seconds_per_task": seconds})
 
 
-def _run(workers: int) -> dict:
-    """Return when each fit of the study arrived in its journal, and the bytes moved."""
+def _run_study(workers: int) -> dict:
+    """Run the study; return the time at which each fit was recorded, and the bytes sent."""
     with tempfile.TemporaryDirectory() as folder:
-        before, start = _bytes_on_loopback(), time.perf_counter()
+        before, start = _count_loopback_bytes(), time.perf_counter()
         study = subprocess.Popen(
             [
                 *(sys.executable, "-m", "sklenet", "study", str(STUDY), "--quiet"),
@@ -81,13 +83,14 @@ def _run(workers: int) -> dict:
             ]
             time.sleep(0.01)
         if study.returncode:
-            raise RuntimeError(f"the study ended with {study.returncode}")
-    return {"fits": fits, "bytes": _bytes_on_loopback() - before}
+            raise RuntimeError(f"The study exited with code {study.returncode}.")
+    return {"fits": fits, "bytes": _count_loopback_bytes() - before}
 
 
-def _bytes_on_loopback() -> int:
+def _count_loopback_bytes() -> int:
     return int(Path("/sys/class/net/lo/statistics/rx_bytes").read_text())
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     measure()

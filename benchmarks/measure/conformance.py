@@ -2,19 +2,20 @@
 
     python benchmarks/measure/conformance.py
 
-Both train the same network, in this one process. The outcomes go to
-``benchmarks/results/conformance/records.jsonl``; ``make tables`` makes
-``docs/conformance.md`` of them.
+Both classifiers train the same network in the same process. The outcomes are recorded in
+``benchmarks/results/conformance/records.jsonl``, from which ``docs/conformance.md`` is
+generated.
 """
 
 import os
 
-# Before scipy is imported: checks of array API input are skipped without.
+# Without it, checks of array API input are skipped. It is read when scipy is imported.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
-import sys
+import argparse
 import time
 import warnings
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from sklearn.utils.estimator_checks import check_estimator
 from skorch import NeuralNetClassifier
+from wrappers import EXPECTED_FAILED_CHECKS, WRAPPERS
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -34,13 +36,9 @@ from sklenet.study.engine.provenance import collect_provenance
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "conformance" / "records.jsonl"
 
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "estimator")]
-from test_sklearn_checks import EXPECTED  # noqa: E402
-from wrappers import WRAPPERS  # noqa: E402
-
 
 class FlatLeNet5(torch.nn.Module):
-    """LeNet-5 on flat rows from 0 to 1, what a user of skorch would write."""
+    """LeNet-5 for rows of pixels from 0 to 1, as a user of skorch would write it."""
 
     def __init__(self, n_features=64, n_outputs=10):
         super().__init__()
@@ -60,7 +58,8 @@ SKORCH = partial(
     verbose=0,
 )
 
-# Of both: a default for the checks, and a fast setting for the wrappers.
+# For each classifier, an estimator for the checks, and a function that makes estimators for
+# the wrappers.
 CLASSIFIERS = {
     "LeNet5Classifier": (
         LeNet5Classifier(),
@@ -68,23 +67,26 @@ CLASSIFIERS = {
     ),
     "NeuralNetClassifier": (
         SKORCH(lr=0.001, max_epochs=20),
-        # skorch's default holds a fifth out for validation; here both train on all.
+        # By default, skorch holds out one fifth for validation; here both train on all.
         partial(SKORCH, max_epochs=8, batch_size=16, lr=0.003, train_split=None),
     ),
 }
 
 
 def run_checks(estimator):
-    """Yield the name, the outcome and the error of each of scikit-learn's checks."""
+    """Yield the name, the status and the error of each of scikit-learn's checks."""
     results = check_estimator(
-        estimator, on_fail=None, on_skip=None, expected_failed_checks=EXPECTED
+        estimator,
+        on_fail=None,
+        on_skip=None,
+        expected_failed_checks=EXPECTED_FAILED_CHECKS,
     )
     for result in results:
         yield result["check_name"], result["status"], result["exception"]
 
 
 def run_wrappers(make):
-    """Yield the name, the outcome and the error of each wrapper."""
+    """Yield the name, the status and the error of each wrapper."""
     X, y = load_digits(return_X_y=True)
     X, y = (X[:300] / 16).astype(np.float32), y[:300]
     for name, wrapper in WRAPPERS.items():
@@ -97,39 +99,34 @@ def run_wrappers(make):
             yield name, "passed", None
 
 
-def main():
-    """Run everything and write the records."""
+def measure() -> None:
+    """Run everything, and write the records."""
     warnings.simplefilter("ignore")
-    journal = Journal(RECORDS)
     RECORDS.unlink(missing_ok=True)
+    journal = Journal(RECORDS)
     journal.append({"kind": "run"} | collect_provenance())
     for name, (estimator, make) in CLASSIFIERS.items():
         for kind, outcomes in (
             ("check", run_checks(estimator)),
             ("wrapper", run_wrappers(make)),
         ):
-            start, counts = time.perf_counter(), {}
-            # A check may run several times, on other inputs.
+            start, counts = time.perf_counter(), Counter()
+            # A check may run several times, on different inputs.
             for k, (item, status, error) in enumerate(outcomes):
-                counts[status] = counts.get(status, 0) + 1
-                first_line = (
-                    str(error).strip().splitlines()[0] if str(error).strip() else ""
-                )
-                journal.append(
-                    {
-                        "kind": kind,
-                        "classifier": name,
-                        "number": k,
-                        "name": item,
-                        "status": status,
-                        "error": f"{type(error).__name__}: {first_line}" if error else None,
-                    }
-                )
-            print(
-                f"{name}, {kind}s: {counts}, {time.perf_counter() - start:.0f} s",
-                flush=True,
-            )
+                counts[status] += 1
+                record = {"kind": kind, "classifier": name, "number": k, "name": item}
+                record |= {"status": status, "error": error and _describe_error(error)}
+                journal.append(record)
+            seconds = time.perf_counter() - start
+            print(f"{name}, {kind}s: {dict(counts)}, {seconds:.0f} s", flush=True)
+
+
+def _describe_error(error: Exception) -> str:
+    """Return the type of an error, and the first line of its message."""
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first_line}"
 
 
 if __name__ == "__main__":
-    main()
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    measure()

@@ -1,14 +1,16 @@
-"""Give damaged and hostile files to whatever opens files of strangers.
+"""Try to open mutated files: saved models, images, study files and journals.
 
-    OMP_NUM_THREADS=1 python benchmarks/measure/fuzz.py  # 20,000 inputs, and the record
-    python benchmarks/measure/fuzz.py --inputs 500 --kinds pictures --seed 3
+    OMP_NUM_THREADS=1 python benchmarks/measure/fuzz.py  # 20,000 inputs, with a record
+    python benchmarks/measure/fuzz.py --inputs 500 --kinds images --seed 3
 
-Good models, pictures, study files and journals are mutated, in their bytes and in what the
-bytes mean: values of a saved model, with a checksum that fits; chunks of a picture, too. An
-input may be read or refused with a ValueError or an OSError. Anything else *escapes*: other
-exceptions, a program or a connection that is started, a pickle that is read, memory beyond
-MEMORY bytes, and a model that loads but does not predict probabilities. What escapes is
-written to a folder, so that it can become a test.
+The bytes of valid files are mutated, and also their content: values of a saved model, with
+a matching checksum, and chunks of a PNG image. Each input must be read, or rejected with a
+ValueError or an OSError. Everything else is a violation: another exception, a program or a
+connection that is started, a pickle that is read, an address space of more than MEMORY
+bytes, or a model that loads but does not predict probabilities. Inputs that cause a
+violation are written to a folder, so that they can become tests.
+
+In the records, rejected inputs are called "refused", and violations "escaped".
 """
 
 import argparse
@@ -30,13 +32,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from fuzz_studies import make_journal_input, make_study_input, try_journal, try_study
 from PIL import Image
 from safetensors import safe_open
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.framing import read_image
-from sklenet.persistence.format import checksum
+from sklenet.persistence.format import compute_checksum
 from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.provenance import collect_provenance
 
@@ -44,13 +47,13 @@ ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "fuzz" / "records.jsonl"
 N_INPUTS = 20_000
 
-# The address space that the process may have: files here are of some kilobytes.
+# Limit of the address space of the process; the files have a few kilobytes.
 MEMORY = 8 << 30
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:100], Y[:100]
 
-# Values that are wrong almost anywhere.
+# Values that are invalid in most places.
 _VALUES = (
     None,
     True,
@@ -83,40 +86,40 @@ _VALUES = (
 )
 
 
-class Escape(Exception):
-    """Something that opening a file must not bring about."""
+class Violation(Exception):
+    """An effect that opening a file must not have."""
 
 
 def mutate_bytes(rng: random.Random, data: bytes) -> bytes:
-    """Return `data` with a few bits, bytes or parts changed."""
+    """Return `data` with a few bits, bytes or ranges changed."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 4)):
-        place = rng.randrange(len(changed) + 1)
-        if rng.random() < 0.5:  # headers are at the start
-            place = min(place, rng.randrange(200))
+        position = rng.randrange(len(changed) + 1)
+        if rng.random() < 0.5:  # headers are at the beginning
+            position = min(position, rng.randrange(200))
         length = rng.choice((1, 4, 30, 300))
         match rng.randrange(6):
-            case 0 if place < len(changed):
-                changed[place] ^= 1 << rng.randrange(8)
+            case 0 if position < len(changed):
+                changed[position] ^= 1 << rng.randrange(8)
             case 1:
-                changed[place : place + length] = rng.randbytes(length)
+                changed[position : position + length] = rng.randbytes(length)
             case 2:
-                del changed[place : place + length]
+                del changed[position : position + length]
             case 3:
-                changed[place:place] = changed[place : place + length]
+                changed[position:position] = changed[position : position + length]
             case 4:
                 number = rng.choice((0, 1, 255, 2**31 - 1, 2**32 - 1, 2**63))
                 order = rng.choice(("little", "big"))
                 size = rng.choice((4, 8))
                 number &= 2 ** (8 * size) - 1
-                changed[place : place + size] = number.to_bytes(size, order)
+                changed[position : position + size] = number.to_bytes(size, order)
             case 5 if rng.random() < 0.2:
-                del changed[place:]
+                del changed[position:]
     return bytes(changed)
 
 
 def mutate_json(rng: random.Random, node):
-    """Change something anywhere in a document, in place; return the document."""
+    """Change a random node of a JSON document in place; return the document."""
     parent, key = None, None
     document = node
     while isinstance(node, dict | list) and node and (parent is None or rng.random() < 0.8):
@@ -145,14 +148,14 @@ def mutate_json(rng: random.Random, node):
 
 
 @cache
-def _models() -> tuple[tuple[dict[str, str], dict[str, np.ndarray]], ...]:
-    """Return the metadata and the tensors of good models of several kinds."""
+def _make_models() -> tuple[tuple[dict[str, str], dict[str, np.ndarray]], ...]:
+    """Return the metadata and the tensors of several valid models."""
     small = {"maps": (2, 3), "hidden": (10,), "max_epochs": 1, "random_state": 0}
-    of_text = np.array([f"is {k}" for k in range(10)])
+    names = np.array([f"is {k}" for k in range(10)])
     models = [
         LeNet5Classifier(**small).fit(X, Y),
         LeNet5Classifier(**small, optimizer="sgd", class_weight="balanced").fit(
-            X, of_text[Y]
+            X, names[Y]
         ),
         LeNet5Classifier(
             **small | {"maps": (6, 16), "hidden": (9, 16)},
@@ -168,7 +171,7 @@ def _models() -> tuple[tuple[dict[str, str], dict[str, np.ndarray]], ...]:
             early_stopping=True,
             augment=["flip", {"shift": 1.0}],
             net_params={"optimizer__betas": (0.8, 0.9)},
-        ).fit(X, of_text.astype(object)[Y]),
+        ).fit(X, names.astype(object)[Y]),
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
@@ -182,7 +185,7 @@ def _models() -> tuple[tuple[dict[str, str], dict[str, np.ndarray]], ...]:
 
 
 def _mutate_array(rng: random.Random, array: np.ndarray) -> np.ndarray:
-    """Return an array with other values, shape or type."""
+    """Return an array with another value, shape or type."""
     match rng.randrange(5):
         case 0:
             changed = array.copy().reshape(-1)
@@ -206,7 +209,7 @@ def _mutate_array(rng: random.Random, array: np.ndarray) -> np.ndarray:
 
 
 def _to_file(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
-    """Return a safetensors file; that library's own have their entries in any order."""
+    """Return a safetensors file with its entries in a fixed order, unlike the library."""
     header: dict[str, dict] = {"__metadata__": metadata}
     data = b""
     for name, array in sorted(tensors.items()):
@@ -220,8 +223,8 @@ def _to_file(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
 
 
 def make_model_input(rng: random.Random) -> bytes:
-    """Return a mutated file of a saved model; most have a checksum that fits."""
-    metadata, tensors = rng.choice(_models())
+    """Return a mutated file of a saved model, in most cases with a matching checksum."""
+    metadata, tensors = rng.choice(_make_models())
     metadata, tensors = dict(metadata), dict(tensors)
     if rng.random() < 0.3:
         return mutate_bytes(rng, _to_file(tensors, metadata))
@@ -248,38 +251,38 @@ def make_model_input(rng: random.Random) -> bytes:
     if rng.random() < 0.05:
         del metadata[rng.choice(list(metadata))]
     else:
-        metadata["sha256"] = checksum(metadata["document"], tensors)
+        metadata["sha256"] = compute_checksum(metadata["document"], tensors)
     return _to_file(tensors, metadata)
 
 
 def try_model(data: bytes, folder: Path) -> bool:
-    """Load a model, and use it; return whether it was loaded."""
+    """Load a model and use it; return whether it was loaded."""
     path = Path(folder) / "model"
     path.write_bytes(data)
     try:
         model = LeNet5Classifier.load(path)
     except (OSError, ValueError) as error:
         if isinstance(error.__cause__, MemoryError) or "allocate" in str(error):
-            raise Escape(f"memory for a file of {len(data):,} bytes: {error}") from error
+            raise Violation(f"memory for a file of {len(data):,} bytes: {error}") from error
         return False
     pixels = np.resize(X, (3, model.n_features_in_))
     low, high = model.pixel_range_
     probabilities = model.predict_proba(low + pixels / 16 * (high - low))
     sums = probabilities.sum(axis=1)
     if not np.allclose(sums, 1) or probabilities.shape[1] != len(model.classes_):
-        raise Escape(f"probabilities whose sums are {sums}")
+        raise Violation(f"probabilities whose sums are {sums}")
     model.save(path)
     return True
 
 
-# Pictures
+# Images
 
 
 @cache
-def _pictures() -> tuple[bytes, ...]:
-    """Return good image files of many formats and modes."""
+def _make_images() -> tuple[bytes, ...]:
+    """Return valid image files of many formats and modes."""
     grey = np.full((40, 48), 230, np.uint8)
-    grey[8:32, 20:26] = 20  # a one, on paper
+    grey[8:32, 20:26] = 20  # the digit one
     image = Image.fromarray(grey)
     deep = Image.fromarray(grey.astype(np.uint16) * 257)
     files = []
@@ -309,7 +312,7 @@ def _pictures() -> tuple[bytes, ...]:
         content = io.BytesIO()
         try:
             image.convert(mode).save(content, name, **options)
-        except (KeyError, OSError):  # a Pillow without this format
+        except (KeyError, OSError):  # Pillow was built without this format
             continue
         files.append(content.getvalue())
     content = io.BytesIO()
@@ -317,21 +320,22 @@ def _pictures() -> tuple[bytes, ...]:
     return (*files, content.getvalue())
 
 
-_CHUNKS = (b"zTXt", b"iTXt", b"iCCP", b"tRNS", b"eXIf", b"acTL", b"fdAT", b"gAMA")
+_CHUNK_TYPES = (b"zTXt", b"iTXt", b"iCCP", b"tRNS", b"eXIf", b"acTL", b"fdAT", b"gAMA")
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the data of each chunk of a PNG."""
-    place = 8
-    while place < len(png):
-        (length,) = struct.unpack_from(">I", png, place)
-        yield png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
-        place += 12 + length
+def _iter_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the type and the data of each chunk of a PNG file."""
+    position = 8
+    while position < len(png):
+        (length,) = struct.unpack_from(">I", png, position)
+        start = position + 8
+        yield png[position + 4 : start], png[start : start + length]
+        position += 12 + length
 
 
 def _mutate_png(rng: random.Random, png: bytes) -> bytes:
-    """Return a PNG with chunks changed, of which the checksums fit."""
-    chunks = list(_chunks(png))
+    """Return a PNG file with changed chunks and matching checksums."""
+    chunks = list(_iter_chunks(png))
     for _ in range(rng.randint(1, 3)):
         k = rng.randrange(len(chunks))
         kind, data = chunks[k]
@@ -341,21 +345,12 @@ def _mutate_png(rng: random.Random, png: bytes) -> bytes:
             case 1:
                 del chunks[k]
             case 2:
-                odd = (
-                    b"zTXt",
-                    b"iTXt",
-                    b"iCCP",
-                    b"tRNS",
-                    b"eXIf",
-                    b"acTL",
-                    b"fdAT",
-                    b"gAMA",
-                )
-                chunks.insert(k, (rng.choice(odd), rng.randbytes(rng.randrange(40))))
+                data = rng.randbytes(rng.randrange(40))
+                chunks.insert(k, (rng.choice(_CHUNK_TYPES), data))
             case 3 if kind == b"IHDR" and len(data) == 13:
                 size = struct.pack(">I", rng.choice((0, 1, 20_000, 2**31 - 1, 2**32 - 1)))
-                place = rng.choice((0, 4))
-                chunks[k] = (kind, data[:place] + size + data[place + 4 :])
+                position = rng.choice((0, 4))  # of the width or the height
+                chunks[k] = (kind, data[:position] + size + data[position + 4 :])
             case _:
                 chunks[k] = (kind, mutate_bytes(rng, data) if data else b"\0")
         if not chunks:
@@ -367,20 +362,20 @@ def _mutate_png(rng: random.Random, png: bytes) -> bytes:
     return mutated
 
 
-def make_picture_input(rng: random.Random) -> bytes:
+def make_image_input(rng: random.Random) -> bytes:
     """Return a mutated image file."""
-    picture = rng.choice(_pictures())
-    if picture.startswith(b"\x89PNG") and rng.random() < 0.5:
-        return _mutate_png(rng, picture)
-    return mutate_bytes(rng, picture) if rng.random() < 0.98 else picture
+    image = rng.choice(_make_images())
+    if image.startswith(b"\x89PNG") and rng.random() < 0.5:
+        return _mutate_png(rng, image)
+    return mutate_bytes(rng, image) if rng.random() < 0.98 else image
 
 
 _READ_AS = (((1, 28, 28), "digit"), ((1, 8, 8), "whole"), ((3, 32, 32), "whole"))
 
 
-def try_picture(data: bytes, folder: Path) -> bool:
-    """Read an image file for three kinds of models; return whether one was read."""
-    path = Path(folder) / "picture.png"
+def try_image(data: bytes, folder: Path) -> bool:
+    """Read an image file for three models; return whether it was read for one of them."""
+    path = Path(folder) / "image.png"
     path.write_bytes(data)
     was_read = False
     for shape, framing in _READ_AS:
@@ -388,7 +383,7 @@ def try_picture(data: bytes, folder: Path) -> bool:
             pixels = read_image(path, shape, framing=framing)
             was_read = True
             if pixels.shape != (np.prod(shape),) or pixels.dtype != np.uint8:
-                raise Escape(f"pixels of shape {pixels.shape} and type {pixels.dtype}")
+                raise Violation(f"pixels of shape {pixels.shape} and type {pixels.dtype}")
     return was_read
 
 
@@ -396,82 +391,100 @@ def try_picture(data: bytes, folder: Path) -> bool:
 
 
 class Kind(NamedTuple):
-    """How inputs of a kind are made and tried, and the fraction of all that are."""
+    """A kind of input.
+
+    Parameters
+    ----------
+    make : callable
+        Function of a random number generator that returns an input.
+    attempt : callable
+        Function of an input and a folder that opens it, and returns whether it was read,
+        or the exit code and the output of a command.
+    fraction : float
+        Fraction of all inputs.
+    may_start_programs : bool, default=False
+        Whether other programs may be started.
+    """
 
     make: Callable[[random.Random], bytes]
     attempt: Callable[[bytes, Path], object]
-    part: float
+    fraction: float
     may_start_programs: bool = False
 
 
-def kinds() -> dict[str, Kind]:
-    """Return all kinds of inputs by name."""
-    import fuzz_studies as studies
-
-    journals = partial(studies.try_journal, with_figures=False)
-    return own_kinds() | {
-        "studies": Kind(studies.make_study_input, studies.try_study, 0.2, True),
-        "journals": Kind(studies.make_journal_input, journals, 0.1, True),
-    }
-
-
-def own_kinds() -> dict[str, Kind]:
-    """Return the kinds that need no study."""
-    return {
-        "models": Kind(make_model_input, try_model, 0.4),
-        "pictures": Kind(make_picture_input, try_picture, 0.3),
-    }
-
+KINDS = {
+    "models": Kind(make_model_input, try_model, 0.4),
+    "images": Kind(make_image_input, try_image, 0.3),
+    "studies": Kind(make_study_input, try_study, 0.2, may_start_programs=True),
+    "journals": Kind(
+        make_journal_input,
+        partial(try_journal, with_figures=False),
+        0.1,
+        may_start_programs=True,
+    ),
+}
 
 _FORBIDDEN = ("os.system", "os.exec", "pickle.find_class", "socket.connect")
 _PROGRAMS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.spawn")
 
 
-class _Watch:
-    """Note forbidden events of the interpreter, from `forbidden` on."""
+class _AuditHook:
+    """Audit hook that collects the events of the interpreter that are forbidden."""
 
     def __init__(self) -> None:
         self.forbidden: tuple[str, ...] = ()
         self.seen: list[str] = []
-        sys.addaudithook(self._hear)  # which cannot be taken back
+        sys.addaudithook(self._audit)  # a hook cannot be removed
 
-    def _hear(self, event: str, arguments: tuple) -> None:
+    def _audit(self, event: str, arguments: tuple) -> None:
         if event in self.forbidden:
             self.seen.append(f"{event} {arguments!r}"[:200])
 
 
-_watch = cache(_Watch)
+_get_audit_hook = cache(_AuditHook)
 
 
 def try_one(kind: Kind, data: bytes) -> bool:
-    """Give one input to what opens it; return whether it was read.
+    """Open an input; return whether it was read.
 
     Raises
     ------
     Exception
-        If something escapes.
+        If there is a violation.
     """
-    watch = _watch()
-    watch.seen.clear()
+    hook = _get_audit_hook()
+    hook.seen.clear()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        watch.forbidden = _FORBIDDEN + (() if kind.may_start_programs else _PROGRAMS)
+        hook.forbidden = _FORBIDDEN + (() if kind.may_start_programs else _PROGRAMS)
         try:
             result = kind.attempt(data, Path(folder))
         finally:
-            watch.forbidden = ()
-    if watch.seen:
-        raise Escape(watch.seen[0])
-    if isinstance(result, tuple):  # exit code and output of a command
+            hook.forbidden = ()
+    if hook.seen:
+        raise Violation(hook.seen[0])
+    if isinstance(result, tuple):  # the exit code and the output of a command
         code, text = result
         if "unexpected error" in text:
-            raise Escape(text[-500:])
+            raise Violation(text[-500:])
         return code == 0
     return bool(result)
 
 
-def run(name: str, kind: Kind, n_inputs: int, seed: int, escapes: Path) -> dict:
-    """Try inputs of a kind; return their counts."""
+def run(name: str, kind: Kind, n_inputs: int, seed: int, folder: Path) -> dict:
+    """Try inputs of a kind, and return the record of their outcomes.
+
+    Parameters
+    ----------
+    name : str
+        Name of the kind.
+    kind : Kind
+        The kind of input.
+    n_inputs, seed : int
+        Number of inputs, and the seed with which they are generated.
+    folder : Path
+        Folder for inputs that cause a violation.
+    """
     counts = {"read": 0, "refused": 0, "escaped": 0}
     slowest, start = 0.0, time.perf_counter()
     for k in range(n_inputs):
@@ -481,8 +494,8 @@ def run(name: str, kind: Kind, n_inputs: int, seed: int, escapes: Path) -> dict:
             counts["read" if try_one(kind, data) else "refused"] += 1
         except Exception as error:
             counts["escaped"] += 1
-            escapes.mkdir(parents=True, exist_ok=True)
-            (escapes / f"{name}_{seed}_{k}").write_bytes(data)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}_{seed}_{k}").write_bytes(data)
             print(f"{name} {k}: {type(error).__name__}: {error}"[:300], flush=True)
         slowest = max(slowest, time.perf_counter() - before)
     return {
@@ -495,30 +508,36 @@ def run(name: str, kind: Kind, n_inputs: int, seed: int, escapes: Path) -> dict:
 
 
 def main() -> int:
-    """Try all inputs; return 1 if something escaped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--inputs", type=int, default=N_INPUTS, help="of all kinds together"
-    )
-    parser.add_argument("--kinds", nargs="+", help="the default is all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--escapes", type=Path, default=Path("escapes"), help="folder for what escapes"
+    """Try all inputs; return 1 if there was a violation."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
     )
     parser.add_argument(
-        "--record", action="store_true", help="write the record, as a full run does"
+        "--inputs",
+        type=int,
+        default=N_INPUTS,
+        help=f"number of inputs of all kinds; default: {N_INPUTS}",
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="default: all")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--violations",
+        type=Path,
+        default=Path("violations"),
+        help="folder for inputs that cause a violation; default: violations",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="write the record, as a complete run does"
     )
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    own = own_kinds()
-    every = own if arguments.kinds and set(arguments.kinds) <= set(own) else kinds()
-    chosen = {name: every[name] for name in arguments.kinds or every}
-    total = sum(kind.part for kind in chosen.values())
+    chosen = {name: KINDS[name] for name in arguments.kinds or KINDS}
+    total = sum(kind.fraction for kind in chosen.values())
     origin = collect_provenance()
     rows = []
     for name, kind in chosen.items():
-        n_inputs = round(arguments.inputs * kind.part / total)
-        rows.append(run(name, kind, n_inputs, arguments.seed, arguments.escapes))
+        n_inputs = round(arguments.inputs * kind.fraction / total)
+        rows.append(run(name, kind, n_inputs, arguments.seed, arguments.violations))
         print(rows[-1], flush=True)
     is_full = arguments.kinds is None and arguments.inputs >= N_INPUTS
     if is_full or arguments.record:

@@ -1,18 +1,19 @@
-"""Mutated study files and journals, and what the commands make of them.
+"""Run the commands on mutated study files and journals.
 
-    python benchmarks/measure/fuzz_studies.py [N [SEED]]
+    python benchmarks/measure/fuzz_studies.py --inputs 1000 --seed 0
 
-tries N inputs of each kind (default: 1000) and prints how often each exit code came, and
-every input that made the command fail in a way that it should not.
+tries the given number of inputs of each kind. It prints how often each exit code occurred,
+and every input for which a command fails unexpectedly.
 """
 
+import argparse
 import io
 import json
 import random
 import sys
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from unittest import mock
@@ -22,7 +23,7 @@ from sklenet.study.config.read import read_study
 from sklenet.study.engine.plan import hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS
 
-ALLOWED = {0, 1, 2, 130}
+EXIT_CODES = {0, 1, 2, 130}
 
 _HEAD = """name = "small"
 title = "A small study"
@@ -62,7 +63,7 @@ _STUDIES = [
     + '[[published]]\ndata = "digits"\nsource = "s"\nfigures = { test_accuracy = 0.5 }\n',
 ]
 
-# Names of data sets that would be downloaded are not among them.
+# Without names of data sets, which would be downloaded.
 _VALUES = [
     *("0", "-1", "9" * 25, "9" * 400, "9" * 5000, "1e400", "-0.0", "1e-9", "nan", "inf"),
     *("true", '""', '"none"', "[]", "{}", "[[]]", "[" * 3000, "[" * 30 + "]" * 30),
@@ -79,26 +80,28 @@ _NODES = [
 
 
 def _mutate_bytes(rng: random.Random, data: bytes) -> bytes:
-    """Return bytes with a few of them changed, removed, repeated or cut off."""
+    """Return bytes of which a few are changed, removed, repeated or truncated."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 3)):
-        place = rng.randrange(len(changed) + 1)
+        position = rng.randrange(len(changed) + 1)
         match rng.randrange(5):
             case 0:
-                changed[place:place] = rng.randbytes(rng.randint(1, 4))
+                changed[position:position] = rng.randbytes(rng.randint(1, 4))
             case 1:
-                del changed[place : place + rng.randint(1, 30)]
+                del changed[position : position + rng.randint(1, 30)]
             case 2:
-                changed[place:place] = changed[place : place + rng.randint(1, 60)]
-            case 3 if place < len(changed):
-                changed[place] ^= 1 << rng.randrange(8)
+                changed[position:position] = changed[
+                    position : position + rng.randint(1, 60)
+                ]
+            case 3 if position < len(changed):
+                changed[position] ^= 1 << rng.randrange(8)
             case 4 if rng.random() < 0.2:
-                del changed[place:]
+                del changed[position:]
     return bytes(changed)
 
 
 def _mutate_lines(rng: random.Random, lines: list[bytes]) -> list[bytes]:
-    """Return lines of which one is removed, repeated or moved."""
+    """Return lines, one of which is removed, repeated or moved."""
     changed = list(lines)
     line = changed.pop(rng.randrange(len(changed)))
     for _ in range(rng.randint(0, 2)):
@@ -107,12 +110,7 @@ def _mutate_lines(rng: random.Random, lines: list[bytes]) -> list[bytes]:
 
 
 def make_study_input(rng: random.Random) -> bytes:
-    """Return a study file that has been changed at random.
-
-    Parameters
-    ----------
-    rng : random.Random
-    """
+    """Return a randomly mutated study file."""
     lines = rng.choice(_STUDIES).encode().splitlines(keepends=True)
     for _ in range(rng.randint(1, 2)):
         match rng.randrange(4):
@@ -133,7 +131,7 @@ def make_study_input(rng: random.Random) -> bytes:
 
 @cache
 def _records() -> tuple[tuple[dict, ...], ...]:
-    """Return the records of finished runs of some of the studies, made up."""
+    """Return artificial records of complete runs of two of the studies."""
     return tuple(tuple(_make_records(text)) for text in (_STUDIES[0], _STUDIES[1]))
 
 
@@ -173,7 +171,7 @@ def _make_records(text: str) -> list[dict]:
 
 
 def _mutate_node(rng: random.Random, record: dict) -> None:
-    """Change one value, or remove one key, somewhere in a record."""
+    """Change one value, or remove one key, at a random place in a record."""
     node, depth = record, rng.randint(0, 5)
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
@@ -190,12 +188,7 @@ def _mutate_node(rng: random.Random, record: dict) -> None:
 
 
 def make_journal_input(rng: random.Random) -> bytes:
-    """Return a journal that has been changed at random.
-
-    Parameters
-    ----------
-    rng : random.Random
-    """
+    """Return a randomly mutated journal."""
     records = json.loads(json.dumps(rng.choice(_records())))
     if rng.random() < 0.6:
         for _ in range(rng.randint(1, 2)):
@@ -213,73 +206,59 @@ def make_journal_input(rng: random.Random) -> bytes:
     return b"".join(lines)
 
 
-def _run(*arguments: str) -> tuple[int, str]:
-    """Run the command in this process; return its exit code and what it printed.
+def _run_command(*arguments: str) -> tuple[int, str]:
+    """Run a command in this process; return its exit code and its output.
 
     Raises
     ------
     AssertionError
-        If the exit code is another than those promised, or a traceback is printed.
+        If the exit code is not one of the documented ones, or a traceback is printed.
     """
     text = io.StringIO()
     with redirect_stdout(text), redirect_stderr(text):
         code = main(list(arguments))
-    if code not in ALLOWED or "Traceback" in text.getvalue():
+    if code not in EXIT_CODES or "Traceback" in text.getvalue():
         raise AssertionError(f"exit code {code}: {text.getvalue()[-2000:]}")
     return code, text.getvalue()
 
 
 def try_study(data: bytes, folder: Path) -> tuple[int, str]:
-    """Give `sklenet study --dry-run` a file; return its exit code and what it printed.
+    """Run `sklenet study --dry-run` on a file; return its exit code and its output.
 
     Parameters
     ----------
     data : bytes
+        Content of the study file.
     folder : Path
-        Where the file is written.
-
-    Raises
-    ------
-    Exception
-        Whatever escapes the command.
+        Folder in which the file is written.
     """
     path = Path(folder) / "small.toml"
     path.write_bytes(data)
-    return _run("study", str(path), "--out", str(folder), "--dry-run")
+    return _run_command("study", str(path), "--out", str(folder), "--dry-run")
 
 
 def try_journal(data: bytes, folder: Path, *, with_figures: bool = True) -> tuple[int, str]:
-    """Give `sklenet report` a journal; return its exit code and what it printed.
+    """Run `sklenet report` on a journal; return its exit code and its output.
 
     Parameters
     ----------
     data : bytes
+        Content of the journal.
     folder : Path
-        Where the journal is written.
-    with_figures : bool
+        Folder in which the journal is written.
+    with_figures : bool, default=True
         Whether figures are drawn, which takes a second.
-
-    Raises
-    ------
-    Exception
-        Whatever escapes the command.
     """
     (Path(folder) / RECORDS).write_bytes(data)
-    with ExitStack() as stack:
-        if not with_figures:
-            stack.enter_context(
-                mock.patch("sklenet.study.report.page.draw_data", _draw_nothing)
-            )
-        return _run("report", str(folder))
-
-
-def _draw_nothing(results, data):
-    return ()
+    if with_figures:
+        return _run_command("report", str(folder))
+    with mock.patch("sklenet.study.report.page.iter_figures", return_value=()):
+        return _run_command("report", str(folder))
 
 
 def run_all(n: int, seed: int) -> bool:
-    """Try `n` study files and `n` journals; return whether nothing escaped."""
-    clean = True
+    """Try `n` study files and `n` journals; return whether none had an unexpected error."""
+    is_clean = True
     for name, make, attempt in (
         ("study files", make_study_input, try_study),
         ("journals", make_journal_input, try_journal),
@@ -291,7 +270,7 @@ def run_all(n: int, seed: int) -> bool:
                 try:
                     code, text = attempt(data, Path(folder))
                 except Exception as error:
-                    clean = False
+                    is_clean = False
                     print(f"{name} {k}: {type(error).__name__}: {error}")
                     continue
             codes[code] += 1
@@ -300,9 +279,12 @@ def run_all(n: int, seed: int) -> bool:
                     codes["unexpected"] += 1
                     print(f"{name} {k}: {line[:200]}")
         print(f"{n} {name}: {dict(codes)}", flush=True)
-    return clean
+    return is_clean
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    sys.exit(0 if run_all(*[*numbers, 1000, 0][:2]) else 1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=1000, help="default: 1000")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parsed = parser.parse_args()
+    sys.exit(0 if run_all(parsed.inputs, parsed.seed) else 1)

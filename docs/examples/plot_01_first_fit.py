@@ -2,11 +2,11 @@
 A first fit
 ===========
 
-Train LeNet-5 on 1,437 digits of 8x8 pixels, and look at what it got wrong.
+Train LeNet-5 on 1,437 digits of 8x8 pixels and inspect the misclassified test images.
 """
 
 # %%
-# X is rows of pixels, y the labels, as everywhere in scikit-learn.
+# As usual in scikit-learn, each row of X has the pixels of one image, and y has the labels.
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 
@@ -14,20 +14,21 @@ X, y = load_digits(subset="train", return_X_y=True)
 X_test, y_test = load_digits(subset="test", return_X_y=True)
 
 classifier = LeNet5Classifier(max_epochs=15, random_state=0).fit(X, y)
-print(f"{classifier.score(X_test, y_test):.4f} of {len(X_test)} test images")
+print(f"accuracy on {len(X_test)} test images: {classifier.score(X_test, y_test):.4f}")
 
 # %%
-# The network is the one of 1998 but for its activation, pooling and output.
+# By default, the network differs from the one of 1998 in its activation, pooling,
+# connections and output.
 classifier.summary()
 
 # %%
-# scikit-learn's displays work as they are.
+# scikit-learn's displays can be used with this classifier.
 from sklearn.metrics import ConfusionMatrixDisplay
 
 ConfusionMatrixDisplay.from_estimator(classifier, X_test, y_test, colorbar=False)
 
 # %%
-# Which ones are wrong? Those it is most sure of come first.
+# Misclassified images, those with the most confident predictions first.
 from sklenet.display import MisclassifiedDisplay
 
 MisclassifiedDisplay.from_estimator(classifier, X_test, y_test, n_images=8)

@@ -2,7 +2,7 @@
 A grid search
 =============
 
-Activation, pooling and rate, by three-fold cross-validation.
+Choose activation, pooling and learning rate by three-fold cross-validation.
 """
 
 # %%
@@ -21,13 +21,14 @@ search = GridSearchCV(
 ).fit(X, y)
 
 # %%
-# The spread over the folds says how much of a difference is luck.
+# The standard deviation over the folds indicates which differences may be due to chance.
 results = pd.DataFrame(search.cv_results_)
 columns = ["param_activation", "param_pooling", "param_lr"]
 columns += ["mean_test_score", "std_test_score"]
 results[columns].sort_values("mean_test_score", ascending=False).round(4)
 
 # %%
-# The best setting was trained again on all of X. The test set is scored once, at the end.
+# The search has refitted the best candidate on all of X. The test set is used once, at the
+# end.
 X_test, y_test = load_digits(subset="test", return_X_y=True)
 print(search.best_params_, f"{search.score(X_test, y_test):.4f}")

@@ -2,7 +2,8 @@
 Learning curves
 ===============
 
-The loss of every epoch, for several seeds, and scikit-learn's own curve over sample sizes.
+Plot the loss after every epoch for several seeds, and the accuracy against the number of
+training samples.
 """
 
 # %%
@@ -26,8 +27,8 @@ histories = {
 TrainingHistoryDisplay.from_histories(histories)
 
 # %%
-# A line is the mean of the seeds, the band goes from the lowest to the highest. How much
-# would more images help?
+# Each line is the mean over the seeds, and the band extends from the lowest to the highest
+# value. scikit-learn's learning curve shows whether more training images would help.
 LearningCurveDisplay.from_estimator(
     LeNet5Classifier(max_epochs=10, random_state=0), X, y, cv=3, train_sizes=[200, 500, 950]
 )

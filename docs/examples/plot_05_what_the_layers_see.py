@@ -2,7 +2,8 @@
 What the layers see
 ===================
 
-The picture that LeNet-5 is known by: one image on its way through the network.
+Visualize the feature maps of an image, the kernels, and the pixels that a prediction
+depends on.
 """
 
 # %%
@@ -16,14 +17,14 @@ classifier = LeNet5Classifier(activation="tanh", max_epochs=15, random_state=0).
 FeatureMapDisplay.from_estimator(classifier, X_test[0])
 
 # %%
-# The kernels of C1 that made its maps.
+# The kernels of C1, which compute its feature maps.
 FilterDisplay.from_estimator(classifier, layer="C1")
 
 # %%
-# In the network of 1998 each map of C3 sees some maps of S2 only.
+# In the network of 1998, each feature map of C3 is connected with some of those of S2 only.
 partial = LeNet5Classifier(connections="lecun1998", max_epochs=5, random_state=0).fit(X, y)
 FilterDisplay.from_estimator(partial, layer="C3")
 
 # %%
-# Which pixels does a guess rest on? Those without which it becomes less probable.
+# A prediction depends most on the pixels whose occlusion decreases its probability most.
 SaliencyDisplay.from_estimator(classifier, X_test[:6])

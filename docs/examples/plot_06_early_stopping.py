@@ -2,8 +2,8 @@
 Early stopping
 ==============
 
-Hold a part of the training data out, stop when its loss no longer falls, and keep the best
-epoch's weights.
+Hold out a fraction of the training data, stop when the loss on it no longer decreases, and
+restore the weights of the best epoch.
 """
 
 # %%
@@ -21,20 +21,17 @@ classifier = LeNet5Classifier(
     lr=0.003,
     random_state=0,
 ).fit(X, y)
-print(f"{classifier.n_iter_} epochs, the best was number {classifier.best_epoch_}")
+print(f"{classifier.n_iter_} epochs, the best is epoch {classifier.best_epoch_}")
 
 # %%
-curves = {
-    "training": TrainingHistoryDisplay.from_history(classifier.history_, name="training"),
-}
+training = TrainingHistoryDisplay.from_history(classifier.history_, name="training")
 TrainingHistoryDisplay.from_history(
-    classifier.history_, metric="valid_loss", name="validation", ax=curves["training"].ax_
+    classifier.history_, metric="valid_loss", name="validation", ax=training.ax_
 )
 
 # %%
-# The rows to validate on may be one's own, such as another writer's digits: without
-# `early_stopping` they are only scored.
-X_test, y_test = load_digits(subset="test", return_X_y=True)
+# Validation data can also be passed to ``fit``, for example digits by other writers.
+# Without ``early_stopping`` they are only scored after each epoch.
 watched = LeNet5Classifier(max_epochs=10, random_state=0)
 watched.fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
 print(watched.history_[-1])

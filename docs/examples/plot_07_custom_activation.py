@@ -1,8 +1,8 @@
 """
-An activation of one's own
-==========================
+A custom activation
+===================
 
-Where a name is too little, a callable makes the layer.
+Pass a class, a module or a function instead of the name of an activation.
 """
 
 # %%
@@ -16,7 +16,7 @@ X_test, y_test = load_digits(subset="test", return_X_y=True)
 
 
 class Square(torch.nn.Module):
-    """x², bounded."""
+    """The square of x, bounded by 4."""
 
     def forward(self, x):
         return x.square().clamp(max=4)
@@ -28,6 +28,6 @@ for activation in ("relu", "tanh", torch.nn.SiLU, Square):
     print(f"{name:8} {model.score(X_test, y_test):.3f}")
 
 # %%
-# Pooling, initial weights, loss, optimizer and schedule take callables too.
+# ``pooling``, ``init``, ``loss``, ``optimizer`` and ``lr_schedule`` accept callables, too.
 pooled = LeNet5Classifier(pooling=lambda side: torch.nn.LPPool2d(2, side), max_epochs=10)
 print(f"{pooled.fit(X, y).score(X_test, y_test):.3f}")

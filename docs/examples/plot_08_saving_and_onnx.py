@@ -1,8 +1,9 @@
 """
-Saving, and other runtimes
-==========================
+Saving and exporting
+====================
 
-One file without anything executable in it; a torch module; ONNX, from pixels to classes.
+Save a classifier in a file that executes nothing when it is loaded, and export it to ONNX
+and to torch.
 """
 
 # %%
@@ -24,7 +25,7 @@ loaded = LeNet5Classifier.load(folder / "digits.sklenet")
 print(np.array_equal(loaded.predict_proba(X_test), classifier.predict_proba(X_test)))
 
 # %%
-# A file that was damaged on its way is refused, and told apart from one of another kind.
+# A checksum detects damaged files.
 content = bytearray((folder / "digits.sklenet").read_bytes())
 content[-1] ^= 1
 (folder / "damaged").write_bytes(content)
@@ -34,7 +35,7 @@ except ValueError as error:
     print(str(error).removeprefix(str(folder)))
 
 # %%
-# The ONNX model takes raw bytes; scaling to the network's canvas is a part of it.
+# The ONNX model takes unscaled pixels, and includes their scaling.
 import onnxruntime
 
 classifier.to_onnx(folder / "digits.onnx")
@@ -43,6 +44,6 @@ session = onnxruntime.InferenceSession(folder / "digits.onnx")
 print(np.abs(probabilities - classifier.predict_proba(X_test)).max() < 1e-5)
 
 # %%
-# And the bare module, for whatever torch can do.
+# The network as a torch module, which includes the scaling as well.
 module = classifier.to_torch()
 print(module.network.features)

@@ -1,12 +1,13 @@
 """
-Images of one's own
-===================
+Custom images
+=============
 
-A folder with a folder of images per class, of any size and format.
+Train on a folder of image files of any size and format, with one subfolder per class.
 """
 
 # %%
-# Here the folder is made of digits first: enlarged, on paper of another size.
+# For this example, a folder is created from some of the digits, enlarged and dark on
+# bright.
 import tempfile
 from pathlib import Path
 
@@ -27,7 +28,7 @@ for k, (row, label) in enumerate(zip(X[:600], y, strict=False)):
         Image.fromarray(ink).resize((60, 60)).save(folder / f"{k}.png")
 
 # %%
-# They are read as grey images of one size; those dark on bright become bright on dark.
+# The files are read as grey images of the same size, and converted to bright on dark.
 images = load_image_folder(root, image_shape=(28, 28))
 X = DarkBackground(maximum=255).transform(images.images)
 print(X.shape, sorted(set(images.target)))

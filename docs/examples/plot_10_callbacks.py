@@ -2,11 +2,12 @@
 Callbacks
 =========
 
-skorch's callbacks follow every epoch and batch; scikit-learn's own follow a whole search.
+skorch's callbacks follow every epoch and batch of a fit; scikit-learn's callbacks also
+follow all fits of a search.
 """
 
 # %%
-# A callback of skorch that records another metric, here the F1 score on validation data.
+# This callback of skorch records an additional metric, the F1 score on validation data.
 from skorch.callbacks import EpochScoring
 
 from sklenet import LeNet5Classifier
@@ -21,8 +22,8 @@ print([round(value, 3) for value in classifier.net_.history[:, "f1"]])
 
 
 # %%
-# A callback of scikit-learn that ends training as soon as the training loss is low enough.
-class LowEnough:
+# This callback of scikit-learn stops training when the training loss is below 0.1.
+class StopAtLowLoss:
     def setup(self, estimator, context): ...
 
     def teardown(self, estimator, context): ...
@@ -34,12 +35,12 @@ class LowEnough:
             return fitted_estimator.loss_curve_[-1] < 0.1
 
 
-classifier = LeNet5Classifier(max_epochs=50, random_state=0).set_callbacks(LowEnough())
+classifier = LeNet5Classifier(max_epochs=50, random_state=0).set_callbacks(StopAtLowLoss())
 print(f"{classifier.fit(X, y).n_iter_} epochs")
 
 # %%
-# Another one follows every fit of a search: here the accuracy on the training data after
-# each epoch.
+# This one records the accuracy on the training data after each epoch in all fits of a
+# search.
 from sklearn.callback import ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 

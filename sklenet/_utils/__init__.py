@@ -1,1 +1,1 @@
-"""Files and text, whatever they hold."""
+"""Helpers for text and files."""

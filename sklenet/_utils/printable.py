@@ -1,33 +1,35 @@
-"""Text from files and file names, made safe to print and to write."""
+"""Text from files and file names, made safe to print and to write to files."""
 
 import unicodedata
 
-# Control and format characters, surrogates, and separators of lines and paragraphs. The
-# joiners of Persian and Indic scripts, and of emoji, are the exception.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Unicode categories: control and format characters, surrogates, line and paragraph
+# separators.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Format characters that Persian, Indic scripts and emoji need.
 _JOINERS = frozenset("\u200c\u200d")
 
 
-def printable(text: object, keep: str = "") -> str:
-    """Replace characters that a terminal, a table or an XML file would interpret.
+def make_printable(text: object, keep: str = "") -> str:
+    """Escape characters that a terminal, a table or an XML file would interpret.
 
-    Names come from files that somebody else may have written: an escape sequence in one
-    could rewrite the screen, and a control character makes an SVG file invalid.
+    Names can come from untrusted files: an escape sequence in a name could rewrite the
+    screen, and a control character would make an SVG file invalid.
 
     Parameters
     ----------
     text : object
-        Text, or what ``str`` makes text of, such as a path or an exception.
+        Text, or an object that is converted by ``str``, such as a path or an exception.
     keep : str, default=""
-        Control characters to leave in place, such as ``"\\n"``.
+        Control characters to leave unchanged, such as ``"\\n"``.
 
     Returns
     -------
     str
-        With each such character as Python writes it in a string: ``\\x1b``.
+        Text in which these characters are replaced by Python's escape sequences, such as
+        ``\\x1b``.
     """
     text = str(text)
-    if text.isprintable():  # the usual case, in one pass
+    if text.isprintable():  # the common case, in one pass
         return text
     return "".join(
         character if character in keep or _is_safe(character) else _escape(character)
@@ -41,7 +43,7 @@ def _is_safe(character: str) -> bool:
     is_noncharacter = (
         ord(character) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(character) <= 0xFDEF
     )
-    return not is_noncharacter and unicodedata.category(character) not in _UNSAFE
+    return not is_noncharacter and unicodedata.category(character) not in _UNSAFE_CATEGORIES
 
 
 def _escape(character: str) -> str:

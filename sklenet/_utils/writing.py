@@ -1,4 +1,4 @@
-"""Writing files atomically: a file has its old content or its new one, never a part."""
+"""Atomic writes: a file has its old content or its new content, never an incomplete one."""
 
 import contextlib
 import errno
@@ -11,37 +11,37 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# The ending of the temporary files, by which the leftovers of a killed process are found.
-TEMPORARY = ".sklenet-temporary"
+# Suffix of the temporary files, by which those of a killed process are found.
+TEMPORARY_SUFFIX = ".sklenet-temporary"
 
 _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_writable(path: str | os.PathLike) -> Path:
-    """Check that `path` can be written to as a regular file.
+    """Check that `path` can be written as a regular file.
 
-    The permission bits hold for the superuser, too: a file or a folder that nobody may
-    write to is left alone.
+    Permission bits are respected even for the superuser: a file or a folder without any
+    write permission is not written to.
 
     Parameters
     ----------
     path : str or path-like
-        A symbolic link stands for the file it points to.
+        Path of a file that may or may not exist. Symbolic links are followed.
 
     Returns
     -------
     Path
-        The file to write, with symbolic links resolved.
+        Path of the file to write, with symbolic links resolved.
 
     Raises
     ------
     OSError
-        If there is something other than a regular file, such as a directory, a device or
-        a named pipe; if it, or its folder, is read-only; if there is no such folder; or if
-        symbolic links form a loop.
+        If the path exists and is not a regular file (for example a directory, a device or
+        a named pipe), if the file or its folder is read-only, if the folder does not exist,
+        or if symbolic links form a loop.
     """
     try:
         mode = os.stat(path).st_mode
@@ -53,7 +53,7 @@ def check_writable(path: str | os.PathLike) -> Path:
             raise IsADirectoryError(errno.EISDIR, "Cannot write to a directory", str(path))
         if not stat.S_ISREG(mode):
             raise OSError(
-                errno.EINVAL, "Can write to a regular file only, not a device", str(path)
+                errno.EINVAL, "Can only write to a regular file, not to a device", str(path)
             )
         if not mode & _ANY_WRITE or not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "The file is read-only", str(path))
@@ -68,24 +68,24 @@ def check_writable(path: str | os.PathLike) -> Path:
 
 @contextlib.contextmanager
 def replace_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Write a regular file as a whole or not at all.
+    """Write a regular file completely or not at all.
 
     The content is written to a temporary file in the same folder, which replaces `path`
     when the ``with`` block ends without an exception and is removed otherwise. Temporary
     files that killed processes left in the folder are removed as well.
 
-    Permissions are those that ``open(path, "wb")`` would give: those of the file that is
-    replaced, or those of a new file. A symbolic link is kept; the file it points to is
-    replaced.
+    The permissions are the same as after ``open(path, "wb")``: those of the replaced file,
+    or those of a new file. A symbolic link is kept, and the file it points to is replaced.
 
     Parameters
     ----------
     path : str or path-like
+        Path of the file to write.
 
     Yields
     ------
     binary file
-        The temporary file, open for writing; its ``name`` is its path.
+        Temporary file, open for writing; its ``name`` attribute is its path.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def replace_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 os.chown(file.name, before.st_uid, before.st_gid)
             os.chmod(file.name, before.st_mode & 0o777)
         os.fsync(file.fileno())
-        # Before it is closed, which gives up the lock that keeps others from removing it.
+        # Closing the file first would release the lock that protects it from removal.
         os.replace(file.name, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -115,7 +115,7 @@ def replace_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_file(path: str | os.PathLike, content: bytes | str) -> None:
-    """Write `content` to `path` as `replace_file` does; text is encoded as UTF-8."""
+    """Write `content` to `path` atomically; text is encoded as UTF-8."""
     if isinstance(content, str):
         content = content.encode()
     with replace_file(path) as file:
@@ -123,11 +123,11 @@ def write_file(path: str | os.PathLike, content: bytes | str) -> None:
 
 
 def _open_temporary(target: Path) -> BinaryIO:
-    """Return a new file beside `target`, locked as long as it is open."""
+    """Create a temporary file beside `target`, which is locked while it is open."""
     while True:
-        # A name has at most 255 bytes, and a character of it at most four.
-        name = f".{target.name[:40]}.{secrets.token_hex(8)}{TEMPORARY}"
-        # The system applies the umask, which can only be read by changing it.
+        # File names are limited to 255 bytes, and a character can take four of them.
+        name = f".{target.name[:40]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        # `open` applies the umask; reading the umask would require changing it.
         file = open(target.with_name(name), "x+b")  # noqa: SIM115
         _try_lock(file.fileno(), wait=True)
         if os.fstat(file.fileno()).st_nlink:
@@ -136,19 +136,19 @@ def _open_temporary(target: Path) -> BinaryIO:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in `folder` that no living process is writing."""
+    """Remove temporary files in `folder` that no running process is writing."""
     with os.scandir(folder) as entries:
-        names = [entry.path for entry in entries if entry.name.endswith(TEMPORARY)]
+        names = [entry.path for entry in entries if entry.name.endswith(TEMPORARY_SUFFIX)]
     for name in names:
-        with contextlib.suppress(OSError):  # it is gone, or belongs to somebody else
+        with contextlib.suppress(OSError):  # already removed, or another user's
             _remove_if_unlocked(name)
 
 
 def _remove_if_unlocked(path: str) -> None:
-    if fcntl is None:  # Windows does not remove a file that is open
+    if fcntl is None:  # Windows does not remove open files
         os.unlink(path)
         return
-    # A pipe of such a name would block, and a link would lead elsewhere.
+    # Do not block on a pipe of such a name, and do not follow a link.
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW
     descriptor = os.open(path, flags)
     try:
@@ -160,10 +160,10 @@ def _remove_if_unlocked(path: str) -> None:
 
 
 def _try_lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file; return whether it is locked.
+    """Lock an open file and return whether that succeeded.
 
-    The lock ends with the process, however it ends. On a file system without locks there
-    is none: temporary files are then not removed by others.
+    The operating system releases the lock when the process ends, even if it is killed.
+    Files on file systems without locks are never locked, nor removed by other processes.
     """
     if fcntl is None:
         return False

@@ -12,95 +12,120 @@ from contextlib import contextmanager
 import sklenet
 from sklenet.cli import model, study
 from sklenet.cli.output import write_text
+from sklenet.cli.parser import ArgumentParser
 
-OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+EXIT_OK, EXIT_FAILED, EXIT_INVALID_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION = """\
-LeNet-5 as a scikit-learn estimator, and its studies.
+Train LeNet-5 classifiers, classify images with them, and run hyperparameter studies.
 
-  sklenet data                                     which data sets are here
-  sklenet fit --data digits --out model            train
-  sklenet predict model digit.png                  read a photo of a digit
-  sklenet study benchmarks/studies/digits.toml --dry-run   what a study would do
-  sklenet study benchmarks/studies/digits.toml             do it, or go on with it
-  sklenet report results/digits                    its tables, pictures and page
+examples:
+  sklenet data                          list the data sets
+  sklenet fit --data digits --out model
+                                        train a model on a data set and save it
+  sklenet predict model digit.png       classify an image with a saved model
+  sklenet study benchmarks/studies/digits.toml --dry-run
+                                        list the fits of a study and estimate their time
+  sklenet study benchmarks/studies/digits.toml
+                                        run a study, or resume it
+  sklenet report results/digits         write the report of a study again
 """
 
 _EPILOG = """\
-exit codes: 0 done; 1 done, but fits of a study failed, images could not be read or a
-report is incomplete, or an unexpected error; 2 wrong input, with a message; 130
-interrupted by Ctrl-C; 143 ended by SIGTERM. Results go to stdout, progress and messages to
-stderr. SKLENET_TRACEBACK=1 adds Python's traceback to an error.
+Results are printed to stdout, progress and error messages to stderr. Set the environment
+variable SKLENET_TRACEBACK=1 to print the traceback of an error.
+
+exit status:
+  0    success
+  1    completed with failures (fits of a study that failed, images that could not be
+       read, an incomplete report), or an unexpected error
+  2    invalid input
+  130  interrupted by Ctrl-C
+  143  terminated by SIGTERM
 """
 
+_MAX_MESSAGE = 2000
 
-class _EndedBySignal(SystemExit):
-    """A signal that asks the process to end, as an exception that cleans up on its way."""
+
+class _TerminatedBySignal(SystemExit):
+    """A signal that terminates the process, as an exception that runs cleanup code."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        Arguments of the command, without its name. If `None`, those of the process.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    arguments = _make_parser().parse_args(argv)
+    try:
+        with _raise_on_termination_signals():
+            return arguments.run(arguments)
+    except KeyboardInterrupt:
+        write_text("sklenet: interrupted", sys.stderr)
+        return EXIT_INTERRUPTED
+    except _TerminatedBySignal as error:
+        number = int(str(error.code))
+        write_text(f"sklenet: ended by {signal.Signals(number).name}", sys.stderr)
+        return 128 + number
+    except BrokenPipeError:  # stdout is a pipe that has been closed, as by `| head`
+        sys.stderr.close()
+        return EXIT_OK
+    except (ValueError, OSError) as error:
+        _print_error(f"error: {error}")
+        return EXIT_INVALID_INPUT
+    except Exception as error:
+        _print_error(f"unexpected error: {type(error).__name__}: {error}"[:_MAX_MESSAGE])
+        return EXIT_FAILED
+
+
+def _make_parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="sklenet",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=sklenet.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (model, study):
         module.add_commands(commands)
-    arguments = parser.parse_args(argv)
-    try:
-        with _cleaning_up_on_signals():
-            return arguments.run(arguments)
-    except KeyboardInterrupt:
-        write_text("sklenet: interrupted", sys.stderr)
-        return INTERRUPTED
-    except _EndedBySignal as end:
-        number = int(str(end.code))
-        write_text(f"sklenet: ended by {signal.Signals(number).name}", sys.stderr)
-        return 128 + number
-    except BrokenPipeError:  # by `| head`
-        sys.stderr.close()
-        return OK
-    except (ValueError, OSError) as error:
-        _tell_error(f"error: {error}")
-        return WRONG
-    except Exception as error:
-        _tell_error(f"unexpected error: {type(error).__name__}: {error}"[:_MAX_MESSAGE])
-        return FAILED
+    return parser
 
 
-_MAX_MESSAGE = 2000
-
-
-def _tell_error(message: str) -> None:
+def _print_error(message: str) -> None:
     if os.environ.get("SKLENET_TRACEBACK") == "1":
         traceback.print_exc()
     write_text(f"sklenet: {message}", sys.stderr)
 
 
 @contextmanager
-def _cleaning_up_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, so that worker processes are ended.
+def _raise_on_termination_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception, so that worker processes are terminated.
 
-    Handlers that somebody else has set, such as those of ``nohup``, stay; so do all of
-    them outside the main thread, where Python allows no others.
+    Handlers that are already set, such as those of ``nohup``, are left in place. Outside
+    the main thread, where Python does not allow setting handlers, nothing is changed.
     """
     names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []
-    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    changed = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
-    def end(number, frame):
-        raise _EndedBySignal(number)
+    def raise_exception(number, frame):
+        raise _TerminatedBySignal(number)
 
-    for number in ours:
-        signal.signal(number, end)
+    for number in changed:
+        signal.signal(number, raise_exception)
     try:
         yield
     finally:
-        for number in ours:
+        for number in changed:
             signal.signal(number, signal.SIG_DFL)

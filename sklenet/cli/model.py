@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import json
 import re
 import sys
 import tomllib
@@ -11,81 +12,108 @@ from pathlib import Path
 
 import numpy as np
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet._utils.writing import check_writable
-from sklenet.cli.output import add_output_options, show, teller
+from sklenet.cli.output import (
+    add_output_options,
+    print_progress,
+    print_results,
+    write_text,
+)
 from sklenet.datasets.folder import load_folder
+from sklenet.datasets.loaders import load_dataset
+from sklenet.datasets.registry import DATASETS, get_dataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.framing import assume_framing, read_image, read_line
 from sklenet.persistence.format import check_labels
 from sklenet.study.config.values import find_problem, short_repr
-from sklenet.study.engine.fit import LOADERS
 
-# How the images of the data sets are framed. Folders are read "whole".
-_FRAMINGS = {"mnist": "digit", "digits": "digit"}
-
-# Given by options of other names, or of no use at a command line.
+# Parameters that are set by other options or that have no use on the command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
 
 
 def add_commands(commands) -> None:
-    """Add the three commands to the parser's."""
+    """Add the commands ``data``, ``fit`` and ``predict`` to the subparsers of a parser."""
+    _add_data(commands)
+    _add_fit(commands)
+    _add_predict(commands)
+
+
+def _add_data(commands) -> None:
     data = commands.add_parser(
         "data",
-        help="show or download the data sets",
-        description="Show which data sets are here; with names, download those that are"
-        " not. They are looked for in $SKLENET_DATA, or else in the user's cache.",
+        help="list or download the datasets",
+        description="List the datasets and whether they are available. The datasets given"
+        " by name are downloaded first if necessary. Data sets are stored in the directory"
+        " $SKLENET_DATA or, if it is not set, in the cache directory of the user.",
     )
-    data.add_argument("names", nargs="*", metavar="NAME")
+    data.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}"
+    )
     add_output_options(data)
-    data.set_defaults(run=_data)
+    data.set_defaults(run=_run_data)
 
+
+def _add_fit(commands) -> None:
     fit = commands.add_parser(
         "fit",
-        help="train a network and save it",
-        description="Train on a data set, or on a folder of images with one sub-folder per"
-        " class, score the test set of a data set, and save the model.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        help="train a model and save it",
+        description="Train a LeNet5Classifier on a dataset, or on a folder of images with"
+        " one subfolder per class, and save it. For a dataset, the accuracy on its test"
+        " set is reported.",
     )
     fit.add_argument(
         "--data",
         required=True,
-        help=f"{', '.join(LOADERS)}, or a folder of images",
+        help=f"dataset ({', '.join(DATASETS)}) or folder of images",
     )
-    fit.add_argument("--out", type=Path, required=True, help="the file of the model")
-    fit.add_argument("--seed", type=int, default=0, help="the random_state")
     fit.add_argument(
-        "--size", type=int, default=28, help="the side that a folder's images are fitted to"
+        "--out", type=Path, required=True, metavar="FILE", help="file to save the model to"
     )
-    fit.add_argument("--colour", action="store_true", help="read a folder in colour")
+    fit.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    fit.add_argument(
+        "--size",
+        type=int,
+        default=28,
+        help="height and width in pixels to which the images of a folder are fitted"
+        " (default: 28)",
+    )
+    fit.add_argument(
+        "--colour",
+        action="store_true",
+        help="read the images of a folder as RGB; by default they are read as grey",
+    )
     parameters = fit.add_argument_group(
         "parameters of LeNet5Classifier",
         "Lists and tables are written as in TOML: --augment '[\"invert\", {shift = 2}]'.",
     )
-    explained = _explain_parameters()
+    descriptions = _describe_parameters()
     for name, default in LeNet5Classifier().get_params().items():
         if name not in _NOT_OPTIONS:
+            text = f"{descriptions[name]} (default: {_format_value(default)})"
             parameters.add_argument(
                 f"--{name.replace('_', '-')}",
                 dest=f"p_{name}",
                 metavar="VALUE",
-                type=_value,
+                type=_parse_value,
                 default=default,
-                help=explained[name].replace("%", "%%"),
+                help=text.replace("%", "%%"),
             )
     add_output_options(fit)
-    fit.set_defaults(run=_fit)
+    fit.set_defaults(run=_run_fit)
 
+
+def _add_predict(commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="classify images with a saved model",
-        description="Classify image files with a saved model. Every file is read as the"
-        " images that the model was trained on: whole, or, by models of handwritten digits,"
-        " one digit on a plain page, dark on bright or bright on dark. A model file holds"
-        " data only; loading it executes nothing.",
+        description="Classify image files with a saved model. Each file is read in the same"
+        " way as the images on which the model was trained: as a whole or, for models of"
+        " handwritten digits, as one digit on a plain page, dark on bright or bright on"
+        " dark. A model file contains only data; loading it executes nothing.",
         epilog="If some of the images cannot be read, the others are classified, the errors"
-        " are printed to stderr (with --json also to stdout), and the exit code is 1; it is"
-        " 2 if none can be read.",
+        " are printed to stderr (with --json also to stdout), and the exit status is 1. If"
+        " none can be read, it is 2.",
     )
     predict.add_argument(
         "model", type=Path, metavar="MODEL", help="model file written by `sklenet fit`"
@@ -100,39 +128,51 @@ def add_commands(commands) -> None:
     predict.add_argument(
         "--framing",
         choices=["digit", "whole", "line"],
-        help="how to read the images, instead of what is saved with the model: 'digit'"
-        " finds the one figure on a page and frames it like MNIST's digits, 'line' does so"
-        " with every figure from left to right, and 'whole' takes the image as it is",
+        help="how to read the images, instead of the framing saved with the model: 'digit'"
+        " finds the one digit on a page and frames it like the digits of MNIST, 'line' does"
+        " so with every digit from left to right, and 'whole' uses the whole image",
     )
     add_output_options(predict)
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=_run_predict)
 
 
-def _explain_parameters() -> dict[str, str]:
-    """Return the names to choose from, and the first sentence, of the docstring."""
+def _describe_parameters() -> dict[str, str]:
+    """Return a help text for each parameter of LeNet5Classifier.
+
+    It is the first sentence of the parameter's description in the docstring, followed by
+    the names that the parameter may have as its value.
+    """
     section = (inspect.getdoc(LeNet5Classifier) or "").split("Attributes\n---")[0]
-    explained = {}
+    descriptions = {}
     for entry in re.split(r"\n(?=\w+ : )", section)[1:]:
         name = entry.split(" : ")[0]
         lines = [line.strip() for line in entry.split("\n    ")[1:] if line[:1] != " "]
         sentence = re.split(r"(?<=[.;])\s", " ".join(lines), maxsplit=1)[0]
+        sentence = re.sub(r":\w+:`~?([^`]*)`", r"\1", sentence)  # cross-references
         kind = re.split(r"\n(?=    \S)", entry.replace("\\\n", ""))[0]
-        choices = ", ".join(re.findall(r'"(\w+)"', kind.split("default=")[0]))
-        explained[name] = sentence.rstrip(".;").replace("`", "")
-        if choices:
-            explained[name] += f": {choices}"
-    return explained
+        names = ", ".join(re.findall(r'"(\w+)"', kind.split("default=")[0]))
+        descriptions[name] = sentence.rstrip(".;").replace("`", "")
+        if names:
+            descriptions[name] += f": {names}"
+    return descriptions
 
 
-def _value(text: str):
-    """Return what `text` is in TOML, or else the text itself."""
+def _format_value(value) -> str:
+    """Return the text for which `_parse_value` returns a parameter's value."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parse_value(text: str):
+    """Return the value of a parameter from a TOML value, ``none``, or any other text."""
     if text == "none":
         return None
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         try:
-            value = float(text)  # ".01" is no number in TOML
+            value = float(text)  # TOML does not allow numbers such as ".01"
         except ValueError:
             value = text
     problem = find_problem(value, finite=False)
@@ -141,57 +181,55 @@ def _value(text: str):
     return value
 
 
-def _data(arguments) -> int:
+def _run_data(arguments) -> int:
     for name in arguments.names:
-        if name not in LOADERS:
-            raise ValueError(f"no data set {name!r}. Known: {', '.join(LOADERS)}.")
-    rows: dict[str, dict] = {}
-    for name, loader in LOADERS.items():
-        asked = name in arguments.names
-        try:
-            counts = {
-                subset: len(_load(loader, subset, download=asked)[1])
-                for subset in ("train", "test")
-            }
-        except OSError as error:
-            if asked:
-                raise
-            rows[name] = {"here": False, "why": str(error).splitlines()[0]}
-        else:
-            rows[name] = {"here": True, **counts}
+        get_dataset(name)
+    values = {name: _count_images(name, name in arguments.names) for name in DATASETS}
     lines = [
-        f"{name:15} {row['train']:,} training and {row['test']:,} test images"
-        if row["here"]
-        else f"{name:15} not here: sklenet data {name}"
-        for name, row in rows.items()
+        f"{name:15} {counts['train']:,} training and {counts['test']:,} test images"
+        if counts["here"]
+        else f"{name:15} not available; to download it: sklenet data {name}"
+        for name, counts in values.items()
     ]
-    show(arguments, "\n".join(lines), rows)
+    print_results(arguments, "\n".join(lines), values)
     return 0
 
 
-def _load(loader, subset, download):
-    options = {}
-    if "download_if_missing" in inspect.signature(loader).parameters:
-        options["download_if_missing"] = download
-    return loader(subset=subset, return_X_y=True, **options)
+def _count_images(name: str, download: bool) -> dict:
+    """Return the numbers of images of a dataset, or why it is not available.
+
+    Raises
+    ------
+    OSError
+        If the dataset cannot be downloaded. Without `download`, no error is raised.
+    """
+    try:
+        counts = {
+            subset: len(load_dataset(name, subset, download_if_missing=download).target)
+            for subset in ("train", "test")
+        }
+    except OSError as error:
+        if download:
+            raise
+        return {"here": False, "why": str(error).splitlines()[0]}
+    return {"here": True, **counts}
 
 
-def _fit(arguments) -> int:
-    tell = teller(arguments)
+def _run_fit(arguments) -> int:
     classifier = LeNet5Classifier(
         **{k[2:]: v for k, v in vars(arguments).items() if k.startswith("p_")},
         random_state=arguments.seed,
         verbose=not arguments.quiet,
     )
-    classifier._check_parameters()
-    # Whatever would keep the model from being saved is found before training.
+    # Everything that would prevent the model from being saved is checked before training.
+    classifier.check_parameters()
     _check_out(arguments.out)
     if classifier.framing is None:
-        is_data_set = arguments.data in LOADERS
-        classifier.framing = _FRAMINGS.get(arguments.data if is_data_set else "", "whole")
-    X, y, test = _training_data(arguments, classifier.framing)
+        dataset = DATASETS.get(arguments.data)  # None for a folder of images
+        classifier.framing = "whole" if dataset is None else dataset.framing
+    X, y, test = _load_data(arguments, classifier.framing)
     check_labels(np.unique(y))
-    tell(f"training on {len(y):,} images of {arguments.data}")
+    print_progress(arguments, f"training on {len(y):,} images of {arguments.data}")
     interrupt = None
     with redirect_stdout(sys.stderr):
         try:
@@ -202,31 +240,30 @@ def _fit(arguments) -> int:
             interrupt = error
     classifier.verbose = 0
     classifier.save(arguments.out)
-    last = classifier.history_[-1]
+    is_tested = test is not None and interrupt is None
+    test_accuracy = float(classifier.score(*test)) if is_tested else None
     values = {
         "model": str(arguments.out),
         "epochs": classifier.n_iter_,
         "interrupted": classifier.interrupted_,
-        "train_accuracy": last["train_accuracy"],
-        "test_accuracy": None,
+        "train_accuracy": classifier.history_[-1]["train_accuracy"],
+        "test_accuracy": test_accuracy,
         "n_parameters": sum(p.numel() for p in classifier.module_.parameters()),
     }
     text = f"{arguments.out}: {classifier.n_iter_} epochs"
+    if classifier.interrupted_:
+        text = f"{arguments.out}: interrupted after {classifier.n_iter_} of"
+        text += f" {classifier.max_epochs} epochs"
+    if is_tested:
+        text += f", test accuracy {test_accuracy:.4f} on {len(test[1]):,} images"
+    print_results(arguments, text, values)
     if interrupt is not None:
-        if classifier.interrupted_:
-            text = f"{arguments.out}: interrupted after {classifier.n_iter_} of"
-            text += f" {classifier.max_epochs} epochs"
-        show(arguments, text, values)
         raise interrupt
-    if test is not None:
-        values["test_accuracy"] = float(classifier.score(*test))
-        text += f", test accuracy {values['test_accuracy']:.4f} on {len(test[1]):,} images"
-    show(arguments, text, values)
     return 0
 
 
 def _check_out(path: Path) -> None:
-    """Check that ``--out`` can be written as a regular file."""
+    """Raise a ValueError if ``--out`` cannot be written as a regular file."""
     if not path.parent.is_dir():
         raise ValueError(f"--out {path}: there is no folder {path.parent}.")
     try:
@@ -237,97 +274,104 @@ def _check_out(path: Path) -> None:
         ) from error
 
 
-def _training_data(arguments, framing: str):
-    """Return X, y and, for a data set, the test images and labels."""
-    if arguments.data in LOADERS:
-        loader = LOADERS[arguments.data]
-        (X, y), test = (loader(subset=s, return_X_y=True) for s in ("train", "test"))
+def _load_data(arguments, framing: str):
+    """Return X, y and, for a dataset, the test images and labels."""
+    if arguments.data in DATASETS:
+        (X, y), test = (
+            load_dataset(arguments.data, subset, return_X_y=True)
+            for subset in ("train", "test")
+        )
         return X, y, test
     if not Path(arguments.data).is_dir():
         raise ValueError(
-            f"--data {arguments.data}: neither a data set ({', '.join(LOADERS)}) nor a"
+            f"--data {arguments.data}: neither a dataset ({', '.join(DATASETS)}) nor a"
             " folder."
         )
-    side = arguments.size
-    shape = (3, side, side) if arguments.colour else (side, side)
-    # As `sklenet predict` reads the same files.
+    size = (arguments.size, arguments.size)
     images = load_folder(
         arguments.data,
-        shape,
+        (3, *size) if arguments.colour else size,
         on_error="raise",
         return_X_y=False,
-        read=partial(read_image, framing=framing),
+        read=partial(read_image, framing=framing),  # as `sklenet predict` reads files
     )
     return images.images, images.target, None
 
 
-def _predict(arguments) -> int:
+def _run_predict(arguments) -> int:
     if not arguments.model.is_file():
-        raise ValueError(f"{arguments.model}: no such file. `sklenet fit --out` makes one.")
+        raise ValueError(f"{arguments.model}: no such file. `sklenet fit` writes one.")
     classifier = LeNet5Classifier.load(arguments.model)
-    shape = classifier.image_shape_
     framing = arguments.framing or classifier.framing
     if framing is None:
-        framing = assume_framing(shape, classifier.classes_)
-        teller(arguments)(
-            f"sklenet: the model does not say how its images were framed; assuming"
-            f" {framing!r}. Pass --framing, or train it with LeNet5Classifier(framing=...)."
+        framing = assume_framing(classifier.image_shape_, classifier.classes_)
+        print_progress(
+            arguments,
+            "sklenet: no framing of images is saved with the model; assuming"
+            f" {framing!r}. Pass --framing, or train with LeNet5Classifier(framing=...).",
         )
-    rows, lines, n_errors = [], [], 0
+    # A framing given by option is applied to images of any size. The framing of the model
+    # leaves images that already have its size as they were in training.
+    always = arguments.framing is not None
+    values, lines = [], []
     for path in arguments.images:
         try:
-            if framing == "line":
-                X = read_line(path, shape)
-            else:
-                # What is asked for is done at every size; a model's own framing leaves
-                # images of its size as they were in training.
-                always = arguments.framing is not None
-                X = read_image(path, shape, framing=framing, always=always)[None]
+            X = _read_images(path, classifier.image_shape_, framing, always)
         except ValueError as error:
-            n_errors += 1
-            reason = str(error).removeprefix(f"{printable(path)}: ")
-            rows.append({"image": str(path), "error": reason})
-            print(f"sklenet: error: {error}", file=sys.stderr)
+            reason = str(error).removeprefix(f"{make_printable(path)}: ")
+            values.append({"image": str(path), "error": reason})
+            write_text(f"sklenet: error: {error}", sys.stderr)
             continue
-        probabilities = _probabilities(classifier, X)
+        probabilities = _predict_proba(classifier, X)
         if framing == "line":
-            row, line = _describe_line(classifier, probabilities)
+            prediction, line = _describe_line(classifier, probabilities)
         else:
-            row, line = _describe(classifier, probabilities[0])
-        rows.append({"image": str(path)} | row)
-        lines.append(f"{printable(path)}: {line}")
-    show(arguments, "\n".join(lines), {"framing": framing, "predictions": rows})
-    if n_errors == len(arguments.images):
+            prediction, line = _describe_image(classifier, probabilities[0])
+        values.append({"image": str(path)} | prediction)
+        lines.append(f"{make_printable(path)}: {line}")
+    results = {"framing": framing, "predictions": values}
+    print_results(arguments, "\n".join(lines), results)
+    if not lines:
         return 2
-    return 1 if n_errors else 0
+    return 0 if len(lines) == len(values) else 1
 
 
-def _probabilities(classifier, X: np.ndarray) -> np.ndarray:
-    """Return the probabilities of images of bytes, on the scale of the training data."""
+def _read_images(path: Path, image_shape, framing: str, always: bool) -> np.ndarray:
+    """Return the digits of a line or one image, of shape (n, n_features)."""
+    if framing == "line":
+        return read_line(path, image_shape)
+    return read_image(path, image_shape, framing=framing, always=always)[None]
+
+
+def _predict_proba(classifier, X: np.ndarray) -> np.ndarray:
+    """Return the class probabilities of images with pixel values from 0 to 255."""
     low, high = classifier.pixel_range_
-    # Bytes, though not all of them need have occurred. The embedded digits go from 0 to 16,
-    # and other models may have been trained on numbers from 0 to 1.
+    # Pixel values are rescaled to the range of the training data, unless these seem to be
+    # from 0 to 255 too, even if neither value occurred. The pixel values of the embedded
+    # digits are from 0 to 16, and other models may be trained on values from 0 to 1.
     if not (low >= 0 and 16 < high <= 255):
         X = low + X / 255 * (high - low)
     return classifier.predict_proba(X)
 
 
-def _describe(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
-    """Return the prediction for one image, for JSON and as text."""
+def _describe_image(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
+    """Return the prediction for one image, as values for JSON and as text."""
     labels = classifier.classes_.tolist()
     order = np.argsort(-probabilities)
-    best, second = (f"{printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2])
+    best, second = (
+        f"{make_printable(labels[k])} ({probabilities[k]:.3f})" for k in order[:2]
+    )
     by_label = dict(zip(map(str, labels), probabilities.tolist(), strict=True))
-    row = {"label": labels[order[0]], "probabilities": by_label}
-    return row, f"{best}, else {second}"
+    values = {"label": labels[order[0]], "probabilities": by_label}
+    return values, f"{best}, else {second}"
 
 
 def _describe_line(classifier, probabilities: np.ndarray) -> tuple[dict, str]:
-    """Return the predictions for the figures of one line, for JSON and as text."""
-    figures = [_describe(classifier, row)[0] for row in probabilities]
-    label = "".join(str(figure["label"]) for figure in figures)
+    """Return the predictions for the digits of one line, as values for JSON and as text."""
+    digits = [_describe_image(classifier, row)[0] for row in probabilities]
+    label = "".join(str(digit["label"]) for digit in digits)
     each = ", ".join(
-        f"{printable(figure['label'])} {max(figure['probabilities'].values()):.3f}"
-        for figure in figures
+        f"{make_printable(digit['label'])} {max(digit['probabilities'].values()):.3f}"
+        for digit in digits
     )
-    return {"label": label, "figures": figures}, f"{printable(label)} ({each})"
+    return {"label": label, "figures": digits}, f"{make_printable(label)} ({each})"

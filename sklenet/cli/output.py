@@ -1,31 +1,34 @@
-"""What the commands print: results on stdout, progress and messages on stderr."""
+"""Output of the commands: results on stdout, progress and messages on stderr."""
 
 import json
 import sys
-from collections.abc import Callable
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
 def add_output_options(parser) -> None:
-    """Add ``--json`` and ``--quiet``."""
+    """Add the options ``--json`` and ``--quiet`` to a parser."""
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print one JSON object")
-    group.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    group.add_argument(
+        "--json", action="store_true", help="print the results as one JSON object"
+    )
+    group.add_argument("--quiet", action="store_true", help="print only errors")
 
 
 def write_text(text: str, stream) -> None:
-    """Write a line, or several, to stdout or stderr.
+    """Write text and a line break to a stream, such as stdout or stderr.
 
-    Escape sequences and other control characters are written as Python spells them, and
-    so are characters that the stream's encoding lacks.
+    Control characters, which could be part of an escape sequence, and characters that the
+    encoding of the stream lacks are written as escapes, as in Python's string literals.
 
     Parameters
     ----------
     text : str
+        One or several lines.
     stream : text stream
+        The stream to write to.
     """
-    text = printable(text, keep="\n")
+    text = make_printable(text, keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if not _can_encode("±", encoding):
         text = text.replace("±", "+/-")
@@ -41,16 +44,27 @@ def _can_encode(text: str, encoding: str) -> bool:
     return True
 
 
-def show(arguments, text: str, values: dict) -> None:
-    """Print results, as text or as JSON."""
+def print_results(arguments, text: str, values: dict) -> None:
+    """Print the results of a command to stdout, as text or with ``--json`` as JSON.
+
+    With ``--quiet``, text is not printed.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The arguments of the command.
+    text : str
+        The results as text; nothing is printed if it is empty.
+    values : dict
+        The results as plain values.
+    """
     if arguments.json:
         print(json.dumps(values, indent=2))
     elif not arguments.quiet and text:
         write_text(text, sys.stdout)
 
 
-def teller(arguments) -> Callable[[str], None]:
-    """Return a function that prints a line of progress, or nothing with ``--quiet``."""
-    if arguments.quiet:
-        return lambda line: None
-    return lambda line: write_text(line, sys.stderr)
+def print_progress(arguments, line: str) -> None:
+    """Print a line to stderr, unless ``--quiet`` is given."""
+    if not arguments.quiet:
+        write_text(line, sys.stderr)

@@ -8,26 +8,31 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.cli.output import write_text
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.estimate import count_finished_fits, count_planned_fits
 from sklenet.study.engine.journal import JournalError, count_fits_in
 from sklenet.study.engine.records import StudyJournal
 
+# Time in seconds between two reads of the journal.
 _SECONDS = 0.5
 
 
 class Progress:
-    """Follow a study's journal, whichever process writes it, until the block ends.
+    """A context manager that shows the progress of a study.
+
+    The finished fits are read from the journal of the study, so that it does not matter in
+    which process they run.
 
     Parameters
     ----------
     study : Study
-        Or the part of it that is run.
+        The study, or the part of it that is run.
     journal : Path
-    quiet : bool
-        Show nothing.
+        The journal of the study.
+    quiet : bool, default=False
+        Whether to show nothing.
     """
 
     def __init__(self, study: Study, journal: Path, *, quiet: bool = False) -> None:
@@ -38,7 +43,7 @@ class Progress:
         self._done = count_finished_fits(study, records)
         self._tail = self._journal.read_tail(self._position)
         self._seen = {record.get("key") for record in records}
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._bar: Any = None
         self._task: Any = None
@@ -52,9 +57,9 @@ class Progress:
                 console=Console(stderr=True),
             )
 
-    def tell(self, line: str) -> None:
-        """Show a line of text."""
-        line = printable(line, keep="\n")
+    def print_line(self, line: str) -> None:
+        """Print a line of text above the bar, or to stderr."""
+        line = make_printable(line, keep="\n")
         if self._bar:
             self._bar.console.print(line, markup=False, highlight=False)
         elif not self._quiet:
@@ -69,22 +74,23 @@ class Progress:
         return self
 
     def __exit__(self, *_) -> None:
-        self._ended.set()
+        self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
         if self._bar:
             self._bar.stop()
 
     def _follow(self) -> None:
-        while not self._ended.wait(_SECONDS):
-            self._show_new()
-        self._show_new()
+        while not self._stopped.wait(_SECONDS):
+            self._print_new()
+        self._print_new()
 
     def _read_new(self) -> list[dict]:
-        """Return the records that have not been seen.
+        """Return the records of the journal that have not been printed yet.
 
-        If the journal has been rewritten or damaged meanwhile, it is read again from its
-        beginning: the thread goes on, and whoever writes the journal reports the damage.
+        A journal that has been rewritten or damaged in the meantime is read again from its
+        beginning. This thread continues; the process that writes the journal reports the
+        damage.
         """
         try:
             if self._journal.read_tail(self._position) != self._tail:
@@ -96,29 +102,35 @@ class Progress:
             return []
         return [record for record in records if record.get("key") not in self._seen]
 
-    def _show_new(self) -> None:
+    def _print_new(self) -> None:
         for record in filter(count_fits_in, self._read_new()):
             self._seen.add(record["key"])
             self._done += count_fits_in(record)
-            self.tell(f"[{self._done}/{self._total}] {_describe(record)}")
+            self.print_line(f"[{self._done}/{self._total}] {_describe(record)}")
         if self._bar:
             self._bar.update(self._task, completed=self._done)
 
 
 def _describe(record: dict) -> str:
-    what = f"{record['data']}, one fold of a search"
+    """Return a line of text about a finished fit, fold or trial."""
+    kinds = {"fold": "one fold of a search", "trial": "a trial"}
     if record["kind"] == "fit":
         what = f"{record['data']}, {record['setting']}, seed {record['seed']}"
-    elif record["kind"] == "trial":
-        what = f"{record['data']}, a trial"
+    else:
+        what = f"{record['data']}, {kinds[record['kind']]}"
     if "error" in record:
         return f"{what}: {record['error']}"
+    epochs, seconds = len(record.get("history", [])), record.get("seconds", 0)
+    time = f"{epochs} epochs in {seconds:.1f} s"
+    pruned = ", pruned" if record.get("state") == "pruned" else ""
+    return f"{what}: {_describe_scores(record)}{time}{pruned}"
+
+
+def _describe_scores(record: dict) -> str:
+    """Return the scores of a record as text, each followed by a comma."""
     if record["kind"] == "trial":
-        failed = record["state"] == "fail" or not record["history"]
-        score = "no score" if failed else _score(record["history"][-1])
-        given_up = ", given up" if record["state"] == "pruned" else ""
-        took = f"{len(record['history'])} epochs in {record['seconds']:.1f} s"
-        return f"{what}: {score}, {took}{given_up}"
+        is_scored = record["state"] != "fail" and record["history"]
+        return f"{_format_score(record['history'][-1])}, " if is_scored else "no score, "
     if record["kind"] == "fold":
         scores = record.get("scores", {})
     else:
@@ -128,10 +140,8 @@ def _describe(record: dict) -> str:
             for metric, value in values.items()
             if isinstance(value, float)
         }
-    shown = "".join(f"{name} {_score(value)}, " for name, value in scores.items())
-    epochs, seconds = len(record.get("history", [])), record.get("seconds", 0)
-    return f"{what}: {shown}{epochs} epochs in {seconds:.1f} s"
+    return "".join(f"{name} {_format_score(value)}, " for name, value in scores.items())
 
 
-def _score(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.4f}"

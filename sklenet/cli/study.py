@@ -5,7 +5,12 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from sklenet.cli.output import add_output_options, show, teller, write_text
+from sklenet.cli.output import (
+    add_output_options,
+    print_progress,
+    print_results,
+    write_text,
+)
 from sklenet.cli.progress import Progress
 from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.read import locate_error, read_study
@@ -16,76 +21,106 @@ from sklenet.study.engine.plan import select_part
 from sklenet.study.engine.prepare import prepare
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
-from sklenet.study.report.files import Files
+from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
 
 
 def add_commands(commands) -> None:
-    """Add the two commands to the parser's."""
+    """Add the commands ``study`` and ``report`` to the subparsers of a parser."""
+    _add_study(commands)
+    _add_report(commands)
+
+
+def _add_study(commands) -> None:
     study = commands.add_parser(
         "study",
-        help="run a study file, or go on with it",
-        description="Read a study file, search, train what is chosen with every seed, score"
-        " the test set once per fit, and write the report. Every finished fit is kept:"
-        " after an interruption the same command does the rest.",
+        help="run a study, or resume it",
+        description="Run the study that a TOML file describes: search for the best"
+        " candidate, train it with every seed, evaluate each fit once on the test set, and"
+        " write a report. Every finished fit is recorded; after an interruption, the same"
+        " command runs the remaining fits.",
     )
-    study.add_argument("file", type=Path, metavar="FILE.toml")
-    study.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    study.add_argument(
+        "file", type=Path, metavar="FILE.toml", help="file that describes the study"
+    )
+    study.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="directory in which a directory for the study is created (default: results)",
+    )
     study.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="NAME",
-        help="only on this data set; may be given several times",
+        help="run the study on this data set only; can be given several times",
     )
     study.add_argument(
         "--setting",
         action="append",
         default=[],
         metavar="NAME",
-        help="only this [[setting]], by its name in the table; may be given several times",
+        help="run this [[setting]] only, by its name in the results table; can be given"
+        " several times",
     )
-    study.add_argument("--n-jobs", type=int, default=1, help="fits at once; default: 1")
-    where = study.add_mutually_exclusive_group()
-    where.add_argument(
+    study.add_argument(
+        "--n-jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of fits that run in parallel (default: 1)",
+    )
+    cluster_options = study.add_mutually_exclusive_group()
+    cluster_options.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of a Dask cluster that does the fits, such as tcp://10.0.0.1:8786",
+        help="run the fits on the Dask cluster with this scheduler, such as"
+        " tcp://10.0.0.1:8786",
     )
-    where.add_argument(
+    cluster_options.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="start a Dask cluster of N processes here, instead of --n-jobs",
+        help="run the fits on a local Dask cluster of N processes, instead of --n-jobs",
     )
     study.add_argument(
-        "--dry-run", action="store_true", help="list the fits, and estimate their time"
+        "--dry-run",
+        action="store_true",
+        help="list the fits and estimate their time, without running them",
     )
     study.add_argument(
         "--keep",
         action="store_true",
-        help="go on although the file has changed, with the fits it still asks for",
+        help="resume the study although the file has changed, keeping the fits that are"
+        " still part of it",
     )
     add_output_options(study)
-    study.set_defaults(run=_study)
+    study.set_defaults(run=_run_study)
 
+
+def _add_report(commands) -> None:
     report = commands.add_parser(
         "report",
-        help="write a study's tables, pictures and page",
-        description=f"Write {TABLE}, CSV files, the pictures and {PAGE}, one file that"
-        " needs no network, into DIR, from its records.",
+        help="write the report of a study again",
+        description="Write the report of a study into its directory, from the records of"
+        f" the fits: {TABLE}, CSV files, figures, and {PAGE}, a single file that needs no"
+        " network connection.",
     )
-    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument(
+        "folder", type=Path, metavar="DIR", help="directory of the study, with its records"
+    )
     add_output_options(report)
-    report.set_defaults(run=_report)
+    report.set_defaults(run=_run_report)
 
 
-def _study(arguments) -> int:
+def _run_study(arguments) -> int:
     study = read_study(arguments.file)
     part = select_part(study, arguments.data, arguments.setting)
-    out = arguments.out.absolute()  # a worker may have been started elsewhere
+    out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:
         prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
@@ -94,12 +129,11 @@ def _study(arguments) -> int:
     if arguments.dry_run:
         if arguments.scheduler:
             with use_cluster(arguments.scheduler):
-                pass  # it answers, and has workers of the right versions
+                pass  # the scheduler responds, and its workers have the right versions
         n_jobs = arguments.workers or arguments.n_jobs
         lines, values = estimate(part, out, n_jobs=n_jobs)
-        show(arguments, "\n".join(lines), values)
+        print_results(arguments, "\n".join(lines), values)
         return 1 if values["errors"] else 0
-    tell = teller(arguments)
     journal = out / study.name / RECORDS
     with ExitStack() as stack:
         n_jobs, on_cluster = arguments.n_jobs, arguments.scheduler or arguments.workers
@@ -117,35 +151,41 @@ def _study(arguments) -> int:
                 n_jobs=n_jobs,
                 keep=arguments.keep,
                 command=" ".join(["sklenet", *sys.argv[1:]]),
-                echo=progress.tell,
+                echo=progress.print_line,
             )
 
         folder = (
-            resume_after_worker_loss(run, journal, progress.tell) if on_cluster else run()
+            resume_after_worker_loss(run, journal, progress.print_line)
+            if on_cluster
+            else run()
         )
-    tell(f"Records, tables and pictures are in {folder}/")
-    return _show(arguments, folder)
+    print_progress(arguments, f"Records, tables and figures are in {folder}/")
+    return _write_report(arguments, folder)
 
 
 def _check_options(arguments) -> None:
-    """Raise a StudyError for options and packages that a run would stumble over."""
+    """Raise a StudyError for an invalid option or a missing package."""
     if arguments.workers is not None and arguments.workers < 1:
-        raise StudyError(f"--workers is {arguments.workers}; right would be 1 or more.")
+        raise StudyError(f"--workers must be at least 1. Got {arguments.workers}.")
     if (arguments.workers or arguments.scheduler) and find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
+    _check_matplotlib()
+
+
+def _check_matplotlib() -> None:
     if find_spec("matplotlib") is None:
-        raise StudyError("A study draws figures: install sklenet[plots].")
+        raise StudyError("A report needs matplotlib: pip install sklenet[plots].")
 
 
-def _report(arguments) -> int:
-    if find_spec("matplotlib") is None:
-        raise StudyError("A report has figures: install sklenet[plots].")
-    return _show(arguments, arguments.folder)
+def _run_report(arguments) -> int:
+    _check_matplotlib()
+    return _write_report(arguments, arguments.folder)
 
 
-def _show(arguments, folder: Path) -> int:
+def _write_report(arguments, folder: Path) -> int:
+    """Write the report of a study and print its table; return the exit status."""
     results = Results(folder)
-    files = Files(folder)
+    files = ReportFiles(folder)
     text = write_tables(results, files)
     page = write_page(results, files)
     for error in files.errors:
@@ -155,7 +195,7 @@ def _show(arguments, folder: Path) -> int:
         "page": page,
         "summary": to_jsonable(results.summary.to_dict("records")),
     }
-    show(arguments, text.rstrip("\n"), values)
+    print_results(arguments, text.rstrip("\n"), values)
     failed = any("error" in record for record in results.fit_records) or any(
         None in search["cv_results"]["mean_test_score"]
         for search in results.searches.values()

@@ -1,4 +1,8 @@
-"""Real images by scikit-learn's loader conventions."""
+"""Datasets of real images, with scikit-learn's conventions for loaders.
+
+:func:`load_digits` needs no network connection. The ``fetch_*`` functions read files from
+the data home, in the folders that torchvision uses, and download missing files.
+"""
 
 from sklenet.datasets.folder import load_image_folder
 from sklenet.datasets.loaders import (

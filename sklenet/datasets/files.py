@@ -1,8 +1,9 @@
-"""The data sets' files: where they are, that they are whole, how they are read.
+"""The files of the datasets: located, downloaded, verified and read.
 
-The layout is torchvision's, and it downloads what is missing. The files are read here,
-straight into one array of bytes, each checked against its published MD5 first. Files may be
-packed, as their authors publish them, and may lie in the data home itself.
+torchvision downloads the files, and they are stored in the folders that it uses. They are
+read here, directly into one array of bytes, after their MD5 checksums have been verified.
+Files may be compressed with gzip, as their authors publish them, and may also lie in the
+data home itself.
 """
 
 import gzip
@@ -11,239 +12,232 @@ import pickle
 import shutil
 import tempfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import sklearn.datasets
+from sklearn.model_selection import train_test_split
 
 from sklenet.datasets.torchvision_guard import import_torchvision
 
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+class PublishedFile(NamedTuple):
+    """The size and the checksum of a file, as its authors or torchvision publish them."""
+
+    n_bytes: int
+    md5: str
+
 
 @dataclass(frozen=True)
-class Files:
-    """The files of a data set, in a folder of the data home.
+class DatasetFiles:
+    """The files of a dataset, in a folder of the data home.
 
-    Attributes
+    Parameters
     ----------
-    name : str
-        Of torchvision's class.
+    torchvision_name : str
+        Name of the class of `torchvision.datasets` that downloads the files.
     folder : str
-    md5 : dict of str to str
-        Per file, as its authors or torchvision publish it.
-    sizes : tuple of int
-        The number of bytes of each file.
-    shape : tuple of int
-        Of one image.
-    counts : dict of str to int
-        The number of images per subset, "train" and "test".
+        Folder of the files, relative to the data home.
+    published : dict of str to PublishedFile
+        Size and checksum of each file.
+    read_batches : callable
+        Function of these files, the data home and a subset ("train" or "test") that yields
+        the images and the labels, file by file.
     """
 
-    name: str
+    torchvision_name: str
     folder: str
-    md5: dict[str, str]
-    sizes: tuple[int, ...]
-    shape: tuple[int, ...]
-    counts: dict[str, int]
+    published: dict[str, PublishedFile]
+    read_batches: Callable[["DatasetFiles", Path, str], Batches]
 
-    def missing(self, home: Path) -> list[str]:
-        """Return the files that are not in the data home.
+    def fetch(self, home: Path, *, download_if_missing: bool) -> None:
+        """Make sure that all files are in the data home.
 
         Raises
         ------
         OSError
-            If something else than a file is in the place of a missing one.
+            If files are missing and must not, or cannot, be downloaded.
         """
-        missing = [file for file in self.md5 if self._locate(home, file) is None]
+        missing = self._find_missing(home)
+        if not missing:
+            return
+        if not download_if_missing:
+            raise self._missing_error(home, missing, "download_if_missing is False")
+        try:
+            self._download(home)
+        except (OSError, RuntimeError) as error:
+            reason = f"the download failed ({error})"
+            raise self._missing_error(home, missing, reason) from error
+
+    def read(self, home: Path, file: str) -> bytes:
+        """Return the content of a file, decompressed.
+
+        Raises
+        ------
+        OSError
+            If the content is not what the authors of the dataset published.
+        """
+        path = self._locate(home, file) or home / self.folder / file
+        content = self._decompress(path, file)
+        md5 = _md5(content)
+        if md5 != self.published[file].md5:
+            raise _damaged_error(
+                path,
+                f"it has {len(content):,} bytes and the MD5 checksum {md5}, but the"
+                f" published file has {self.published[file].md5}",
+            )
+        return content
+
+    def _find_missing(self, home: Path) -> list[str]:
+        """Return the names of the files that are not in the data home.
+
+        Raises
+        ------
+        OSError
+            If there is something other than a file at the path of a missing file.
+        """
+        missing = [file for file in self.published if self._locate(home, file) is None]
         for file in missing:
             path = home / self.folder / file
             if path.exists():
                 kind = "a directory" if path.is_dir() else "not a regular file"
                 raise OSError(
-                    f"{path} is {kind}, and the file {file} of {self.name} is expected"
-                    " there. Move it away."
+                    f"{path} is {kind}, but the file {file} of {self.torchvision_name} is"
+                    " expected there. Move it away."
                 )
         return missing
 
-    def read(self, home: Path, file: str) -> bytes:
-        """Return the content of a file.
-
-        Raises
-        ------
-        OSError
-            If it is not what its authors published.
-        """
-        path = self._locate(home, file) or home / self.folder / file
-        content = self._content(path, file)
-        if self._is_right(content, file):
-            return content
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        raise self._damaged(
-            path,
-            f"it has {len(content):,} bytes and the MD5 {found}, but {self.name} as"
-            f" published has {self.md5[file]}",
+    def _missing_error(self, home: Path, missing: list[str], reason: str) -> OSError:
+        return OSError(
+            f"{self.torchvision_name} is not in {home / self.folder}, and {reason}.\n"
+            f"Files expected there and missing: {', '.join(missing)}.\n"
+            "Three ways to get them:\n"
+            "  1. with a network connection, call again with download_if_missing=True;\n"
+            "  2. on a machine with a network connection, run torchvision.datasets."
+            f"{self.torchvision_name}(FOLDER, download=True) and copy FOLDER to {home};\n"
+            "  3. if you have the files elsewhere, in torchvision's folders, pass the data"
+            " home as data_home= or set the environment variable SKLENET_DATA to it."
         )
 
     def _locate(self, home: Path, file: str) -> Path | None:
-        """Return where a file is: by any of its names, in the data home or its folders."""
-        # Kaggle writes "train-images.idx3-ubyte".
+        """Return the path of a file, under any of its names, or None."""
+        # On Kaggle the files are called "train-images.idx3-ubyte" and so on.
         stems = (file, file.replace("-idx", ".idx"))
-        names = [name for stem in stems for name in (stem, f"{stem}.gz")]
-        for name in dict.fromkeys(names):
+        names = list(dict.fromkeys(f"{stem}{end}" for stem in stems for end in ("", ".gz")))
+        for name in names:
             path = home / self.folder / name
             if path.is_file():
                 return path
-        # Other data sets have files of the same names, so that only the content tells.
+        # Other datasets have files of the same names: only the content tells them apart.
         for folder in (home / Path(self.folder).parts[0], home):
-            for name in dict.fromkeys(names):
+            for name in names:
                 path = folder / name
-                if path.is_file():
-                    try:
-                        if self._is_right(self._content(path, file), file):
-                            return path
-                    except OSError:
-                        continue
+                if path.is_file() and self._is_published(path, file):
+                    return path
         return None
 
-    def _content(self, path: Path, file: str) -> bytes:
-        """Return what a file holds, unpacked; a file of the wrong size is not read."""
-        size = dict(zip(self.md5, self.sizes, strict=True))[file]
-        found = path.stat().st_size
+    def _is_published(self, path: Path, file: str) -> bool:
+        try:
+            return _md5(self._decompress(path, file)) == self.published[file].md5
+        except OSError:
+            return False
+
+    def _decompress(self, path: Path, file: str) -> bytes:
+        """Return the content of a file; a file of the wrong size is not read."""
+        n_expected = self.published[file].n_bytes
+        n_bytes = path.stat().st_size
         if path.suffix != ".gz":
-            if found != size:
-                raise self._damaged(
+            if n_bytes != n_expected:
+                raise _damaged_error(
                     path,
-                    f"it has {found:,} bytes, but {self.name} as published has {size:,}",
+                    f"it has {n_bytes:,} bytes, but the published file has {n_expected:,}",
                 )
             return path.read_bytes()
-        if found > 2 * size:
-            raise self._damaged(
-                path, f"it has {found:,} bytes, and unpacked {size:,} are due"
+        if n_bytes > 2 * n_expected:
+            raise _damaged_error(
+                path,
+                f"it has {n_bytes:,} bytes, but decompressed it should have {n_expected:,}",
             )
         try:
-            with gzip.open(path) as packed:
-                return packed.read(size + 1)
+            with gzip.open(path) as compressed:
+                return compressed.read(n_expected + 1)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise self._damaged(path, f"it cannot be unpacked ({error})") from error
+            raise _damaged_error(path, f"it cannot be decompressed ({error})") from error
 
-    def _is_right(self, content: bytes, file: str) -> bool:
-        return hashlib.md5(content, usedforsecurity=False).hexdigest() == self.md5[file]
+    def _download(self, home: Path) -> None:
+        """Download all files, and move each into place once all are complete and verified.
 
-    def _damaged(self, path: Path, why: str) -> OSError:
-        return OSError(
-            f"{path} is damaged: {why}. Remove the file; it is then downloaded again, or"
-            " can be copied from elsewhere."
-        )
-
-    def download(self, home: Path) -> None:
-        """Download all files, and put each in its place once it is whole and right.
-
-        Whatever else happens meanwhile, a file in its place is complete: several
-        processes may do this at once, and an interrupted one leaves none behind.
+        A file in its place is therefore always complete: several processes may download at
+        the same time, and an interrupted download leaves no file behind.
         """
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{self.name}-", dir=home) as part:
-            dataset = getattr(import_torchvision().datasets, self.name)
+        prefix = f".{self.torchvision_name}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=home) as temporary:
+            torchvision_class = getattr(
+                import_torchvision().datasets, self.torchvision_name
+            )
             try:
-                dataset(part, download=True)
+                torchvision_class(temporary, download=True)
             except (OSError, RuntimeError):
                 raise
             except Exception:
-                # It reads what it has downloaded, and fails in its own ways on files that
-                # are not what they should be. The check below names them.
+                # torchvision parses the files that it has downloaded, and raises all kinds
+                # of errors on invalid ones. The verification below names the file.
                 pass
-            for file in self.md5:
-                self.read(Path(part), file)
+            for file in self.published:
+                self.read(Path(temporary), file)
             (home / self.folder).mkdir(parents=True, exist_ok=True)
-            for file in self.md5:
-                shutil.move(Path(part) / self.folder / file, home / self.folder / file)
+            for file in self.published:
+                shutil.move(Path(temporary) / self.folder / file, home / self.folder / file)
 
 
-def _idx(name: str, *md5: str) -> Files:
-    files = (
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    )
-    return Files(
-        name,
-        f"{name}/raw",
-        dict(zip(files, md5, strict=True)),
-        (16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000),
-        (28, 28),
-        {"train": 60_000, "test": 10_000},
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _damaged_error(path: Path, reason: str) -> OSError:
+    return OSError(
+        f"{path} is damaged: {reason}. Remove the file; it is then downloaded again, or can"
+        " be copied from elsewhere."
     )
 
 
-MNIST = _idx(
-    "MNIST",
-    "6bbc9ace898e44ae57da46a324031adb",
-    "a25bea736e30d166cdddb491f175f624",
-    "2646ac647ad5339dbf082846283269ea",
-    "27ae3e4e09519cfbb04c329615203637",
-)
-FASHION_MNIST = _idx(
-    "FashionMNIST",
-    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "9018921c3c673c538a1fc5bad174d6f9",
-    "8181f5470baa50b63fa0f6fddb340f0a",
-    "15d484375f8d13e6eb1aabb0c3f46965",
-)
-CIFAR10 = Files(
-    "CIFAR10",
-    "cifar-10-batches-py",
-    {
-        "data_batch_1": "c99cafc152244af753f735de768cd75f",
-        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-        "data_batch_4": "634d18415352ddfa80567beed471001a",
-        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        "test_batch": "40351d587109b95175f43aff81a1287e",
-        "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-    },
-    (31035704, 31035320, 31035999, 31035696, 31035623, 31035526, 158),
-    (3, 32, 32),
-    {"train": 50_000, "test": 10_000},
-)
-
-
-def read_images(files: Files, home: Path, subsets: list[str]):
-    """Return the images (n, ...) as uint8 and the labels (n,) of some subsets, in order.
-
-    Raises
-    ------
-    OSError
-        If a file is damaged.
-    """
-    n = sum(files.counts[subset] for subset in subsets)
-    images = np.empty((n, *files.shape), np.uint8)
-    labels = np.empty(n, np.int64)
-    parts = _idx_parts if files.name.endswith("MNIST") else _cifar_parts
-    start = 0
-    for subset in subsets:
-        for part_images, part_labels in parts(files, home, subset):
-            stop = start + len(part_labels)
-            images[start:stop] = part_images.reshape(-1, *files.shape)
-            labels[start:stop] = part_labels
-            start = stop
-    return images, labels
-
-
-def _idx_parts(files, home, subset):
-    part = {"train": "train", "test": "t10k"}[subset]
-    # An IDX file of bytes: two zeros, the type, the number of axes; their lengths, of 4
-    # bytes each; the values.
-    images = files.read(home, f"{part}-images-idx3-ubyte")
-    labels = files.read(home, f"{part}-labels-idx1-ubyte")
+def read_idx(files: DatasetFiles, home: Path, subset: str) -> Batches:
+    """Yield the images and the labels of a subset from files in MNIST's IDX format."""
+    prefix = {"train": "train", "test": "t10k"}[subset]
+    images = files.read(home, f"{prefix}-images-idx3-ubyte")
+    labels = files.read(home, f"{prefix}-labels-idx1-ubyte")
+    # The header has 4 bytes, the last one the number of axes, and 4 bytes for the length
+    # of each axis.
     yield (
         np.frombuffer(images, np.uint8, offset=16),
         np.frombuffer(labels, np.uint8, offset=8),
     )
 
 
-def _cifar_parts(files, home, subset):
-    names = [f for f in files.md5 if f.startswith("data" if subset == "train" else "test")]
-    for name in names:
-        # A pickle, but a known one: its MD5 has been checked.
-        batch = pickle.loads(files.read(home, name), encoding="latin1")
-        yield batch["data"], batch["labels"]
+def read_cifar(files: DatasetFiles, home: Path, subset: str) -> Batches:
+    """Yield the images and the labels of a subset from the batches of CIFAR-10."""
+    prefix = {"train": "data_batch", "test": "test_batch"}[subset]
+    for file in files.published:
+        if file.startswith(prefix):
+            # Unpickling is safe here: the content is the published one, by its checksum.
+            batch = pickle.loads(files.read(home, file), encoding="latin1")
+            yield batch["data"], batch["labels"]
+
+
+def read_digits(subset: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and the labels of the digits that ship with scikit-learn."""
+    digits = sklearn.datasets.load_digits()
+    images, labels = digits.images.astype(np.uint8), digits.target
+    if subset == "all":
+        return images, labels
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=360, stratify=labels, random_state=0
+    )
+    rows = np.sort(train if subset == "train" else test)
+    return images[rows], labels[rows]

@@ -1,70 +1,49 @@
-"""Real images by scikit-learn's loader conventions.
-
-`load_digits` reads what scikit-learn ships and needs no network. The `fetch_*` functions
-read torchvision's folder layout in the data home, and download what is missing. The files
-of MNIST and Fashion-MNIST may also be packed (``.gz``), have the names that Kaggle gives
-them (``train-images.idx3-ubyte``), or lie in the data home itself. The data home is the
-argument `data_home`, else the environment variable ``SKLENET_DATA``, else the folder
-``sklenet`` in the user's cache.
-"""
+"""Loaders of the datasets, by scikit-learn's conventions."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import platformdirs
-import sklearn.datasets
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from sklenet.datasets.files import CIFAR10, FASHION_MNIST, MNIST, read_images
-from sklenet.datasets.registry import CLOTHES, DESCR, DIGITS, THINGS
-from sklenet.images.shapes import pixel_names
+from sklenet.datasets.files import DatasetFiles
+from sklenet.datasets.registry import ImageDataset, get_dataset
+from sklenet.images.shapes import make_pixel_names
 
 SUBSETS = ("train", "test", "all")
 
 
 def load_digits(*, subset="train", return_X_y=False, as_frame=False):
-    """Load the 1,797 real handwritten digits that ship inside scikit-learn.
+    """Load the handwritten digits that ship with scikit-learn: 1,797 grey 8x8 images.
+
+    No network connection is needed.
 
     Parameters
     ----------
     subset : {"train", "test", "all"}, default="train"
-        The 1,437 training images, the 360 test images, or both in scikit-learn's order.
-        The split is stratified and always the same.
+        Subset to load: the 1,437 training images, the 360 test images, or all images in
+        scikit-learn's order. The split is stratified and always the same.
     return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
-        Give ``data`` as a DataFrame and ``target`` as a Series.
+        If True, ``data`` is a pandas DataFrame and ``target`` a Series.
 
     Returns
     -------
     Bunch or tuple
-        ``data`` (n, 64) uint8 from 0 to 16, ``target`` (n,) int, ``images`` (n, 8, 8),
-        ``target_names``, ``feature_names``, ``frame``, ``DESCR``.
+        A Bunch with ``data`` (n, 64) of uint8 from 0 to 16, ``target`` (n,) of int,
+        ``images`` (n, 8, 8), ``target_names``, ``feature_names``, ``frame`` and ``DESCR``.
+        If `return_X_y` is True, a tuple ``(data, target)``.
 
     Raises
     ------
     ValueError
-        If `subset` is none of the three.
+        If `subset` is not one of the three names.
     """
-    _check_subset(subset)
-    digits = sklearn.datasets.load_digits()
-    rows = np.arange(len(digits.target))
-    if subset != "all":
-        split = train_test_split(
-            rows, test_size=360, stratify=digits.target, random_state=0
-        )
-        rows = np.sort(split[SUBSETS.index(subset)])
-    return _bunch(
-        digits.images[rows].astype(np.uint8),
-        digits.target[rows],
-        DIGITS,
-        DESCR["digits"],
-        return_X_y,
-        as_frame,
-    )
+    return load_dataset("digits", subset=subset, return_X_y=return_X_y, as_frame=as_frame)
 
 
 def fetch_mnist(
@@ -75,38 +54,45 @@ def fetch_mnist(
     return_X_y=False,
     as_frame=False,
 ):
-    """Load MNIST: 70,000 handwritten digits, 28x28, grey.
+    """Load MNIST, 70,000 grey 28x28 images of handwritten digits; download it if needed.
+
+    The files may also be compressed (``.gz``), have the names that Kaggle gives them
+    (``train-images.idx3-ubyte``), or lie in the data home itself.
 
     Parameters
     ----------
     subset : {"train", "test", "all"}, default="train"
-        The 60,000 training images, the 10,000 test images, or both in this order.
+        Subset to load: the training images, the test images, or the training images
+        followed by the test images.
     data_home : str or path-like, default=None
-        The folder that holds, or shall hold, ``MNIST/raw``. None: ``$SKLENET_DATA``, or
-        else ``sklenet`` in the user's cache.
+        Folder of the datasets, in which torchvision's folders (``MNIST/raw``) lie. If None,
+        the environment variable ``SKLENET_DATA`` names it; if that is not set either, it is
+        ``sklenet`` in the user's cache.
     download_if_missing : bool, default=True
-        Download what is missing.
+        If False, raise an OSError when files are missing instead of downloading them.
     return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
-        Give ``data`` as a DataFrame and ``target`` as a Series.
+        If True, ``data`` is a pandas DataFrame and ``target`` a Series.
 
     Returns
     -------
     Bunch or tuple
-        ``data`` (n, 784) uint8, ``target`` (n,) int, ``images`` (n, 28, 28),
-        ``target_names``, ``feature_names``, ``frame``, ``DESCR``.
+        A Bunch with ``data`` (n, 784) of uint8, ``target`` (n,) of int, ``images``
+        (n, 28, 28), ``target_names``, ``feature_names``, ``frame`` and ``DESCR``. There are
+        60,000 training and 10,000 test images. If `return_X_y` is True, a tuple
+        ``(data, target)``.
 
     Raises
     ------
     OSError
-        If the data is missing and cannot, or may not, be downloaded; if a file is not
-        what its authors published.
+        If files are missing and must not, or cannot, be downloaded, or if the content of a
+        file is not what its authors published.
     ValueError
-        If `subset` is none of the three.
+        If `subset` is not one of the three names.
     """
-    return _fetch(
-        MNIST, DIGITS, subset, data_home, download_if_missing, return_X_y, as_frame
+    return load_dataset(
+        "mnist", subset, data_home, download_if_missing, return_X_y, as_frame
     )
 
 
@@ -118,41 +104,20 @@ def fetch_fashion_mnist(
     return_X_y=False,
     as_frame=False,
 ):
-    """Load Fashion-MNIST: 70,000 articles of clothing, 28x28, grey.
+    """Load Fashion-MNIST, 70,000 grey 28x28 images of clothing; download it if needed.
 
     Parameters
     ----------
-    subset : {"train", "test", "all"}, default="train"
-        The training images, the 10,000 test images, or both in this order.
-    data_home : str or path-like, default=None
-        The folder that holds, or shall hold, ``FashionMNIST/raw``. None: ``$SKLENET_DATA``,
-        or else ``sklenet`` in the user's cache.
-    download_if_missing : bool, default=True
-        Download what is missing.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Give ``data`` as a DataFrame and ``target`` as a Series.
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
 
     Returns
     -------
     Bunch or tuple
-        ``data`` (n, 784) uint8, ``target`` (n,) int, and the rest as of
-        :func:`fetch_mnist`. The training set has 60,000 images.
-
-    Raises
-    ------
-    OSError, ValueError
-        As :func:`fetch_mnist` does.
+        The same as for :func:`fetch_mnist`.
     """
-    return _fetch(
-        FASHION_MNIST,
-        CLOTHES,
-        subset,
-        data_home,
-        download_if_missing,
-        return_X_y,
-        as_frame,
+    return load_dataset(
+        "fashion_mnist", subset, data_home, download_if_missing, return_X_y, as_frame
     )
 
 
@@ -164,96 +129,59 @@ def fetch_cifar10(
     return_X_y=False,
     as_frame=False,
 ):
-    """Load CIFAR-10: 60,000 colour photographs, 32x32.
+    """Load CIFAR-10, 60,000 RGB 32x32 images of animals and vehicles; download if needed.
 
     Parameters
     ----------
-    subset : {"train", "test", "all"}, default="train"
-        The training images, the 10,000 test images, or both in this order.
-    data_home : str or path-like, default=None
-        The folder that holds, or shall hold, ``cifar-10-batches-py``; None: as of
-        :func:`get_data_home`.
-    download_if_missing : bool, default=True
-        Download what is missing.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Give ``data`` as a DataFrame and ``target`` as a Series.
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
 
     Returns
     -------
     Bunch or tuple
-        ``data`` (n, 3072) uint8, all red, then all green, then all blue pixels;
-        ``images`` (n, 3, 32, 32), and the rest as of :func:`fetch_mnist`. The training set
-        has 50,000 images.
-
-    Raises
-    ------
-    OSError, ValueError
-        As :func:`fetch_mnist` does.
+        The same as for :func:`fetch_mnist`, with ``data`` (n, 3072), all red pixels of an
+        image first, then all green and all blue ones, and ``images`` (n, 3, 32, 32). There
+        are 50,000 training and 10,000 test images.
     """
-    return _fetch(
-        CIFAR10, THINGS, subset, data_home, download_if_missing, return_X_y, as_frame
+    return load_dataset(
+        "cifar10", subset, data_home, download_if_missing, return_X_y, as_frame
     )
 
 
-def _check_subset(subset):
-    if subset not in SUBSETS:
-        raise ValueError(f"subset must be 'train', 'test' or 'all'. Got {subset!r}.")
-
-
-def get_data_home(data_home=None) -> Path:
-    """Return the folder that holds the data sets; it need not exist.
+def load_dataset(
+    name,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load a dataset of the registry.
 
     Parameters
     ----------
-    data_home : str or path-like, default=None
-        None: ``$SKLENET_DATA``, or else ``sklenet`` in the user's cache.
+    name : str
+        Name of the dataset, such as "mnist".
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
 
     Returns
     -------
-    Path
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`.
     """
-    if data_home is None:
-        data_home = os.environ.get("SKLENET_DATA") or platformdirs.user_cache_dir(
-            "sklenet", appauthor=False
-        )
-    return Path(data_home).expanduser()
-
-
-def _fetch(files, names, subset, data_home, download_if_missing, return_X_y, as_frame):
-    _check_subset(subset)
-    home = get_data_home(data_home)
-    missing = files.missing(home)
-    if missing and not download_if_missing:
-        raise OSError(_how_to_get(files, home, missing, "download_if_missing is False"))
-    if missing:
-        try:
-            files.download(home)
-        except (OSError, RuntimeError) as error:
-            failed = f"the download failed ({error})"
-            raise OSError(_how_to_get(files, home, missing, failed)) from error
-    subsets = ["train", "test"] if subset == "all" else [subset]
-    images, target = read_images(files, home, subsets)
-    return _bunch(images, target, names, DESCR[files.name], return_X_y, as_frame)
-
-
-def _how_to_get(files, home, missing, why):
-    return (
-        f"{files.name} is not in {home / files.folder}, and {why}.\n"
-        f"Files expected there and missing: {', '.join(missing)}.\n"
-        "Three ways to get them:\n"
-        "  1. with a network, call again with download_if_missing=True;\n"
-        f"  2. on a machine with one, run torchvision.datasets.{files.name}(FOLDER,"
-        f" download=True) and copy FOLDER to {home};\n"
-        "  3. if you have the files elsewhere, in torchvision's layout, name that data"
-        " home with data_home= or the environment variable SKLENET_DATA."
-    )
-
-
-def _bunch(images, target, target_names, descr, return_X_y, as_frame):
-    data = images.reshape(len(images), -1)
-    feature_names = pixel_names(images.shape[1:])
+    dataset = get_dataset(name)
+    target: Any
+    if subset not in SUBSETS:
+        raise ValueError(f"subset must be 'train', 'test' or 'all'. Got {subset!r}.")
+    if isinstance(dataset.source, DatasetFiles):
+        home = get_data_home(data_home)
+        dataset.source.fetch(home, download_if_missing=download_if_missing)
+        images, target = _read_files(dataset, dataset.source, home, subset)
+    else:
+        images, target = dataset.source(subset)
+    data: Any = images.reshape(len(images), -1)
+    feature_names = make_pixel_names(images.shape[1:])
     frame = None
     if as_frame:
         data = pd.DataFrame(data, columns=feature_names)
@@ -265,8 +193,48 @@ def _bunch(images, target, target_names, descr, return_X_y, as_frame):
         data=data,
         target=target,
         images=images,
-        target_names=np.array(target_names),
+        target_names=np.array(dataset.class_names),
         feature_names=feature_names,
         frame=frame,
-        DESCR=descr,
+        DESCR=dataset.description,
     )
+
+
+def get_data_home(data_home=None) -> Path:
+    """Return the folder of the datasets, which need not exist.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder to use. If None, the environment variable ``SKLENET_DATA`` names it; if that
+        is not set either, it is ``sklenet`` in the user's cache.
+
+    Returns
+    -------
+    Path
+        The folder, with ``~`` expanded.
+    """
+    if data_home is None:
+        data_home = os.environ.get("SKLENET_DATA") or platformdirs.user_cache_dir(
+            "sklenet", appauthor=False
+        )
+    return Path(data_home).expanduser()
+
+
+def _read_files(
+    dataset: ImageDataset, files: DatasetFiles, home: Path, subset: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and the labels of a subset, read into arrays of the final size."""
+    subsets = ["train", "test"] if subset == "all" else [subset]
+    n = sum(dataset.n_images[subset] for subset in subsets)
+    channels, *size = dataset.image_shape
+    images = np.empty((n, *(size if channels == 1 else dataset.image_shape)), np.uint8)
+    labels = np.empty(n, np.int64)
+    start = 0
+    for subset in subsets:
+        for batch_images, batch_labels in files.read_batches(files, home, subset):
+            stop = start + len(batch_labels)
+            images[start:stop] = batch_images.reshape(-1, *images.shape[1:])
+            labels[start:stop] = batch_labels
+            start = stop
+    return images, labels

@@ -1,9 +1,9 @@
-"""Import torchvision, also beside a torch build it was not compiled for.
+"""Import of torchvision with a build of torch that it was not compiled for.
 
-torchvision's wheels are compiled against one build of torch. Beside another one (a CPU
-build, say) its compiled operators stay unregistered, and its import stops where it
-declares how two of them differentiate. sklenet uses none of these operators, so naming
-their schemas is enough. Where torchvision imports by itself, nothing is changed.
+torchvision's wheels are compiled against one build of torch. With another build, such as a
+CPU build, its compiled operators are not registered, and its import fails when it registers
+the derivatives of two of them. sklenet does not use these operators, so it is sufficient to
+define their schemas. If torchvision can be imported without them, nothing is changed.
 """
 
 import sys
@@ -15,12 +15,12 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-# A library's definitions live as long as the object does.
+# The definitions are removed when this object is garbage collected.
 _definitions: torch.library.Library | None = None
 
 
 def import_torchvision() -> ModuleType:
-    """Return the ``torchvision`` module, its missing operator schemas defined."""
+    """Import and return torchvision, after defining missing operator schemas."""
     global _definitions
     try:
         import torchvision
@@ -28,7 +28,7 @@ def import_torchvision() -> ModuleType:
         if "operator torchvision::" not in str(error) or _definitions is not None:
             raise
         for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
-            del sys.modules[name]  # half imported
+            del sys.modules[name]  # only partly imported
         _definitions = torch.library.Library("torchvision", "FRAGMENT")
         for schema in _SCHEMAS:
             _definitions.define(schema)

@@ -1,6 +1,7 @@
-"""Pictures by scikit-learn's Display conventions; matplotlib is imported to plot.
+"""Figures of fitted estimators, following scikit-learn's Display conventions.
 
-scikit-learn's own displays, such as of confusion matrices, work as they are.
+matplotlib is imported only when a figure is plotted. The displays of scikit-learn, such as
+:class:`~sklearn.metrics.ConfusionMatrixDisplay`, work with the estimator too.
 """
 
 from sklenet.display.feature_maps import FeatureMapDisplay

@@ -1,32 +1,41 @@
 """The kernels of C1 and C3."""
 
+import math
+
 import numpy as np
 
-from sklenet.display.images import last_step, subdivide
+from sklenet.display.axes import make_grid
+from sklenet.display.inputs import get_final_estimator
 from sklenet.network.lecun1998.layers import PartialConv2d
 
 
 class FilterDisplay:
-    """Kernels of a convolution: per map of its output, one per map of its input.
+    """Kernels of a convolutional layer.
 
-    Kernels of C1 for three colours are drawn as one, others in grey with 0 in the middle.
-    Where two maps are not connected, nothing is.
+    Each output map has one kernel per input map. The three kernels of a map of C1 that
+    takes RGB images are drawn as one RGB image. All other kernels are drawn in grey, with
+    mid-grey for 0. Cells of unconnected maps are empty.
+
+    It is recommended to use :meth:`from_estimator` to create a `FilterDisplay`. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
     kernels : ndarray of shape (n_maps, n_inputs, height, width)
-        NaN where there is none.
+        The kernels. Kernels of missing connections are NaN.
     name : str, default="C1"
-        Of the layer.
+        Name of the layer.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What is divided.
-    axes_ : ndarray of matplotlib Axes
-        For C1, in rows of maps; for C3, and for C1 with another number of channels than 1
-        or 3, a row for each input map and a column for each output map.
+        Axes that contain the grid of kernels.
+    axes_ : ndarray of matplotlib Axes of shape (n_rows, n_columns)
+        Axes of the individual kernels. For C1 with 1 or 3 input channels, the cells are
+        the output maps, row by row. Otherwise, each row is an input map and each column an
+        output map.
     figure_ : matplotlib Figure
+        Figure containing the kernels.
     """
 
     def __init__(self, kernels, *, name="C1"):
@@ -35,22 +44,28 @@ class FilterDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, layer="C1", ax=None):
-        """Plot the kernels of a fitted LeNet5Classifier, or of a pipeline with one.
+        """Plot the kernels of a fitted estimator.
 
         Parameters
         ----------
         estimator : LeNet5Classifier or Pipeline
+            Fitted classifier, or a fitted pipeline in which the last step is one.
         layer : {"C1", "C3"}, default="C1"
+            Convolutional layer whose kernels are plotted.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        FilterDisplay
+        display : :class:`~sklenet.display.FilterDisplay`
+            Object that stores the kernels.
         """
         if layer not in ("C1", "C3"):
-            raise ValueError(f"The 'layer' is {layer!r}, but must be 'C1' or 'C3'.")
-        convolution = last_step(estimator).module_.layers()[layer]
+            raise ValueError(
+                "The 'layer' parameter of FilterDisplay.from_estimator must be one of"
+                f" {{'C1', 'C3'}}. Got {layer!r} instead."
+            )
+        convolution = get_final_estimator(estimator).module_.layers()[layer]
         if isinstance(convolution, PartialConv2d):
             kernels = np.full(convolution.shape, np.nan)
             flat = kernels.reshape(-1, *convolution.shape[2:])
@@ -60,45 +75,46 @@ class FilterDisplay:
         return cls(kernels, name=layer).plot(ax)
 
     def plot(self, ax=None, *, n_columns=6):
-        """Draw the kernels; maps of one input, or of colours.
+        """Plot the kernels in a grid.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
         n_columns : int, default=6
-            Of kernels of one input, or of colours.
+            Maximum number of kernels per row for C1 with 1 or 3 input channels. Otherwise,
+            there is one column per output map.
 
         Returns
         -------
-        FilterDisplay
-            Itself.
+        display : :class:`~sklenet.display.FilterDisplay`
+            Object that stores the kernels.
         """
         n_maps, n_inputs = self.kernels.shape[:2]
-        scale = np.nanmax(np.abs(self.kernels)) or 1.0
-        one_each = self.name == "C1" and n_inputs in (1, 3)
-        if one_each:
+        if self.name == "C1" and n_inputs in (1, 3):
+            cells = list(self.kernels)
             n_columns = min(n_columns, n_maps)
-            n_rows = -(-n_maps // n_columns)
-        else:
-            n_rows, n_columns = n_inputs, n_maps
-        size = (0.5 + 0.7 * n_columns, 0.6 + 0.7 * n_rows)
-        self.ax_, self.axes_ = subdivide(ax, n_rows, n_columns, size)
+        else:  # one row per input map
+            cells = list(
+                self.kernels.swapaxes(0, 1).reshape(-1, 1, *self.kernels.shape[2:])
+            )
+            n_columns = n_maps
+        n_rows = math.ceil(len(cells) / n_columns)
+        figsize = (0.5 + 0.7 * n_columns, 0.6 + 0.7 * n_rows)
+        self.ax_, self.axes_ = make_grid(ax, n_rows, n_columns, figsize)
         self.figure_ = self.ax_.figure
-        for k, kernels in enumerate(self.kernels):
-            if one_each:
-                _draw(self.axes_.flat[k], kernels, scale)
-                continue
-            for m, kernel in enumerate(kernels):
-                _draw(self.axes_[m, k], kernel[None], scale)
+        scale = np.nanmax(np.abs(self.kernels)) or 1.0
+        for ax_kernel, kernel in zip(self.axes_.flat, cells, strict=False):
+            _draw_kernel(ax_kernel, kernel, scale)
         self.axes_[0, 0].set_title(self.name, fontsize="medium", loc="left")
         return self
 
 
-def _draw(ax, kernels, scale) -> None:
-    if np.isnan(kernels).any():
+def _draw_kernel(ax, kernel, scale) -> None:
+    """Draw a kernel of shape (1 or 3, h, w), unless it is one of a missing connection."""
+    if np.isnan(kernel).any():
         return
-    if len(kernels) == 3:
-        ax.imshow(0.5 + kernels.transpose(1, 2, 0) / (2 * scale))
+    if len(kernel) == 3:
+        ax.imshow(0.5 + kernel.transpose(1, 2, 0) / (2 * scale))
     else:
-        ax.imshow(kernels[0], cmap="gray", vmin=-scale, vmax=scale)
+        ax.imshow(kernel[0], cmap="gray", vmin=-scale, vmax=scale)

@@ -2,24 +2,31 @@
 
 import numpy as np
 
-from sklenet.display.images import last_step
-from sklenet.display.text import as_label, update_legend
+from sklenet.display.axes import escape_label, make_axes, update_legend
+from sklenet.display.inputs import get_final_estimator
 
 
 class TrainingHistoryDisplay:
-    """Training loss per epoch, with its range over several fits.
+    """Learning curves: a metric per epoch, as mean and range over several fits.
+
+    It is recommended to use :meth:`from_estimator`, :meth:`from_history`,
+    :meth:`from_histories` or :meth:`from_search` to create a `TrainingHistoryDisplay`. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
     curves : dict of str to array-like of shape (n_fits, n_epochs)
-        Per label, one curve per fit; a fit that ended early has NaN behind its last
-        epoch.
+        Curves by label, with one row per fit. The epochs after the last one of a fit that
+        stopped early are NaN.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        Axes with the curves.
     figure_ : matplotlib Figure
+        Figure containing the curves.
     lines_ : list of matplotlib Line2D
+        Line of each label.
     """
 
     def __init__(self, curves):
@@ -30,20 +37,21 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_histories(cls, histories, *, metric="train_loss", ax=None):
-        """Plot `metric` of several histories.
+        """Plot a metric of the training histories of several fits.
 
         Parameters
         ----------
         histories : dict of str to list of history
-            Per label, the ``history_`` of each fit.
+            Histories by label: the ``history_`` attribute of each fit.
         metric : str, default="train_loss"
-            A key of the histories' rows.
+            Metric to plot, a key of the epochs of the histories.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        TrainingHistoryDisplay
+        display : :class:`~sklenet.display.TrainingHistoryDisplay`
+            Object that stores the curves.
         """
         curves = {}
         for label, fits in histories.items():
@@ -51,110 +59,118 @@ class TrainingHistoryDisplay:
             for row, history in zip(rows, fits, strict=True):
                 row[: len(history)] = [epoch.get(metric, np.nan) for epoch in history]
             if np.isnan(rows).all():
-                known = sorted({key for history in fits for row in history for key in row})
-                raise ValueError(f"The 'metric' is {metric!r}, but known are {known}.")
+                known = sorted({key for fit in fits for epoch in fit for key in epoch})
+                raise ValueError(
+                    f"The 'metric' parameter must be one of {known}. Got {metric!r}"
+                    " instead."
+                )
             curves[label] = rows
         return cls(curves).plot(ax=ax, ylabel=metric.replace("_", " "))
 
     @classmethod
     def from_history(cls, history, *, metric="train_loss", name=None, ax=None):
-        """Plot `metric` of one ``history_``.
+        """Plot a metric of the training history of one fit.
 
         Parameters
         ----------
         history : list of dict
+            The ``history_`` attribute of a fitted estimator.
         metric : str, default="train_loss"
-            A key of the history's rows.
+            Metric to plot, a key of the epochs of the history.
         name : str, default=None
-            Of the curve; None: `metric`.
+            Name of the curve for labeling. If `None`, the name of the metric.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        TrainingHistoryDisplay
+        display : :class:`~sklenet.display.TrainingHistoryDisplay`
+            Object that stores the curves.
         """
         return cls.from_histories({name or metric: [history]}, metric=metric, ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, metric="train_loss", name=None, ax=None):
-        """Plot `metric` of a fitted estimator, or of a pipeline that ends with one.
+        """Plot a metric of the training history of a fitted estimator.
 
         Parameters
         ----------
         estimator : LeNet5Classifier or Pipeline
+            Fitted classifier, or a fitted pipeline in which the last step is one.
         metric : str, default="train_loss"
-            A key of the history's rows.
+            Metric to plot, a key of the epochs of the history.
         name : str, default=None
-            Of the curve; None: that of the class.
+            Name of the curve for labeling. If `None`, the name of the estimator's class.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        TrainingHistoryDisplay
+        display : :class:`~sklenet.display.TrainingHistoryDisplay`
+            Object that stores the curves.
         """
-        classifier = last_step(estimator)
+        classifier = get_final_estimator(estimator)
         name = name or type(classifier).__name__
         return cls.from_history(classifier.history_, metric=metric, name=name, ax=ax)
 
     @classmethod
     def from_search(cls, search, *, metric="train_loss", ax=None):
-        """Plot `metric` of the best estimator of a search, under its parameters.
+        """Plot a metric of the best estimator of a search, labeled by its parameters.
 
-        A search keeps no other fit: those of a study are in its records.
+        A search keeps no other fitted estimator. The histories of all fits of a study are
+        in its records.
 
         Parameters
         ----------
-        search : GridSearchCV or the like
+        search : GridSearchCV or similar
+            Fitted search over the parameters of a LeNet5Classifier, or of a pipeline in
+            which the last step is one.
         metric : str, default="train_loss"
-            A key of the history's rows.
+            Metric to plot, a key of the epochs of the history.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        TrainingHistoryDisplay
+        display : :class:`~sklenet.display.TrainingHistoryDisplay`
+            Object that stores the curves.
 
         Raises
         ------
         AttributeError
-            If the search was made with ``refit=False``, and has no best estimator.
+            If the search has no best estimator because of ``refit=False``.
         """
         best = search.best_params_.items()
         name = ", ".join(f"{key.rpartition('__')[2]}={value}" for key, value in best)
         return cls.from_estimator(search.best_estimator_, metric=metric, name=name, ax=ax)
 
     def plot(self, ax=None, *, ylabel="train loss"):
-        """Draw the mean over fits as a line, and their range as a band.
+        """Plot the mean over the fits as a line and their range as a band.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
         ylabel : str, default="train loss"
+            Label of the y-axis.
 
         Returns
         -------
-        TrainingHistoryDisplay
-            Itself.
+        display : :class:`~sklenet.display.TrainingHistoryDisplay`
+            Object that stores the curves.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        self.ax_ = make_axes(ax)
+        self.figure_ = self.ax_.figure
         self.lines_ = []
         for label, rows in self.curves.items():
             epochs = np.arange(1, rows.shape[1] + 1)
-            name = f"{label} (n = {len(rows)})" if len(rows) > 1 else label
-            self.lines_ += ax.plot(epochs, np.nanmean(rows, axis=0), label=as_label(name))
+            name = escape_label(f"{label} (n = {len(rows)})" if len(rows) > 1 else label)
+            (line,) = self.ax_.plot(epochs, np.nanmean(rows, axis=0), label=name)
+            self.lines_.append(line)
             if len(rows) > 1:
                 low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
-                colour = self.lines_[-1].get_color()
-                ax.fill_between(epochs, low, high, alpha=0.2, color=colour)
-        ax.set(xlabel="epoch", ylabel=ylabel, yscale="log")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        update_legend(ax, self.lines_)
-        self.ax_ = ax
-        self.figure_ = ax.figure
+                self.ax_.fill_between(epochs, low, high, alpha=0.2, color=line.get_color())
+        self.ax_.set(xlabel="epoch", ylabel=ylabel, yscale="log")
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        update_legend(self.ax_, self.lines_)
         return self

@@ -2,91 +2,105 @@
 
 import numpy as np
 
-from sklenet.display.images import as_images, like, show_image, subdivide
-from sklenet.display.text import as_label
+from sklenet.display.axes import escape_label, make_grid, show_image
+from sklenet.display.inputs import reshape_to_images, restore_columns
 from sklenet.preprocessing import Inverter
 
 
 class NegativeDisplay:
-    """Images above their negatives, each with what it is taken for.
+    """Images and their negatives, each with its predicted label.
+
+    It is recommended to use :meth:`from_estimator` to create a `NegativeDisplay`. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
-    images, negatives : ndarray of shape (n, h, w) or (n, c, h, w)
-    guesses, negative_guesses : array-like of shape (n,)
-    labels : array-like of shape (n,), default=None
-        What they are; wrong guesses are red.
+    images : ndarray of shape (n, h, w) or (n, c, h, w)
+        Images.
+    negatives : ndarray of shape (n, h, w) or (n, c, h, w)
+        Negatives of the images.
+    y_pred : array-like of shape (n,)
+        Predicted labels of the images.
+    y_pred_negatives : array-like of shape (n,)
+        Predicted labels of the negatives.
+    y_true : array-like of shape (n,), default=None
+        True labels. If given, wrong predictions are shown in red.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What is divided.
+        Axes that contain the grid of images.
     axes_ : ndarray of matplotlib Axes of shape (2, n)
+        Axes of the individual images.
     figure_ : matplotlib Figure
+        Figure containing the images.
     """
 
-    def __init__(self, images, negatives, guesses, negative_guesses, labels=None):
+    def __init__(self, images, negatives, y_pred, y_pred_negatives, y_true=None):
         self.images = images
         self.negatives = negatives
-        self.guesses = guesses
-        self.negative_guesses = negative_guesses
-        self.labels = labels
+        self.y_pred = y_pred
+        self.y_pred_negatives = y_pred_negatives
+        self.y_true = y_true
 
     @classmethod
     def from_estimator(cls, estimator, X, y=None, *, maximum=None, ax=None):
-        """Plot images, and what a fitted classifier takes them and their negatives for.
+        """Plot images and their negatives, with the predictions of a classifier.
 
         Parameters
         ----------
-        estimator : fitted classifier
-            A pipeline too.
+        estimator : estimator instance
+            Fitted classifier, or a fitted pipeline in which the last step is a classifier.
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-            A few images.
+            Images. They are shown in one row, so there should be only a few.
         y : array-like of shape (n,), default=None
-            What they are.
+            True labels. If given, wrong predictions are shown in red.
         maximum : float, default=None
-            What black becomes in a negative; None takes the largest pixel of X.
+            Pixel value of the negative of a black pixel. If `None`, the maximum of X.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        NegativeDisplay
+        display : :class:`~sklenet.display.NegativeDisplay`
+            Object that stores the images and predictions.
         """
         negatives = Inverter(maximum=maximum).fit_transform(np.asarray(X))
         return cls(
-            as_images(X, estimator),
-            as_images(negatives, estimator),
+            reshape_to_images(X, estimator),
+            reshape_to_images(negatives, estimator),
             estimator.predict(X),
-            estimator.predict(like(X, negatives)),
+            estimator.predict(restore_columns(X, negatives)),
             y,
         ).plot(ax)
 
     def plot(self, ax=None):
-        """Draw the images in the upper row, the negatives in the lower.
+        """Plot the images in the first row and the negatives in the second.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        NegativeDisplay
-            Itself.
+        display : :class:`~sklenet.display.NegativeDisplay`
+            Object that stores the images and predictions.
         """
         n = len(self.images)
-        self.ax_, self.axes_ = subdivide(ax, 2, n, (1.1 * n, 2.8))
+        self.ax_, self.axes_ = make_grid(ax, 2, n, (1.1 * n, 2.8))
         self.figure_ = self.ax_.figure
-        rows = [(self.images, self.guesses), (self.negatives, self.negative_guesses)]
+        y_true = [None] * n if self.y_true is None else np.asarray(self.y_true)
         limits = np.min(self.images), np.max(self.images)
-        for axes, (images, guesses) in zip(self.axes_, rows, strict=True):
-            for k, (part, image, guess) in enumerate(
-                zip(axes, images, guesses, strict=True)
-            ):
-                show_image(part, image, limits)
-                wrong = self.labels is not None and guess != np.asarray(self.labels)[k]
-                part.set_title(
-                    as_label(guess), fontsize="small", color="r" if wrong else "k"
+        rows = [(self.images, self.y_pred), (self.negatives, self.y_pred_negatives)]
+        for axes, (images, y_pred) in zip(self.axes_, rows, strict=True):
+            for k, ax_image in enumerate(axes):
+                is_wrong = self.y_true is not None and y_pred[k] != y_true[k]
+                show_image(
+                    ax_image,
+                    images[k],
+                    title=escape_label(y_pred[k]),
+                    title_color="r" if is_wrong else "k",
+                    limits=limits,
                 )
         return self

@@ -1,28 +1,36 @@
-"""Rejection: leaving the doubtful images to a human."""
+"""Rejection curves: the error that remains when doubtful images are rejected."""
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from sklenet.display.axes import escape_label, make_axes, update_legend
+
 
 def rejection_curve(y_true, y_pred, scores):
-    """Return the error on the images that are kept, against the part that is rejected.
+    """Compute the error rate of the accepted images for all rejection thresholds.
 
-    Images are rejected from the lowest score up, those of equal scores together. What the
-    paper asks of it is the part to reject for an error of 0.5 %:
-    ``rejected[error <= 0.005].min()``, where it is reached.
+    Images with the lowest scores are rejected first; images with equal scores are rejected
+    together. The smallest fraction of images that must be rejected for an error rate of at
+    most 0.5 %, the criterion of the 1998 paper, is ``rejected[error <= 0.005].min()`` if
+    that error rate is reached.
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n,)
+    y_true : array-like of shape (n,)
+        True labels.
+    y_pred : array-like of shape (n,)
+        Predicted labels.
     scores : array-like of shape (n,)
-        How sure each prediction is, such as ``LeNet5Classifier.score_samples(X)``; finite.
+        Confidence of each prediction, such as the output of
+        ``LeNet5Classifier.score_samples(X)``. Scores must be finite.
 
     Returns
     -------
     rejected : ndarray of shape (n_thresholds,)
-        The part that is rejected, from 0 up; at least one image is kept.
+        Fraction of the images that is rejected, in increasing order, starting at 0. At
+        least one image is accepted.
     error : ndarray of shape (n_thresholds,)
-        The part of the kept images that is classified wrongly.
+        Fraction of the accepted images that is misclassified.
 
     References
     ----------
@@ -42,27 +50,42 @@ def rejection_curve(y_true, y_pred, scores):
     order = np.argsort(scores, kind="stable")
     wrong = (y_true != y_pred)[order]
     n = len(wrong)
-    # Where a new score begins: nothing below it is kept.
+    # The first image of each distinct score: images before it have lower scores.
     first = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    wrong_above = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)])[first]
-    return first / n, wrong_above / (n - first)
+    n_wrong_rejected = np.concatenate([[0], np.cumsum(wrong)])[first]
+    return first / n, (wrong.sum() - n_wrong_rejected) / (n - first)
 
 
 class RejectionCurveDisplay:
-    """The error on the images that are kept, against the part that is rejected.
+    """Rejection curve visualization.
+
+    The curve shows the error rate of the accepted images as a function of the fraction of
+    images that is rejected.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create a
+    `RejectionCurveDisplay`. All parameters are stored as attributes.
 
     Parameters
     ----------
-    rejected, error : ndarray of shape (n_thresholds,)
-        As :func:`rejection_curve` gives them.
+    rejected : ndarray of shape (n_thresholds,)
+        Fraction of the images that is rejected.
+    error : ndarray of shape (n_thresholds,)
+        Fraction of the accepted images that is misclassified.
     name : str, default=None
-        Of the curve, for the legend.
+        Name of the curve for labeling. If `None`, the curve is not labeled.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        Axes with the rejection curve.
     figure_ : matplotlib Figure
+        Figure containing the curve.
     line_ : matplotlib Line2D
+        Rejection curve.
+
+    See Also
+    --------
+    rejection_curve : Compute the points of the curve.
     """
 
     def __init__(self, rejected, error, *, name=None):
@@ -72,22 +95,25 @@ class RejectionCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, name=None, ax=None):
-        """Plot the curve of a fitted estimator, or pipeline, on the images X.
+        """Plot the rejection curve of a fitted estimator.
 
         Parameters
         ----------
         estimator : LeNet5Classifier or Pipeline
+            Fitted classifier, or a fitted pipeline in which the last step is one.
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
+            Images.
         y : array-like of shape (n,)
-            What they are.
+            True labels.
         name : str, default=None
-            Of the curve; None: that of the class.
+            Name of the curve for labeling. If `None`, the name of the estimator's class.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        RejectionCurveDisplay
+        display : :class:`~sklenet.display.RejectionCurveDisplay`
+            Object that stores the computed values.
         """
         name = name or type(estimator).__name__
         scores = estimator.score_samples(X)
@@ -95,47 +121,46 @@ class RejectionCurveDisplay:
 
     @classmethod
     def from_predictions(cls, y_true, y_pred, scores, *, name=None, ax=None):
-        """Plot the curve of predictions and of how sure they are.
+        """Plot the rejection curve of predictions with their scores.
 
         Parameters
         ----------
-        y_true, y_pred, scores : array-like of shape (n,)
-            As :func:`rejection_curve` takes them.
+        y_true : array-like of shape (n,)
+            True labels.
+        y_pred : array-like of shape (n,)
+            Predicted labels.
+        scores : array-like of shape (n,)
+            Confidence of each prediction; see :func:`rejection_curve`.
         name : str, default=None
-            Of the curve, for the legend.
+            Name of the curve for labeling. If `None`, the curve is not labeled.
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        RejectionCurveDisplay
+        display : :class:`~sklenet.display.RejectionCurveDisplay`
+            Object that stores the computed values.
         """
         return cls(*rejection_curve(y_true, y_pred, scores), name=name).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw it, in percent.
+        """Plot the curve in percent.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to plot; None makes a figure.
+            Axes object to plot on. If `None`, a new figure and axes are created.
 
         Returns
         -------
-        RejectionCurveDisplay
-            Itself.
+        display : :class:`~sklenet.display.RejectionCurveDisplay`
+            Object that stores the computed values.
         """
-        import matplotlib.pyplot as plt
-
-        from sklenet.display.text import as_label, update_legend
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        label = None if self.name is None else as_label(self.name)
-        (self.line_,) = ax.plot(100 * self.rejected, 100 * self.error, label=label)
-        ax.set(xlabel="rejected (%)", ylabel="error on the rest (%)", ylim=(0, None))
+        self.ax_ = make_axes(ax)
+        self.figure_ = self.ax_.figure
+        label = None if self.name is None else escape_label(self.name)
+        (self.line_,) = self.ax_.plot(100 * self.rejected, 100 * self.error, label=label)
+        self.ax_.set(xlabel="rejected (%)", ylabel="error on the rest (%)", ylim=(0, None))
         if self.name:
-            update_legend(ax, [self.line_])
-        self.ax_ = ax
-        self.figure_ = ax.figure
+            update_legend(self.ax_, [self.line_])
         return self

@@ -1,8 +1,8 @@
-"""Remove the lines of a page: underlines, ruled paper, boxes and forms.
+"""The lines of a page, removed: underlines, ruled paper, boxes and forms.
 
-A line is long, straight, thin and of even width. Strokes that cross a line stay whole, as
-in the removal of staff lines from scores: a line is removed only in those columns of pixels
-(for a vertical line, rows) in which nothing but the line is found.
+A line is long, straight and thin, and has an even width. As in the removal of staff lines
+from sheet music, strokes that cross a line are kept: a line is only removed in those
+columns of pixels (rows for a vertical line) that contain nothing but the line.
 """
 
 from dataclasses import dataclass
@@ -12,246 +12,298 @@ from scipy import ndimage
 
 from sklenet.framing.paper import measure_contrast
 
-# Ink of a line is at least this fraction of the page's contrast. Less is not taken for a
-# stroke either.
-_FAINT = 0.2
-_LEAST_LENGTH = 0.1  # of the side of the page
-# Of length to width. Strokes as thick as those of MNIST have 6 at most, so that a line of
-# less than 8 is only removed as the side of a box whose other sides have more.
-_LEAST_RATIO, _SURE_RATIO = 5, 8
-_MOST_WIDTH = 0.04  # of the side of the page
-_MOST_SLOPE = 0.1
-_SPANNING = 0.94
+# Minimum ink of a line, as a fraction of the contrast of the page. Strokes are darker, too.
+_MIN_INK = 0.2
+_MIN_LENGTH = 0.1  # as a fraction of the side of the page
+# Ratios of length to width. The strokes of MNIST's digits have ratios of at most 6, so that
+# a line with a ratio below 8 is only removed as the side of a box that has other, longer
+# sides.
+_MIN_RATIO, _CERTAIN_RATIO = 5, 8
+_MAX_WIDTH = 0.04  # as a fraction of the side of the page
+_MAX_SLOPE = 0.1
+_SPANNING_LENGTH = 0.94  # as a fraction of the side of the page
+
+Interval = tuple[int, int]
 
 
 @dataclass(eq=False)
 class _Line:
-    """A line, horizontal in its own array: row `at[k]` in column `start + k`.
+    """A nearly horizontal line; vertical lines are horizontal ones of the transposed page.
 
     Attributes
     ----------
     start : int
-    at : ndarray
-        The row of its middle, per column.
+        First column of the line.
+    rows : ndarray
+        Row of the middle of the line, for each of its columns.
     width : float
+        Width of the line in pixels.
     """
 
     start: int
-    at: np.ndarray
+    rows: np.ndarray
     width: float
 
     @property
     def stop(self) -> int:
-        return self.start + len(self.at)
+        return self.start + len(self.rows)
 
     @property
-    def is_sure(self) -> bool:
-        return len(self.at) >= _SURE_RATIO * self.width
+    def is_certain(self) -> bool:
+        return len(self.rows) >= _CERTAIN_RATIO * self.width
 
-    def reaches_beyond(self, extent: tuple[int, int], margin: float) -> bool:
-        """Return whether the line is longer than something, on both sides."""
-        return self.start < extent[0] - margin and self.stop > extent[1] + margin
+    def extends_beyond(self, interval: Interval, margin: float) -> bool:
+        """Return whether this is certainly a line, beyond both ends of an interval."""
+        is_beyond = self.start < interval[0] - margin and self.stop > interval[1] + margin
+        return self.is_certain and is_beyond
 
     def touches(self, row: float, column: float, margin: float) -> bool:
-        """Return whether a place is on the line, or nearly."""
-        k = int(np.clip(round(column) - self.start, 0, len(self.at) - 1))
-        reach = self.width / 2 + margin
-        beyond = max(self.start - column, column - self.stop, 0)
-        return abs(self.at[k] - row) <= reach and beyond <= margin
+        """Return whether a point is on the line, up to a margin."""
+        k = int(np.clip(round(column) - self.start, 0, len(self.rows) - 1))
+        distance = max(self.start - column, column - self.stop, 0)
+        is_on_row = abs(self.rows[k] - row) <= self.width / 2 + margin
+        return is_on_row and distance <= margin
 
 
 def remove_lines(ink: np.ndarray) -> np.ndarray:
-    """Return the ink of a page without its lines.
+    """Remove the lines of a page.
 
     Parameters
     ----------
     ink : ndarray of shape (h, w)
-        What `find_ink` returns.
+        Ink of the page, as returned by `find_ink`.
 
     Returns
     -------
     ndarray of shape (h, w)
-        The same ink, with zeros in place of the lines. If nothing else is on the page, the
-        lines are what was drawn, and stay.
+        Ink without the lines. If nothing else is on the page, what looks like lines has
+        been drawn, and the ink is returned unchanged.
     """
-    mask = ink > _FAINT * measure_contrast(ink)
+    mask = ink > _MIN_INK * measure_contrast(ink)
     horizontal, vertical = _find_lines(mask), _find_lines(mask.T)
     if not horizontal and not vertical:
         return ink
     margin = 0.02 * max(ink.shape)
-    # A box or a line through the page is one without regard to what else is there; any
-    # other line must reach beyond the figure, of which it may be a stroke otherwise.
-    sure = [
-        [k for k in lines if _is_side(k, others, margin) or _spans(k, side)]
-        for lines, others, side in (
-            (horizontal, vertical, mask.shape[1]),
-            (vertical, horizontal, mask.shape[0]),
-        )
+    n_rows, n_columns = mask.shape
+    # The sides of a box and lines across the page are lines, whatever else is on the page.
+    certain_horizontal = [
+        line
+        for line in horizontal
+        if _is_side(line, vertical, margin) or _spans(line, n_columns)
     ]
-    extent = _extent(_erase_both(ink, mask, horizontal, vertical), mask)
-    if extent is None:  # the figure is a straight vertical stroke itself
-        extent = _extent(_erase_both(ink, mask, horizontal, []), mask)
+    certain_vertical = [
+        line
+        for line in vertical
+        if _is_side(line, horizontal, margin) or _spans(line, n_rows)
+    ]
+    # Any other line could be a stroke of the digit, unless it extends beyond the digit.
+    extent = _get_extent(_erase_both(ink, mask, horizontal, vertical), mask)
+    if extent is None:  # the digit itself is a straight vertical stroke
+        extent = _get_extent(_erase_both(ink, mask, horizontal, []), mask)
     if extent is not None:
         rows, columns = extent
-        sure[0] += [
-            k for k in horizontal if k.is_sure and k.reaches_beyond(columns, margin)
+        certain_horizontal += [
+            line for line in horizontal if line.extends_beyond(columns, margin)
         ]
-        sure[1] += [
-            k
-            for k in vertical
-            if k.is_sure
-            and k.reaches_beyond(rows, margin)
-            and _has_partner(k, vertical, columns)
+        certain_vertical += [
+            line
+            for line in vertical
+            if line.extends_beyond(rows, margin) and _has_partner(line, vertical, columns)
         ]
-    rest = _erase_both(ink, mask, *sure)
-    return ink if _extent(rest, mask) is None else rest
+    rest = _erase_both(ink, mask, certain_horizontal, certain_vertical)
+    return ink if _get_extent(rest, mask) is None else rest
 
 
 def _spans(line: _Line, side: int) -> bool:
-    return len(line.at) >= _SPANNING * side
+    return len(line.rows) >= _SPANNING_LENGTH * side
 
 
 def _is_side(line: _Line, others: list[_Line], margin: float) -> bool:
-    """Return whether a line is the side of a box: its ends are on lines of its width."""
+    """Return whether a line is the side of a box: both ends touch lines of its width."""
     others = [
         other
         for other in others
-        if (line.is_sure or other.is_sure)
+        if (line.is_certain or other.is_certain)
         and abs(other.width - line.width) <= max(2, 0.5 * min(other.width, line.width))
     ]
-    ends = ((line.start, line.at[0]), (line.stop - 1, line.at[-1]))
+    ends = ((line.start, line.rows[0]), (line.stop - 1, line.rows[-1]))
+    # The other lines are those of the transposed page.
     return all(
         any(other.touches(column, row, margin) for other in others) for column, row in ends
     )
 
 
-def _has_partner(line: _Line, lines: list[_Line], extent: tuple[int, int]) -> bool:
-    """Return whether another line is about as long, on the other side of something."""
-    at = np.median(line.at)
+def _has_partner(line: _Line, lines: list[_Line], interval: Interval) -> bool:
+    """Return whether a line of similar length is on the other side of an interval."""
     for other in lines:
         common = min(line.stop, other.stop) - max(line.start, other.start)
-        low, high = sorted((at, np.median(other.at)))
+        low, high = sorted((np.median(line.rows), np.median(other.rows)))
         if (
-            common >= 0.8 * max(len(line.at), len(other.at))
-            and low < extent[0]
-            and high > extent[1]
+            common >= 0.8 * max(len(line.rows), len(other.rows))
+            and low < interval[0]
+            and high > interval[1]
         ):
             return True
     return False
 
 
-def _extent(
-    ink: np.ndarray, mask: np.ndarray
-) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Return the rows and columns that most of the ink is in, or None without ink."""
+def _get_extent(ink: np.ndarray, mask: np.ndarray) -> tuple[Interval, Interval] | None:
+    """Return the first and last row and column of most of the ink, None without ink."""
     labels, n = ndimage.label((ink > 0) & mask, np.ones((3, 3)))
     weights = ndimage.sum_labels(ink, labels, range(1, n + 1))
     if not n or weights.max() < 0.02 * (mask * ink.max()).sum():
         return None
-    main = np.isin(labels, 1 + np.flatnonzero(weights >= 0.25 * weights.max()))
-    rows, columns = (np.flatnonzero(main.any(axis=axis)) for axis in (1, 0))
+    is_main = np.isin(labels, 1 + np.flatnonzero(weights >= 0.25 * weights.max()))
+    rows, columns = (np.flatnonzero(is_main.any(axis=axis)) for axis in (1, 0))
     return (rows[0], rows[-1]), (columns[0], columns[-1])
 
 
-def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each pixel of the mask where its run in the column begins and ends."""
-    height = len(mask)
-    rows = np.arange(height)[:, None]
-    first = np.where(mask & ~np.pad(mask, ((1, 0), (0, 0)))[:-1], rows, 0)
-    last = np.where(mask & ~np.pad(mask, ((0, 1), (0, 0)))[1:], rows, height)
-    first = np.maximum.accumulate(first, axis=0)
-    last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
-    return first, last
+class _Runs:
+    """The vertical runs of a mask: its pixels that follow each other in a column.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (h, w), bool
+        Pixels with ink.
+
+    Attributes
+    ----------
+    first, last : ndarray of shape (h, w)
+        First and last row of the run of each pixel of the mask.
+    """
+
+    def __init__(self, mask: np.ndarray) -> None:
+        n_rows = len(mask)
+        rows = np.arange(n_rows)[:, None]
+        is_first = mask & ~np.pad(mask, ((1, 0), (0, 0)))[:-1]
+        is_last = mask & ~np.pad(mask, ((0, 1), (0, 0)))[1:]
+        first = np.where(is_first, rows, 0)
+        last = np.where(is_last, rows, n_rows)
+        self.first = np.maximum.accumulate(first, axis=0)
+        self.last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+        self.widths = self.last - self.first + 1
+
+    def find_along(self, mask: np.ndarray, line_rows: np.ndarray, line_width: float):
+        """Find the run nearest to a line in each column.
+
+        Parameters
+        ----------
+        mask : ndarray of shape (h, w), bool
+            Pixels that are searched.
+        line_rows : ndarray of shape (w,)
+            Row of the line in each column.
+        line_width : float
+            Width of the line.
+
+        Returns
+        -------
+        found : ndarray of shape (w,), bool
+            Whether there is a run near the line.
+        middles, widths : ndarray of shape (w,)
+            Middle rows and widths of the runs.
+        """
+        columns = np.arange(mask.shape[1])
+        found = np.zeros(len(columns), bool)
+        rows = np.zeros(len(columns), int)
+        reach = int(np.ceil(line_width / 2 + 1))
+        for offset in sorted(range(-reach, reach + 1), key=abs):
+            shifted = np.round(line_rows + offset).astype(int)
+            is_candidate = (shifted >= 0) & (shifted < len(mask)) & ~found
+            is_hit = is_candidate & mask[shifted.clip(0, len(mask) - 1), columns]
+            rows[is_hit] = shifted[is_hit]
+            found |= is_hit
+        first, last = self.first[rows, columns], self.last[rows, columns]
+        return found, (first + last) / 2, last - first + 1
 
 
 def _find_lines(mask: np.ndarray) -> list[_Line]:
-    """Return the nearly horizontal lines."""
-    first, last = _runs(mask)
-    thin = mask & (last - first + 1 <= max(3, _MOST_WIDTH * max(mask.shape)))
+    """Return the nearly horizontal lines, the longest first."""
+    runs = _Runs(mask)
+    thin = mask & (runs.widths <= max(3, _MAX_WIDTH * max(mask.shape)))
     labels, _ = ndimage.label(thin, np.ones((3, 3)))
-    shortest = _LEAST_LENGTH * max(mask.shape)
-    seeds = [
-        (box[1].stop - box[1].start, k + 1, box)
-        for k, box in enumerate(ndimage.find_objects(labels))
-        if box[1].stop - box[1].start >= shortest
+    components = [
+        (box[1].start, box[1].stop, label)
+        for label, box in enumerate(ndimage.find_objects(labels), start=1)
+        if box[1].stop - box[1].start >= _MIN_LENGTH * max(mask.shape)
     ]
     lines: list[_Line] = []
-    for _, label, box in sorted(seeds, key=lambda seed: (-seed[0], seed[1])):
-        line = _follow(mask, thin, first, last, labels == label, box[1])
-        if line is not None and not any(_is_part(line, other) for other in lines):
+    for start, stop, label in sorted(components, key=lambda c: c[0] - c[1]):
+        line = _trace_line(mask, thin, runs, labels == label, start, stop)
+        if line is not None and not any(_is_part_of(line, other) for other in lines):
             lines.append(line)
     return lines
 
 
-def _is_part(line: _Line, other: _Line) -> bool:
-    middle = len(line.at) // 2
-    return other.touches(line.at[middle], line.start + middle, line.width)
+def _is_part_of(line: _Line, other: _Line) -> bool:
+    middle = len(line.rows) // 2
+    return other.touches(line.rows[middle], line.start + middle, line.width)
 
 
-def _follow(mask, thin, first, last, seed, columns) -> _Line | None:
-    """Return the line that a component of thin runs is a piece of, if it is one."""
-    span = np.arange(columns.start, columns.stop)
-    piece = seed[:, span]
-    row = piece.argmax(axis=0)
-    middle = (first[row, span] + last[row, span]) / 2
-    slope, intercept = np.polyfit(span, middle, 1)
-    if abs(slope) > _MOST_SLOPE or not _is_straight(middle, slope * span + intercept, 3):
+def _trace_line(
+    mask: np.ndarray,
+    thin: np.ndarray,
+    runs: _Runs,
+    component: np.ndarray,
+    start: int,
+    stop: int,
+) -> _Line | None:
+    """Return the line that a component of thin runs is a piece of, or None.
+
+    Parameters
+    ----------
+    mask, thin : ndarray of shape (h, w), bool
+        Pixels with ink, and those of them that are in thin runs.
+    runs : _Runs
+        Runs of the mask.
+    component : ndarray of shape (h, w), bool
+        Connected pixels of `thin`.
+    start, stop : int
+        First column of the component, and the column after its last.
+    """
+    columns = np.arange(start, stop)
+    rows = component[:, columns].argmax(axis=0)
+    middles = (runs.first[rows, columns] + runs.last[rows, columns]) / 2
+    slope, intercept = np.polyfit(columns, middles, 1)
+    deviations = np.abs(middles - (slope * columns + intercept))
+    if abs(slope) > _MAX_SLOPE or np.quantile(deviations, 0.9) > 3:
         return None
 
-    # Along the whole page: what lies on this line, whether in thin runs or across strokes.
-    across = np.arange(mask.shape[1])
-    width = float(np.median(last[row, span] - first[row, span] + 1))
-    at = slope * across + intercept
+    # Follow the line across the whole page, through thin runs only.
+    all_columns = np.arange(mask.shape[1])
+    line_rows = slope * all_columns + intercept
+    line_width = float(np.median(runs.widths[rows, columns]))
     for _ in range(2):
-        found, run_middle, run_width = _runs_at(thin, first, last, at, width)
+        found, middles, widths = runs.find_along(thin, line_rows, line_width)
         if found.sum() < 2:
             return None
-        width = float(np.median(run_width[found]))
-        near = found & (np.abs(run_middle - at) <= 2 + width / 2)
-        degree = 2 if near.sum() > 0.3 * len(across) else 1
-        at = np.polyval(np.polyfit(across[near], run_middle[near], degree), across)
-    covered = _runs_at(mask, first, last, at, width)[0]
-    start, stop = _contiguous(covered, (columns.start + columns.stop) // 2)
-    inside = found[start:stop]
-    if stop - start < max(_LEAST_RATIO * width, _LEAST_LENGTH * max(mask.shape)):
+        line_width = float(np.median(widths[found]))
+        near = found & (np.abs(middles - line_rows) <= 2 + line_width / 2)
+        degree = 2 if near.sum() > 0.3 * len(all_columns) else 1
+        coefficients = np.polyfit(all_columns[near], middles[near], degree)
+        line_rows = np.polyval(coefficients, all_columns)
+
+    # Extend it across strokes, and check that enough of it is a thin, even, straight run.
+    covered, _, _ = runs.find_along(mask, line_rows, line_width)
+    first, last = _find_stretch(covered, (start + stop) // 2)
+    if last - first < max(_MIN_RATIO * line_width, _MIN_LENGTH * max(mask.shape)):
         return None
-    # Some columns may have the stroke of a figure along the line.
-    is_even = np.abs(run_width - width) <= max(1.5, 0.5 * width)
-    is_on = np.abs(run_middle - at) <= 1.5
-    if inside.mean() < 0.4 or (is_even & is_on)[start:stop][inside].mean() < 0.7:
+    is_even = np.abs(widths - line_width) <= max(1.5, 0.5 * line_width)
+    is_straight = np.abs(middles - line_rows) <= 1.5
+    found = found[first:last]
+    if found.mean() < 0.4 or (is_even & is_straight)[first:last][found].mean() < 0.7:
         return None
-    return _Line(start, at[start:stop], width)
+    return _Line(first, line_rows[first:last], line_width)
 
 
-def _is_straight(middle: np.ndarray, fitted: np.ndarray, tolerance: float) -> bool:
-    return float(np.quantile(np.abs(middle - fitted), 0.9)) <= tolerance
-
-
-def _runs_at(mask, first, last, at, width):
-    """Return which columns have a run near a line, and the runs' middles and widths."""
-    columns = np.arange(mask.shape[1])
-    found = np.zeros(len(columns), bool)
-    row = np.zeros(len(columns), int)
-    reach = int(np.ceil(width / 2 + 1))
-    for offset in sorted(range(-reach, reach + 1), key=abs):
-        here = np.round(at + offset).astype(int)
-        inside = (here >= 0) & (here < len(mask)) & ~found
-        hit = inside & mask[here.clip(0, len(mask) - 1), columns]
-        row[hit] = here[hit]
-        found |= hit
-    top, bottom = first[row, columns], last[row, columns]
-    return found, (top + bottom) / 2, bottom - top + 1
-
-
-def _contiguous(covered: np.ndarray, middle: int) -> tuple[int, int]:
-    """Return the stretch around a column without a large gap."""
+def _find_stretch(covered: np.ndarray, column: int) -> tuple[int, int]:
+    """Return the start and stop of the covered stretch around a column; bridge gaps."""
     gap = max(3, len(covered) // 80)
     closed = ndimage.binary_closing(np.pad(covered, gap), np.ones(gap))[gap:-gap]
     labels, _ = ndimage.label(closed)
-    if not labels[middle]:
-        return middle, middle
-    places = np.flatnonzero(labels == labels[middle])
-    return int(places[0]), int(places[-1]) + 1
+    if not labels[column]:
+        return column, column
+    columns = np.flatnonzero(labels == labels[column])
+    return int(columns[0]), int(columns[-1]) + 1
 
 
 def _erase_both(
@@ -259,38 +311,41 @@ def _erase_both(
 ) -> np.ndarray:
     """Return the ink without lines and without their crossings."""
     rest = _erase(_erase(ink, mask, horizontal).T, mask.T, vertical).T
-    rest[_band(horizontal, mask.shape) & _band(vertical, mask.shape[::-1]).T] = 0
+    crossings = _cover(horizontal, mask.shape) & _cover(vertical, mask.shape[::-1]).T
+    rest[crossings] = 0
     return rest
 
 
-def _band(lines: list[_Line], shape: tuple[int, int]) -> np.ndarray:
-    """Return the pixels that horizontal lines take up."""
-    band = np.zeros(shape, bool)
+def _cover(lines: list[_Line], shape: tuple[int, int]) -> np.ndarray:
+    """Return a mask of the pixels that horizontal lines cover."""
+    covered = np.zeros(shape, bool)
     rows = np.arange(shape[0])[:, None]
     for line in lines:
-        near = np.abs(rows - line.at) <= line.width / 2 + 1.5
-        band[:, line.start : line.stop] |= near
-    # The ends of the lines of a box lie a little before its corners.
-    return ndimage.binary_dilation(band, np.ones((1, 9)))
+        near = np.abs(rows - line.rows) <= line.width / 2 + 1.5
+        covered[:, line.start : line.stop] |= near
+    # The lines of a box end a little before its corners.
+    return ndimage.binary_dilation(covered, np.ones((1, 9)))
 
 
 def _erase(ink: np.ndarray, mask: np.ndarray, lines: list[_Line]) -> np.ndarray:
-    """Return the ink without horizontal lines, but with the strokes that cross them."""
+    """Return the ink without horizontal lines, except where strokes cross them."""
     ink = ink.copy()
-    first, last = _runs(mask)
+    runs = _Runs(mask)
     rows = np.arange(len(mask))[:, None]
     for line in lines:
-        at = np.full(mask.shape[1], -np.inf)
-        at[line.start : line.stop] = line.at
-        found, middle, width = _runs_at(mask, first, last, np.maximum(at, -9), line.width)
-        alone = (
+        columns = slice(line.start, line.stop)
+        line_rows = np.full(mask.shape[1], -9.0)  # outside the page
+        line_rows[columns] = line.rows
+        is_on_line = np.zeros(mask.shape[1], bool)
+        is_on_line[columns] = True
+        found, middles, widths = runs.find_along(mask, line_rows, line.width)
+        is_alone = (
             found
-            & np.isfinite(at)
-            & (width <= 1.5 * line.width + 2)
-            & (np.abs(middle - at) <= line.width / 2 + 2)
+            & is_on_line
+            & (widths <= 1.5 * line.width + 2)
+            & (np.abs(middles - line_rows) <= line.width / 2 + 2)
         )
-        # With the pixels beside it, which are grey.
-        reach = width / 2 + 1.5
-        erased = alone & (np.abs(rows - middle) <= reach)
-        ink[erased] = 0
+        # Include the grey pixels at the edges of the line.
+        is_erased = is_alone & (np.abs(rows - middles) <= widths / 2 + 1.5)
+        ink[is_erased] = 0
     return ink

@@ -1,32 +1,33 @@
-"""Separate the ink on a page from its paper."""
+"""The ink on a page, separated from the paper."""
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 WORKING_SIDE = 512
-_LEAST_CONTRAST = 40  # of 255 levels
+_MIN_CONTRAST = 40  # of 255 grey levels
 
 
 def find_ink(image: np.ndarray) -> np.ndarray:
-    """Return by how much each pixel of a page differs from the paper.
+    """Compute the difference of each pixel of a page from the paper.
 
-    The paper may be lit unevenly. Ink is what differs most from it, in either direction.
+    The page can be lit unevenly. The ink is darker than the paper or brighter, whichever
+    difference is larger.
 
     Parameters
     ----------
     image : ndarray of shape (h, w), uint8
+        Grey image of the page.
 
     Returns
     -------
-    ndarray, float64
-        Not negative. It is smaller than the image if a side of that has more than 512
-        pixels.
+    ndarray of float64
+        Non-negative differences. Images with a side longer than 512 pixels are reduced.
 
     Raises
     ------
     ValueError
-        If nothing differs from the paper by more than 40 levels.
+        If no difference exceeds 40 grey levels.
     """
     pixels = _shrink(image, WORKING_SIDE)
     difference = pixels - _fit_paper(pixels)
@@ -37,21 +38,21 @@ def find_ink(image: np.ndarray) -> np.ndarray:
 
 
 def measure_contrast(ink: np.ndarray) -> float:
-    """Return the largest difference of an area of 3x3 pixels from the paper."""
+    """Return the largest mean difference from the paper of an area of 3x3 pixels."""
     return float(ndimage.uniform_filter(ink, 3).max())
 
 
 def check_contrast(contrast: float) -> None:
-    """Raise a ValueError if the ink is too faint to be told from noise."""
-    if contrast < _LEAST_CONTRAST:
+    """Raise a ValueError if the ink is too faint to be distinguished from noise."""
+    if contrast < _MIN_CONTRAST:
         raise ValueError(
-            "no figure found: nothing differs from the background by more than"
-            f" {contrast:.0f} of 255 levels. Write with a darker pen, or light it better."
+            "no digit found: nothing differs from the background by more than"
+            f" {contrast:.0f} of 255 grey levels. Use a darker pen or better light."
         )
 
 
 def _shrink(image: np.ndarray, side: int) -> np.ndarray:
-    """Return the image as floats, made smaller if a side is longer than `side`."""
+    """Convert an image to floats, and reduce it if it is longer than `side` pixels."""
     factor = side / max(image.shape)
     if factor >= 1:
         return image.astype(float)
@@ -61,19 +62,21 @@ def _shrink(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _fit_paper(image: np.ndarray) -> np.ndarray:
-    """Return the background: the quadratic surface that most pixels lie on."""
+    """Fit a quadratic surface to the grey levels of the paper."""
     rows, columns = np.meshgrid(
         *(np.linspace(-1, 1, n) for n in image.shape), indexing="ij"
     )
     powers = [np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2]
     terms = np.stack([power.ravel() for power in powers], axis=1)
-    # A regular sample is enough for six coefficients.
+    # A regular sample of pixels is sufficient for six coefficients.
     step = max(1, image.size // 20_000)
-    some, pixels = terms[::step], image.ravel()[::step]
-    kept = np.ones(len(pixels), dtype=bool)
-    for _ in range(6):  # each time without the pixels far from the surface: the ink
-        used = some[kept]
-        coefficients = np.linalg.lstsq(used.T @ used, used.T @ pixels[kept], rcond=None)[0]
-        error = np.abs(pixels - some @ coefficients)
-        kept = error <= 3 * np.median(error)
+    sample, pixels = terms[::step], image.ravel()[::step]
+    is_paper = np.ones(len(pixels), dtype=bool)
+    for _ in range(6):  # exclude pixels far from the surface, the ink, and fit again
+        used = sample[is_paper]
+        coefficients = np.linalg.lstsq(
+            used.T @ used, used.T @ pixels[is_paper], rcond=None
+        )[0]
+        error = np.abs(pixels - sample @ coefficients)
+        is_paper = error <= 3 * np.median(error)
     return (terms @ coefficients).reshape(image.shape)

@@ -1,1 +1,1 @@
-"""Images as they are passed in, as rows of pixels, and as the network sees them."""
+"""Images as they are passed in, as rows of pixels, and as input of the network."""

@@ -1,4 +1,4 @@
-"""The canvas: images as the network sees them."""
+"""The canvas: images as input of the network."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,31 @@ from torch.nn import functional as F
 
 from sklenet.images.shapes import ImageShape
 
-CANVAS = 32  # side length in pixels of the 1998 network's input
-DIGIT = 28  # side length in pixels of the digits centred on it
+CANVAS = 32  # side length of the input of the 1998 network, in pixels
+DIGIT = 28  # side length of the digit images centred on it, in pixels
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Rows of pixels of any numeric type to float images on the network's canvas.
+    """Convert rows of pixels of any numeric type to float images on the network's canvas.
 
-    Pixels are mapped linearly, `low` and `high` to the ends of `feature_range`. Images of
-    at most half of 28x28 are enlarged by the largest whole factor that still fits, then
-    all are centred on 32x32, or as much more as they need, in a border of background. With
-    a `padding` they are neither: they keep their size, in a border of so many pixels.
+    Pixel values are mapped linearly, `low` and `high` to the ends of `feature_range`.
+    Images whose sides are at most 14 pixels long are enlarged by the largest integer factor
+    with which they fit into 28x28 pixels. All images are then centred on a canvas of 32x32
+    pixels, or of their own size along sides that are longer. With `padding`, images keep
+    their size and get a border of this width instead.
 
     Parameters
     ----------
-    image_shape : tuple (channels, height, width)
+    image_shape : tuple of int (channels, height, width)
+        Shape of one image.
     low, high : float
-        The smallest and the largest pixel value of the training data.
-    feature_range : tuple of float, or None
-        None leaves pixels as they are, on a background of 0.
+        Minimum and maximum pixel value of the training data.
+    feature_range : tuple of float or None
+        Range to which pixel values are mapped. If None, they are unchanged, and the
+        background is 0.
     padding : int, optional
-        The width of the border, instead of the 32x32 canvas.
+        Width of the border around the images, instead of centring them on the canvas.
     """
 
     image_shape: ImageShape
@@ -39,14 +42,14 @@ class Canvas:
 
     @property
     def factor(self) -> int:
-        """How many times each pixel is repeated in each direction."""
+        """Factor by which images are enlarged."""
         if self.padding is not None:
             return 1
         return max(1, DIGIT // max(self.image_shape[1:]))
 
     @property
     def shape(self) -> ImageShape:
-        """(channels, height, width) of what the network sees."""
+        """Shape (channels, height, width) of the network's input."""
         channels, height, width = self.image_shape
         if self.padding is not None:
             return (channels, height + 2 * self.padding, width + 2 * self.padding)
@@ -58,7 +61,7 @@ class Canvas:
 
     @property
     def interior(self) -> tuple[slice, slice]:
-        """The rows and the columns of the canvas that the image takes up."""
+        """Rows and columns of the canvas that the image covers."""
         slices = []
         for side, canvas in zip(self.image_shape[1:], self.shape[1:], strict=True):
             start = (canvas - side * self.factor) // 2
@@ -67,44 +70,47 @@ class Canvas:
 
     @property
     def background(self) -> float:
-        """The value of the border."""
+        """Value of the border."""
         return 0.0 if self.feature_range is None else self.feature_range[0]
 
     @property
     def span(self) -> float:
-        """The difference between the brightest pixel and the background."""
+        """Difference between the brightest pixel value and the background."""
         if self.feature_range is None:
             return self.high
         return self.feature_range[1] - self.feature_range[0]
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return `rows`, of shape (n, features), as (n, channels, height, width)."""
-        # Wide types are centred before they are rounded to float32: a large offset would
-        # otherwise swallow the picture.
-        wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
-        pixels = rows.to(torch.float64 if wide else torch.float32)
-        if self.feature_range is not None:
-            # In halves, so that no difference between finite numbers overflows.
-            half_low, half_span = self.low / 2, self.high / 2 - self.low / 2
-            pixels = (pixels / 2 - half_low) / (half_span or 1.0)
-            if self.feature_range != (0.0, 1.0):
-                pixels = pixels * self.span + self.background
-        pixels = pixels.float()
-
+        """Convert rows (n, n_features) to images (n, channels, height, width)."""
+        pixels = self._scale(rows)
         channels, height, width = self.image_shape
-        missing = channels * height * width - pixels.shape[1]
-        if missing:
-            pixels = F.pad(pixels, (0, missing), value=self.background)
+        n_missing = channels * height * width - pixels.shape[1]
+        if n_missing:
+            pixels = F.pad(pixels, (0, n_missing), value=self.background)
         images = pixels.view(-1, channels, height, width)
         if self.factor > 1:
             images = images.repeat_interleave(self.factor, dim=2)
             images = images.repeat_interleave(self.factor, dim=3)
         _, canvas_height, canvas_width = self.shape
-        rows_taken, columns_taken = self.interior
+        rows_slice, columns_slice = self.interior
         border = (
-            columns_taken.start,
-            canvas_width - columns_taken.stop,
-            rows_taken.start,
-            canvas_height - rows_taken.stop,
+            columns_slice.start,
+            canvas_width - columns_slice.stop,
+            rows_slice.start,
+            canvas_height - rows_slice.stop,
         )
         return F.pad(images, border, value=self.background)
+
+    def _scale(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map pixel values to `feature_range`, as float32."""
+        # Wide types are rounded to float32 only after the minimum has been subtracted: a
+        # large offset would take all of its precision.
+        is_wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32
+        pixels = rows.to(torch.float64 if is_wide else torch.float32)
+        if self.feature_range is not None:
+            # Halve the values first: the difference of two finite numbers can overflow.
+            half_low, half_span = self.low / 2, self.high / 2 - self.low / 2
+            pixels = (pixels / 2 - half_low) / (half_span or 1.0)
+            if self.feature_range != (0.0, 1.0):
+                pixels = pixels * self.span + self.background
+        return pixels.float()

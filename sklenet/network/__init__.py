@@ -1,4 +1,4 @@
-"""What is trained: torch modules, initial weights, losses, optimizers."""
+"""The network: torch modules, initial weights, losses, optimizers and schedules."""
 
 from sklenet.network.init import INITS
 from sklenet.network.layers import ACTIVATIONS, POOLINGS

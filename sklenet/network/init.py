@@ -1,7 +1,8 @@
-"""Initial weights by name, drawn from a generator of their own.
+"""Initialization of the weights, by name or by a callable.
 
-A layer's fan-in F is the number of its inputs per unit: input maps times kernel area for
-a convolution, inputs for a linear layer; fan-out likewise.
+The fan-in F of a layer is the number of inputs of each of its units: the number of input
+maps times the area of the kernel for a convolution, the number of inputs for a linear
+layer.
 """
 
 import inspect
@@ -14,22 +15,30 @@ from torch import nn
 
 from sklenet.network.lecun1998.layers import PartialConv2d, Subsample
 
-Init = Callable[[nn.Module, torch.Generator], None]
+Initializer = Callable[[nn.Module, torch.Generator], None]
 
 
-def _with_zero_bias(draw: Callable[..., torch.Tensor], **options: object) -> Init:
-    """Return an init of torch's for the weights, with biases of 0.
+def _with_zero_bias(draw: Callable[..., torch.Tensor], **options: object) -> Initializer:
+    """Return an initializer that draws the weights of a layer and sets its bias to 0.
 
-    A partly connected layer is drawn as if it were fully connected. The coefficients of
-    subsampling, which is nothing but an average to begin with, are one by their number.
+    The weights of a partially connected layer are drawn as those of a fully connected one.
+    The coefficients of a subsampling layer are not drawn, but set to 1/F, such that the
+    layer computes the mean.
+
+    Parameters
+    ----------
+    draw : callable
+        Function that fills a tensor, such as those of ``torch.nn.init``.
+    **options
+        Additional parameters of the function.
     """
 
-    def init(layer: nn.Module, generator: torch.Generator) -> None:
+    def initialize(layer: nn.Module, generator: torch.Generator) -> None:
         with torch.no_grad():
             if isinstance(layer, Subsample):
                 layer.weight.fill_(1 / layer.fan_in)
             elif isinstance(layer, PartialConv2d):
-                # NaN, as in `_unset`: whatever is not drawn will be seen.
+                # Values that the function does not set remain NaN and are detected.
                 dense = torch.full(layer.shape, torch.nan, dtype=layer.weight.dtype)
                 draw(dense, generator=generator, **options)
                 layer.weight.copy_(dense.flatten(0, 1)[layer.index])
@@ -38,135 +47,159 @@ def _with_zero_bias(draw: Callable[..., torch.Tensor], **options: object) -> Ini
             if isinstance(layer.bias, torch.Tensor):
                 nn.init.zeros_(layer.bias)
 
-    return init
+    return initialize
 
 
-def _uniform(layer: nn.Module, bound: Callable, generator: torch.Generator) -> None:
-    """Draw weights and biases uniformly in +/-bound(F), F being their unit's fan-in."""
+def _draw_uniform(
+    layer: nn.Module, compute_bound: Callable, generator: torch.Generator
+) -> None:
+    """Draw weights and biases uniformly between -bound(F) and bound(F)."""
     assert isinstance(layer.weight, torch.Tensor)
-    of_weight = getattr(layer, "fan_in", layer.weight[0].numel())
-    of_bias = getattr(layer, "bias_fan_in", of_weight)
-    for parameter, fan_in in ((layer.weight, of_weight), (layer.bias, of_bias)):
+    fan_in = getattr(layer, "fan_in", layer.weight[0].numel())
+    bias_fan_in = getattr(layer, "bias_fan_in", fan_in)
+    for parameter, n_inputs in ((layer.weight, fan_in), (layer.bias, bias_fan_in)):
         if isinstance(parameter, torch.Tensor):
-            ends = bound(fan_in)
-            if isinstance(ends, torch.Tensor):  # each element has its own
+            bound = compute_bound(n_inputs)
+            if isinstance(bound, torch.Tensor):  # units differ in their fan-in
                 nn.init.uniform_(parameter, -1, 1, generator=generator)
-                parameter.data.mul_(ends)
+                parameter.data.mul_(bound)
             else:
-                nn.init.uniform_(parameter, -ends, ends, generator=generator)
+                nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
 
-def lecun_uniform(layer: nn.Module, generator: torch.Generator) -> None:
-    """Weights and biases uniform in +/-2.4/F (LeCun et al. 1998, appendix A)."""
-    _uniform(layer, lambda fan_in: 2.4 / fan_in, generator)
+def init_lecun_uniform(layer: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights and biases uniformly between -2.4/F and 2.4/F.
 
-
-def torch_default(layer: nn.Module, generator: torch.Generator) -> None:
-    """Weights and biases uniform in +/-1/sqrt(F), as torch's own layers start.
-
-    F is 1 for subsampling, whose coefficient multiplies one sum.
+    References
+    ----------
+    LeCun et al. 1998, appendix A.
     """
-    one_sum = isinstance(layer, Subsample)
-    _uniform(layer, lambda fan_in: 1.0 if one_sum else fan_in**-0.5, generator)
+    _draw_uniform(layer, lambda fan_in: 2.4 / fan_in, generator)
 
 
-INITS: dict[str, Init] = {
+def init_torch_default(layer: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights and biases uniformly between -1/sqrt(F) and 1/sqrt(F).
+
+    This is the default initialization of torch. For a subsampling layer F is 1, because its
+    coefficient multiplies a single number, the sum of the inputs.
+    """
+    is_subsampling = isinstance(layer, Subsample)
+    _draw_uniform(layer, lambda fan_in: 1.0 if is_subsampling else fan_in**-0.5, generator)
+
+
+INITS: dict[str, Initializer] = {
     "xavier_uniform": _with_zero_bias(nn.init.xavier_uniform_),
     "xavier_normal": _with_zero_bias(nn.init.xavier_normal_),
     "he_uniform": _with_zero_bias(nn.init.kaiming_uniform_, nonlinearity="relu"),
     "he_normal": _with_zero_bias(nn.init.kaiming_normal_, nonlinearity="relu"),
-    "lecun_uniform": lecun_uniform,
-    "torch": torch_default,
+    "lecun_uniform": init_lecun_uniform,
+    "torch": init_torch_default,
 }
 
 
 def leave_uninitialized(layer: nn.Module, generator: torch.Generator) -> None:
-    """Leave weights as they are in memory, for a network whose weights will be loaded."""
+    """Leave the weights uninitialized, for a network whose weights will be loaded."""
 
 
-def make_init(choice: Any) -> Init:
-    """Return a function of a layer and a generator from the parameter `init`.
+def make_init(init: Any) -> Initializer:
+    """Return an initializer for a value of the parameter `init`.
 
-    A callable takes
+    Parameters
+    ----------
+    init : str or callable
+        A name in ``INITS``, or a function of
 
-    - a layer and a ``torch.Generator``;
-    - or a layer alone, as the functions for ``Module.apply`` do;
-    - or the weights, as the functions of ``torch.nn.init`` do; biases start at 0 then.
+        - a layer and a ``torch.Generator``;
+        - or a layer, such as the functions for :meth:`torch.nn.Module.apply`;
+        - or the weights, such as the functions of ``torch.nn.init``. Biases are set to 0.
 
-    Only the first kind, and functions of ``torch.nn.init``, can draw from the generator.
-    All others draw from torch's global generator, which is seeded for them, and restored.
+        Only functions of the first kind and those of ``torch.nn.init`` can draw from the
+        generator. The others draw from the global generator of torch, which is seeded
+        before each call and restored afterwards.
+
+    Returns
+    -------
+    callable
+        A function of a layer and a ``torch.Generator``. It raises a ValueError if it cannot
+        call `init`, or if `init` does not set all weights to finite values.
     """
-    if isinstance(choice, str):
-        return INITS[choice]
-    if choice is leave_uninitialized:
-        return choice
-    attempts = _find_calls(choice)
+    if isinstance(init, str):
+        return INITS[init]
+    if init is leave_uninitialized:
+        return init
+    candidates = _list_initializers(init)
 
-    def init(layer: nn.Module, generator: torch.Generator) -> None:
-        for k, attempt in enumerate(attempts):
-            _unset(layer)
-            try:
-                with torch.no_grad():
-                    attempt(layer, generator)
-            except Exception as error:
-                if k == len(attempts) - 1:
-                    raise _make_error(
-                        choice, f"it raises {error!r:.300} for {layer}"
-                    ) from error
-                continue
-            if all(p.isfinite().all() for p in layer.parameters(recurse=False)):
+    def initialize(layer: nn.Module, generator: torch.Generator) -> None:
+        for candidate in candidates:
+            problem, cause = _try_initializer(candidate, layer, generator)
+            if problem is None:
                 return
-        raise _make_error(choice, f"it leaves weights of {layer} without finite values")
+        raise _make_error(init, problem) from cause
 
-    return init
+    return initialize
 
 
-def _find_calls(choice: Any) -> list[Init]:
-    """Return the ways to call a callable that may be right, the likeliest first."""
-    function = choice.func if isinstance(choice, partial) else choice
+def _try_initializer(
+    initializer: Initializer, layer: nn.Module, generator: torch.Generator
+) -> tuple[str | None, Exception | None]:
+    """Call an initializer; return what is wrong with it, if anything, and the cause."""
+    _reset(layer)
+    try:
+        with torch.no_grad():
+            initializer(layer, generator)
+    except Exception as error:
+        return f"it raises {error!r:.300} for {layer}", error
+    if not all(p.isfinite().all() for p in layer.parameters(recurse=False)):
+        return f"it leaves weights of {layer} without finite values", None
+    return None, None
+
+
+def _list_initializers(init: Any) -> list[Initializer]:
+    """Return initializers that call `init` in the ways it may expect, to try in order."""
+    function = init.func if isinstance(init, partial) else init
     if getattr(function, "__module__", None) == "torch.nn.init":
-        takes_generator = "generator" in inspect.signature(choice).parameters
-        return [
-            _with_zero_bias(choice if takes_generator else _with_global_generator(choice))
-        ]
-    if _takes_two(choice):
-        return [choice]
-    call = _with_global_generator(choice)
-    # A function for Module.apply would do nothing, silently, if it were given weights.
+        has_generator = "generator" in inspect.signature(init).parameters
+        return [_with_zero_bias(init if has_generator else _with_global_generator(init))]
+    if _accepts_generator(init):
+        return [init]
+    call = _with_global_generator(init)
+    # The layer comes first: a function for Module.apply, given weights, would do nothing.
     return [call, _with_zero_bias(call)]
 
 
-def _make_error(choice: Any, reason: str) -> ValueError:
+def _make_error(init: Any, problem: str | None) -> ValueError:
     return ValueError(
-        f"The 'init' parameter is {choice!r}, but {reason}. Expected a function of a layer"
+        f"The 'init' parameter is {init!r}, but {problem}. Expected a function of a layer"
         " and a torch.Generator, or one of the weights, such as nn.init.xavier_uniform_."
     )
 
 
-def _takes_two(function: Callable) -> bool:
-    """Return whether a function may be called with a layer and a generator."""
+def _accepts_generator(function: Callable) -> bool:
+    """Return whether a function accepts a layer and a generator."""
     try:
-        signature = inspect.signature(function)
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a builtin function
         return False
     required = [
         p
-        for p in signature.parameters.values()
+        for p in parameters
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
     ]
-    has_many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-    return has_many or len(required) != 1
+    return len(required) != 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
-def _unset(layer: nn.Module) -> None:
-    """Set weights to NaN and biases to 0, which tells later what was not drawn."""
+def _reset(layer: nn.Module) -> None:
+    """Set weights to NaN, to detect those that are not initialized, and biases to 0."""
     with torch.no_grad():
         for name, p in layer.named_parameters(recurse=False):
             p.fill_(0 if name == "bias" else torch.nan)
 
 
 def _with_global_generator(function: Callable[[Any], object]) -> Callable:
-    """Let a function that takes no generator draw from torch's, seeded and restored."""
+    """Return a function that also accepts a generator, from which it seeds the global one.
+
+    The global generator of torch is restored after each call.
+    """
 
     def call(argument: Any, generator: torch.Generator) -> None:
         seed = int(torch.randint(2**31, (1,), generator=generator))

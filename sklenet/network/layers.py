@@ -1,4 +1,4 @@
-"""Activations and pooling layers by name, and the layers torch lacks."""
+"""Layers that torch lacks, and the named activation functions and pooling layers."""
 
 from typing import Any
 
@@ -10,9 +10,13 @@ from sklenet.network.lecun1998.layers import Subsample
 
 
 class ScaledTanh(nn.Module):
-    """The 1998 squashing function f(a) = 1.7159 tanh(2a/3), so that f(1) = 1.
+    """The squashing function of the 1998 paper, f(a) = 1.7159 tanh(2a/3).
 
-    Reference: LeCun et al. 1998, section II.B and appendix A.
+    It is scaled such that f(1) = 1 and f(-1) = -1.
+
+    References
+    ----------
+    LeCun et al. 1998, section II.B and appendix A.
     """
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
@@ -20,14 +24,17 @@ class ScaledTanh(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Set units to zero with probability `p` in training, and scale the others up.
+    """Dropout with a random number generator of its own.
 
-    Unlike torch's, it draws from a generator of its own.
+    Unlike :class:`torch.nn.Dropout`, it does not use the global generator of torch.
 
     Parameters
     ----------
     p : float
+        Probability that a unit is set to zero during training. The remaining units are
+        scaled by 1 / (1 - p).
     seed : int
+        Seed of the generator.
     """
 
     def __init__(self, p: float, seed: int) -> None:
@@ -36,7 +43,7 @@ class Dropout(nn.Module):
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Begin a new sequence of random numbers."""
+        """Start a new sequence of random numbers."""
         self.seed = seed
         self._generator: torch.Generator | None = None
 
@@ -52,36 +59,39 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
     def __deepcopy__(self, memo: dict) -> "Dropout":
-        # Generators cannot be copied; a copy starts from the seed again.
+        # Generators cannot be copied; the sequence of a copy starts from the seed.
         return Dropout(self.p, self.seed).train(self.training)
 
 
 class FirstConv2d(nn.Conv2d):
-    """A convolution of data, whose gradient does not depend on the number of threads.
+    """A convolution whose gradient does not depend on the number of threads.
 
-    oneDNN sums the weights' gradient over as many parts of the batch as there are
-    threads, so that its last bits depend on them. The same sum is also a convolution of
-    the input with the output's gradient, batch and channels exchanged, and that one is
-    computed per output.
+    oneDNN splits the batch by the number of threads to sum the gradient of the weights, so
+    that its last bits depend on that number. The gradient is also the convolution of the
+    input with the gradient of the output, with batch and channels exchanged, which is
+    computed for each weight separately. This layer computes it in that way if its input
+    requires no gradient, as that of the first layer.
+
+    Parameters are those of :class:`torch.nn.Conv2d`.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.bias is None or x.requires_grad or not torch.is_grad_enabled():
             return super().forward(x)
-        return _DataConvolution.apply(x, self.weight, self.bias)
+        return _FirstConvolution.apply(x, self.weight, self.bias)
 
 
-class _DataConvolution(torch.autograd.Function):
+class _FirstConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, weight, bias):
         ctx.save_for_backward(x)
         return F.conv2d(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient):
+    def backward(ctx: Any, grad_output):
         (x,) = ctx.saved_tensors
-        of_weight = F.conv2d(x.transpose(0, 1), gradient.transpose(0, 1)).transpose(0, 1)
-        return None, of_weight, gradient.sum((0, 2, 3))
+        grad_weight = F.conv2d(x.transpose(0, 1), grad_output.transpose(0, 1))
+        return None, grad_weight.transpose(0, 1), grad_output.sum((0, 2, 3))
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

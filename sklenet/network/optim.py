@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name."""
+"""Optimizers and learning-rate schedules, by name or by a callable."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,86 +17,109 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sdlm": SDLM,
 }
 
-Schedule = Callable[[Optimizer, int], schedulers.LRScheduler | None]
+ScheduleFactory = Callable[[Optimizer, int], schedulers.LRScheduler | None]
 
 
-def constant(optimizer: Optimizer, n_steps: int) -> None:
-    """The same rate at every step."""
+def make_constant_schedule(optimizer: Optimizer, n_steps: int) -> None:
+    """Return None: the learning rate is constant."""
 
 
-def step(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
-    """A tenth of the rate after half of the steps, a hundredth after three quarters."""
+def make_step_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Divide the learning rate by 10 after half and three quarters of the steps."""
     milestones = [max(1, n_steps // 2), max(1, n_steps * 3 // 4)]
     return schedulers.MultiStepLR(optimizer, milestones, gamma=0.1)
 
 
-def cosine(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
-    """Half a cosine wave from the rate down to 0."""
+def make_cosine_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Decay the learning rate to 0 along half a cosine wave."""
     return schedulers.CosineAnnealingLR(optimizer, n_steps)
 
 
-def one_cycle(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
-    """From a 25th of the rate up to it in the first 30 % of the steps, then down to 0."""
-    rate = optimizer.param_groups[0]["lr"]
+def make_one_cycle_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Increase the learning rate from 1/25 of its value for 30 % of the steps, then decay.
+
+    The learning rate increases to its value and decays to almost 0.
+    """
+    lr = optimizer.param_groups[0]["lr"]
     return schedulers.OneCycleLR(
-        optimizer, rate, total_steps=n_steps + 1, cycle_momentum=False
+        optimizer, lr, total_steps=n_steps + 1, cycle_momentum=False
     )
 
 
-def lecun1998(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
-    """The paper's, in parts of the whole: with 20 passes and the rate 0.0005 its own.
+def make_lecun1998_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Decay the learning rate as in the 1998 paper, whatever the number of steps.
 
-    0.0005 in the first two passes, 0.0002 in the next three, 0.0001 in the next three,
-    0.00005 in the next four, 0.00001 after (section III.B).
+    In 20 epochs with a learning rate of 0.0005, it is the schedule of the paper: 0.0005 in
+    the first two epochs, 0.0002 in the next three, 0.0001 in the next three, 0.00005 in the
+    next four, and 0.00001 thereafter.
+
+    References
+    ----------
+    LeCun et al. 1998, section III.B.
     """
 
-    def factor(step: int) -> float:
-        twentieth = 20 * step / n_steps
-        ends = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1))
-        return next((part for end, part in ends if twentieth < end), 0.02)
+    def compute_factor(step: int) -> float:
+        epoch = 20 * step / n_steps
+        factors = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1))
+        return next((factor for end, factor in factors if epoch < end), 0.02)
 
-    return schedulers.LambdaLR(optimizer, factor)
+    return schedulers.LambdaLR(optimizer, compute_factor)
 
 
-SCHEDULES: dict[str, Schedule] = {
-    "constant": constant,
-    "step": step,
-    "cosine": cosine,
-    "one_cycle": one_cycle,
-    "lecun1998": lecun1998,
+SCHEDULES: dict[str, ScheduleFactory] = {
+    "constant": make_constant_schedule,
+    "step": make_step_schedule,
+    "cosine": make_cosine_schedule,
+    "one_cycle": make_one_cycle_schedule,
+    "lecun1998": make_lecun1998_schedule,
 }
 
 
-def make_schedule(choice: Any) -> Schedule:
-    """Return a function that makes a scheduler, from the parameter `lr_schedule`.
+def make_schedule(lr_schedule: Any) -> ScheduleFactory:
+    """Return a factory of schedulers for a value of the parameter `lr_schedule`.
 
-    The function raises a ValueError that names the parameter unless a callable returns a
-    scheduler of the optimizer, to be stepped after every batch, or None.
+    Parameters
+    ----------
+    lr_schedule : str or callable
+        A name in ``SCHEDULES``, or a function of an optimizer and the number of steps.
+
+    Returns
+    -------
+    callable
+        A function of an optimizer and the number of steps. It returns a scheduler to be
+        stepped after every batch, or None for a constant learning rate, and raises a
+        ValueError if a custom function returns anything else.
     """
-    if isinstance(choice, str):
-        return SCHEDULES[choice]
+    if isinstance(lr_schedule, str):
+        return SCHEDULES[lr_schedule]
 
-    def schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler | None:
-        if choice is schedulers.ReduceLROnPlateau:
-            raise _make_schedule_error(choice, _PLATEAU)
+    def make_custom_schedule(
+        optimizer: Optimizer, n_steps: int
+    ) -> schedulers.LRScheduler | None:
+        if lr_schedule is schedulers.ReduceLROnPlateau:
+            raise _make_schedule_error(lr_schedule, _PLATEAU)
         try:
-            scheduler = choice(optimizer, n_steps)
+            scheduler = lr_schedule(optimizer, n_steps)
         except Exception as error:
             reason = f"called with an optimizer and {n_steps} steps, it raises {error!r}"
-            raise _make_schedule_error(choice, reason) from error
-        if isinstance(scheduler, schedulers.ReduceLROnPlateau):
-            raise _make_schedule_error(
-                choice, f"it returns a ReduceLROnPlateau; {_PLATEAU}"
-            )
-        if scheduler is not None and not callable(getattr(scheduler, "step", None)):
-            raise _make_schedule_error(choice, f"it returns {scheduler!r:.60}")
-        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-            raise _make_schedule_error(
-                choice, "it returns a scheduler of another optimizer"
-            )
+            raise _make_schedule_error(lr_schedule, reason) from error
+        problem = _find_scheduler_problem(scheduler, optimizer)
+        if problem:
+            raise _make_schedule_error(lr_schedule, problem)
         return scheduler
 
-    return schedule
+    return make_custom_schedule
+
+
+def _find_scheduler_problem(scheduler: Any, optimizer: Optimizer) -> str | None:
+    """Return why a scheduler cannot be used for an optimizer, or None if it can."""
+    if isinstance(scheduler, schedulers.ReduceLROnPlateau):
+        return f"it returns a ReduceLROnPlateau; {_PLATEAU}"
+    if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+        return f"it returns {scheduler!r:.60}"
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        return "it returns a scheduler of another optimizer"
+    return None
 
 
 _PLATEAU = (
@@ -106,71 +129,85 @@ _PLATEAU = (
 )
 
 
-def refuse_instances(optimizer: Any, lr_schedule: Any) -> None:
-    """Raise a ValueError if a parameter is an object that belongs to other weights."""
+def check_no_instances(optimizer: Any, lr_schedule: Any) -> None:
+    """Raise a ValueError if a parameter is an instance, which belongs to other weights.
+
+    Parameters
+    ----------
+    optimizer, lr_schedule : object
+        Values of the parameters of these names.
+    """
     if isinstance(optimizer, Optimizer):
         name = type(optimizer).__name__
         raise ValueError(
-            f"The 'optimizer' parameter is an instance of {name}, which belongs to other"
-            f" weights than the network's. Pass the class {name}, its learning rate as"
+            f"The 'optimizer' parameter is an instance of {name}, which belongs to the"
+            f" weights of another network. Pass the class {name}, its learning rate as"
             " 'lr', its weight decay as 'weight_decay', and other options in 'net_params',"
             " such as {'optimizer__betas': (0.9, 0.99)}."
         )
     if isinstance(lr_schedule, schedulers.LRScheduler):
-        reason = "an instance belongs to another optimizer than the network's"
+        reason = "an instance belongs to another optimizer than that of the network"
         raise _make_schedule_error(lr_schedule, reason)
 
 
 def check_optimization(
     optimizer: Any, lr_schedule: Any, options: dict[str, Any], additional: dict[str, Any]
 ) -> None:
-    """Raise an error if an optimizer, its options, or a schedule do not work.
+    """Check that an optimizer, its options and a learning-rate schedule can be used.
 
-    They are tried on a single weight, and on a fit of a thousand steps, unless all of them
-    have names.
+    Custom ones, and additional options, are tried on a single weight and for 1000 steps.
 
     Parameters
     ----------
-    optimizer, lr_schedule : str or callable
-        The parameters of these names.
+    optimizer : str or callable
+        Value of the parameter `optimizer`.
+    lr_schedule : str or callable
+        Value of the parameter `lr_schedule`.
     options : dict
-        The options of the optimizer that parameters decide, ``lr`` among them.
+        Options of the optimizer that are parameters of the estimator, such as ``lr``.
     additional : dict
-        Its other options, from `net_params`.
+        Other options of the optimizer, from `net_params`.
+
+    Raises
+    ------
+    TypeError
+        If the optimizer does not have one of the additional options.
+    ValueError
+        If the optimizer, its options or the schedule cannot be used.
     """
     if isinstance(optimizer, str) and isinstance(lr_schedule, str) and not additional:
         return
-    make = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    factory = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
     weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))
     try:
-        trial = make([weight], **options | additional)
+        instance = factory([weight], **options | additional)
     except Exception as error:
         if additional:
-            # An unknown name is a TypeError, as of any function; the rest are wrong values.
+            # An unknown option raises a TypeError, as in any function call.
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(
                 f"The 'net_params' parameter has options that optimizer={optimizer!r} does"
                 f" not accept, among {sorted(additional)}: {error}"
             ) from error
-        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        reason = f"called with the weights and {shown}, it raises {error!r}"
+        keywords = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        reason = f"called with the weights and {keywords}, it raises {error!r}"
         raise _make_optimizer_error(optimizer, reason) from error
-    if not isinstance(trial, Optimizer):
-        raise _make_optimizer_error(optimizer, f"it makes {trial!r:.60}")
-    make_schedule(lr_schedule)(trial, 1000)
+    if not isinstance(instance, Optimizer):
+        raise _make_optimizer_error(optimizer, f"it makes {instance!r:.60}")
+    make_schedule(lr_schedule)(instance, 1000)
 
 
-def _make_optimizer_error(choice: Any, reason: str) -> ValueError:
+def _make_optimizer_error(optimizer: Any, reason: str) -> ValueError:
     return ValueError(
-        f"The 'optimizer' parameter is {choice!r}, but {reason}. Expected a class of torch"
-        " optimizers, such as torch.optim.NAdam; its options other than 'lr' and"
+        f"The 'optimizer' parameter is {optimizer!r}, but {reason}. Expected a class of"
+        " torch optimizers, such as torch.optim.NAdam; its options other than 'lr' and"
         " 'weight_decay' belong in 'net_params'."
     )
 
 
-def _make_schedule_error(choice: Any, reason: str) -> ValueError:
+def _make_schedule_error(lr_schedule: Any, reason: str) -> ValueError:
     return ValueError(
-        f"The 'lr_schedule' parameter is {choice!r}, but {reason}. Expected a function of"
-        " the optimizer and the number of steps that returns a torch scheduler, which is"
-        " stepped after every batch: lambda optimizer, n_steps: StepLR(optimizer, n_steps)."
+        f"The 'lr_schedule' parameter is {lr_schedule!r}, but {reason}. Expected a function"
+        " of the optimizer and the number of steps that returns a torch scheduler to step"
+        " after every batch, such as lambda optimizer, n_steps: StepLR(optimizer, n_steps)."
     )

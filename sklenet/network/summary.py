@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, their weights, connections and operations."""
+"""A summary of a network: its layers with their weights, connections and operations."""
 
 import math
 from typing import Any
@@ -11,49 +11,72 @@ from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsamp
 from sklenet.network.lenet5 import LeNet5
 
 
-def summarise(network: LeNet5, input_shape: tuple[int, int, int]) -> pd.DataFrame:
-    """Return a row per layer, and one for all of them.
+def summarize_network(network: LeNet5, input_shape: tuple[int, int, int]) -> pd.DataFrame:
+    """Return the layers of a network as a data frame, with a last row "all" for their sum.
 
     Parameters
     ----------
     network : LeNet5
+        The network.
     input_shape : tuple of int (channels, height, width)
-        Of the canvas.
+        Shape of one input image.
+
+    Returns
+    -------
+    DataFrame
+        One row per layer, with the columns "output_shape", "parameters", "connections"
+        (weights and biases, counted for each unit) and "multiply_adds". The parameters of
+        an activation function are counted with its layer.
     """
-    rows: list[list[Any]] = []
+    rows: dict[str, dict[str, Any]] = {}
     x = torch.zeros((1, *input_shape))
     with torch.inference_mode():
         for name, layer in network.layers().items():
             n_inputs = x[0].numel()
             x = layer(x)
-            shape, units = tuple(x.shape[1:]), x[0].numel()
-            parameters = sum(p.numel() for p in layer.parameters())
-            if any(name.endswith(part) for part in ("activation", "dropout", "flatten")):
-                if rows:  # an activation is a part of its layer, with what it may learn
-                    rows[-1][2] += parameters
-                continue
-            connections, multiply_adds = _count(layer, shape, n_inputs, units)
-            rows.append([name, shape, parameters, connections, multiply_adds])
-    heads = ["layer", "output_shape", "parameters", "connections", "multiply_adds"]
-    frame = pd.DataFrame(rows, columns=heads).set_index("layer")
-    total = [rows[-1][1], *frame[heads[2:]].sum()]
-    return pd.concat([frame, pd.DataFrame([total], ["all"], heads[1:])])
+            n_parameters = sum(p.numel() for p in layer.parameters())
+            layer_name, _, suffix = name.partition("_")
+            if suffix:  # the activation function or dropout of a layer
+                rows[layer_name]["parameters"] += n_parameters
+            elif name != "flatten":
+                shape = tuple(x.shape[1:])
+                n_connections, n_multiply_adds = _count_operations(layer, n_inputs, shape)
+                rows[name] = {
+                    "output_shape": shape,
+                    "parameters": n_parameters,
+                    "connections": n_connections,
+                    "multiply_adds": n_multiply_adds,
+                }
+    counts = ("parameters", "connections", "multiply_adds")
+    total = {count: sum(row[count] for row in rows.values()) for count in counts}
+    rows["all"] = {"output_shape": tuple(x.shape[1:])} | total
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _count(
-    layer: Any, shape: tuple[int, ...], n_inputs: int, units: int
-) -> tuple[int, int]:
-    """Return a layer's connections, biases among them, and multiplications with adding."""
+def _count_operations(layer: Any, n_inputs: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the numbers of connections and of multiply-add operations of a layer.
+
+    Parameters
+    ----------
+    layer : Module
+        The layer.
+    n_inputs : int
+        Number of inputs of the layer.
+    shape : tuple of int
+        Shape of its outputs.
+    """
+    n_units = math.prod(shape)
     if isinstance(layer, nn.Conv2d | PartialConv2d):
-        places = math.prod(shape[1:])
-        weights, biases = layer.weight.numel(), len(layer.bias)  # type: ignore[arg-type]
-        return (weights + biases) * places, weights * places
+        n_positions = math.prod(shape[1:])
+        n_weights, n_biases = layer.weight.numel(), shape[0]
+        return (n_weights + n_biases) * n_positions, n_weights * n_positions
     if isinstance(layer, nn.Linear):
-        return (n_inputs + 1) * units, n_inputs * units
+        return (n_inputs + 1) * n_units, n_inputs * n_units
     if isinstance(layer, RadialBasis):
-        return n_inputs * units, n_inputs * units
-    # Pooling: four units each, and the paper's has a bias, and multiplies once.
+        return n_inputs * n_units, n_inputs * n_units
     if isinstance(layer, nn.Sequential) and isinstance(layer[0], Subsample):
-        return 5 * units, units
-    sides = getattr(layer, "kernel_size", 2)
-    return math.prod(sides if isinstance(sides, tuple) else (sides, sides)) * units, 0
+        # Four inputs and a bias; their sum is multiplied by the coefficient.
+        return 5 * n_units, n_units
+    window = getattr(layer, "kernel_size", 2)
+    height, width = window if isinstance(window, tuple) else (window, window)
+    return height * width * n_units, 0

@@ -1,1 +1,1 @@
-"""Fitted estimators as files, and their networks by themselves."""
+"""Save, load and export fitted estimators."""

@@ -1,4 +1,4 @@
-"""The network of a fitted estimator by itself: as a torch module, and as ONNX."""
+"""Export the network of a fitted estimator, as a torch module or as ONNX."""
 
 import copy
 from importlib.util import find_spec
@@ -8,20 +8,20 @@ from torch import nn
 
 from sklenet._utils.writing import check_writable, write_file
 from sklenet.images.canvas import Canvas
-from sklenet.network.losses import log_probabilities
+from sklenet.network.losses import compute_log_probabilities
 
-_PIXELS = ("uint8", "float32", "float64")
+_PIXEL_TYPES = ("uint8", "float32", "float64")
 
 
 class FromPixels(nn.Module):
-    """The network with what comes before and after it: from pixels to probabilities.
+    """The network with its preprocessing and postprocessing, from pixels to probabilities.
 
     Parameters
     ----------
     canvas : Canvas
     network : LeNet5
     criterion : Module
-        The loss, which says what probabilities are.
+        Loss function, which determines how outputs become probabilities.
     """
 
     def __init__(self, canvas: Canvas, network: nn.Module, criterion: nn.Module) -> None:
@@ -29,36 +29,45 @@ class FromPixels(nn.Module):
         self.canvas, self.network, self.criterion = canvas, network, criterion
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return class probabilities (n, n_classes) of rows of pixels (n, n_features)."""
+        """Return class probabilities (n, n_classes), given pixels (n, n_features)."""
         outputs = self.network(self.canvas(pixels))
-        return log_probabilities(self.criterion, outputs).softmax(dim=1)
+        return compute_log_probabilities(self.criterion, outputs).softmax(dim=1)
 
 
 def to_torch(estimator) -> FromPixels:
-    """Return a copy of the fitted network on the CPU, with scaling and softmax."""
+    """Return a copy of the fitted network on the CPU, including scaling and softmax."""
     net = estimator.net_
     parts = copy.deepcopy((net.module_, net.criterion_))
     module, criterion = (part.cpu() for part in parts)
-    return FromPixels(estimator._canvas(), module, criterion).eval()
+    return FromPixels(estimator.canvas_, module, criterion).eval()
 
 
 def to_onnx(estimator, path, dtype: str) -> None:
-    """Write the network of a fitted estimator as ONNX, for pixels of `dtype`.
+    """Write the network of a fitted estimator to an ONNX file, which is atomic.
 
-    The file is written as a whole or not at all.
+    Parameters
+    ----------
+    estimator : LeNet5Classifier
+    path : str or path-like
+    dtype : {"uint8", "float32", "float64"}
+        Data type of the pixels.
 
     Raises
     ------
+    ImportError
+        If onnx or onnxscript is not installed.
+    ValueError
+        If `dtype` is invalid.
     OSError
         If `path` is not a regular file or cannot be written.
     """
-    if dtype not in _PIXELS:
-        raise ValueError(f"The 'dtype' is {dtype!r}, but must be one of {_PIXELS}.")
+    if dtype not in _PIXEL_TYPES:
+        raise ValueError(f"The 'dtype' is {dtype!r}, but must be one of {_PIXEL_TYPES}.")
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise ImportError(f"to_onnx needs {package}: pip install sklenet[onnx]")
     check_writable(path)
-    # Two rows, because one would be taken for the only number of rows there is.
+    # Two rows, because with one row torch would assume that there is always one.
     example = torch.zeros((2, estimator.n_features_in_), dtype=getattr(torch, dtype))
     program = torch.onnx.export(
         to_torch(estimator),

@@ -1,26 +1,28 @@
 """The format of saved estimators: weights as safetensors, the rest as JSON.
 
-The file is data and nothing else; reading it executes nothing. Format version 2 is a
+A file contains data only; reading it executes nothing. Version 2 of the format is a
 `safetensors <https://huggingface.co/docs/safetensors>`_ file with the tensors
 
-- ``weights/<name>``: the module's, float32, by their torch names;
-- ``optimizer/<k>/<name>``: the optimizer's state of the k-th parameter, for warm starts;
+- ``weights/<name>``: weights of the module by their names in torch, float32;
+- ``optimizer/<k>/<name>``: state of the optimizer for the k-th parameter;
 - ``random_state``: the 624 numbers of a Mersenne twister, uint32;
-- ``classes``: the labels, unless they are text;
-- ``held_out``: the rows that early stopping holds out while training continues, int64, if
-  there are any;
+- ``classes``: the class labels, unless they are text;
+- ``held_out``: row numbers of the samples that early stopping holds out if training
+  continues, int64, if there are any;
 
-and these entries of its metadata, all text:
+and the following metadata entries, all of which are text:
 
-- ``format``: ``sklenet.LeNet5Classifier``; ``version``: ``2``;
-- ``document``: JSON with the version of ``sklenet`` that wrote it, ``params`` (of the
-  estimator), ``fit_params`` (those of the last fit), ``requests`` (of metadata, by method)
-  and ``fitted`` (what was learnt besides weights: the fields of `Fitted`); a tuple is
-  ``{"tuple": [...]}``, a dict with other keys than text ``{"pairs": [[key, value], ...]}``;
-- ``sha256``: of the document, and of name, type, shape and bytes of each tensor, in the
-  order of the names.
+- ``format``: ``sklenet.LeNet5Classifier``;
+- ``version``: ``2``;
+- ``document``: JSON with the keys ``sklenet`` (the version that wrote the file),
+  ``params`` (parameters of the estimator), ``fit_params`` (parameters of the last fit),
+  ``requests`` (metadata requests by method) and ``fitted`` (fitted attributes, see
+  `Fitted`). A tuple is written as ``{"tuple": [...]}``, a dict whose keys are not all text
+  as ``{"pairs": [[key, value], ...]}``;
+- ``sha256``: checksum of the document, followed by the name, type, shape and bytes of each
+  tensor in the order of their names.
 
-Version 1 lacks the parameter ``framing``, which is None then; it is still read.
+Version 1, which can still be read, lacks the parameter ``framing``.
 """
 
 import hashlib
@@ -34,18 +36,29 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 FORMAT, VERSION = "sklenet.LeNet5Classifier", "2"
 READABLE_VERSIONS = ("1", "2")
 
-TWISTER = 624  # numbers in the state of numpy's RandomState
+TWISTER = 624  # numbers in the state of a Mersenne twister
 
-# A file has four or five tensors per layer.
+# Files that `save` writes have four or five tensors per layer.
 MAX_TENSORS = 10_000
 
-# The types of numeric labels that the format has.
+# Prefix of the keys of `net_params` that a file may contain. Other arguments of skorch's
+# net can contain code, or have code compiled.
+SAVED_NET_PARAMS = "optimizer__"
+
+# Types of numeric labels that can be saved.
 _LABEL_TYPES = {"bool", "float16", "float32", "float64"} | {
     f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
 }
 
+# Metadata requests by method.
+Requests = dict[Literal["fit", "partial_fit", "score"], dict[str, bool | str | None]]
+
 _Count = Annotated[int, Field(ge=1)]
 _Texts = Annotated[list[str], Field(fail_fast=True)]
+
+
+class InvalidFileError(Exception):
+    """A reason, for the user, why a file cannot be loaded."""
 
 
 class _Strict(BaseModel):
@@ -53,7 +66,7 @@ class _Strict(BaseModel):
 
 
 class Epoch(_Strict):
-    """An entry of ``history_``; without validation data it has no ``valid_`` keys."""
+    """An entry of ``history_``. Without validation data it has no ``valid_`` keys."""
 
     epoch: _Count
     train_loss: float
@@ -65,9 +78,9 @@ class Epoch(_Strict):
 
 
 class Fitted(_Strict):
-    """The fitted attributes other than weights."""
+    """Fitted attributes that are not tensors."""
 
-    classes: _Texts | None  # None: they are a tensor
+    classes: _Texts | None  # None if they are a tensor
     classes_are_objects: bool
     image_shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
     pixel_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
@@ -77,13 +90,13 @@ class Fitted(_Strict):
     best_epoch: _Count | None
     interrupted: bool
     history: Annotated[list[Epoch], Field(min_length=1, fail_fast=True)]
-    # Where in the tensor random_state the random numbers are.
+    # Position in the numbers of the tensor random_state.
     position: Annotated[int, Field(ge=0, le=TWISTER)]
     has_gauss: Literal[0, 1]
     gauss: FiniteFloat
-    # The names of the weights that training does not change.
+    # Names of the weights that training does not change.
     frozen: _Texts = []
-    # Of the data whose rows the tensor held_out has; None: there is none.
+    # Checksum of the data to which the tensor held_out refers; None if it is missing.
     held_out_of: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
@@ -93,57 +106,57 @@ class Document(_Strict):
     sklenet: str
     params: dict[str, Any]
     fit_params: dict[str, Any]
-    requests: dict[Literal["fit", "partial_fit", "score"], dict[str, bool | str | None]]
+    requests: Requests
     fitted: Fitted
 
 
 def read_document(text: str) -> Document:
-    """Return the entry ``document`` of a file.
+    """Parse the entry ``document`` of a file.
 
     Raises
     ------
     ValueError
-        If it is not JSON, or anything in it is missing, unknown or of another type.
+        If it is not JSON, or if something is missing, unknown or of the wrong type.
     """
     content = json.loads(text)
-    # pydantic notes every unknown key, each at a multiple of its size: at most a few here.
+    # pydantic would describe every unknown key, which takes a multiple of its size.
     tables = [(content, Document.model_fields), (content["fitted"], Fitted.model_fields)]
     tables += [(epoch, Epoch.model_fields) for epoch in content["fitted"]["history"]]
     for table, keys in tables:
         if unknown := next((key for key in table if key not in keys), None):
             raise ValueError(f"unknown key {unknown[:40]!r}")
     requests = content["requests"]
-    if len(requests) > 3 or any(len(asked) > 100 for asked in requests.values()):
+    if len(requests) > 3 or any(len(values) > 100 for values in requests.values()):
         raise ValueError("too many metadata requests")
     return Document.model_validate(content)
 
 
-# The keys of `net_params` that a file may hold: what else skorch takes may be code, or have
-# some compiled.
-SAVED_NET_PARAMS = "optimizer__"
+def find_unsaved_net_params(net_params: dict[str, Any] | None) -> list[str]:
+    """Return the keys of `net_params` that a file may not contain."""
+    return [key for key in net_params or {} if not key.startswith(SAVED_NET_PARAMS)]
 
 
 def check_text(what: str, values) -> None:
-    """Check that text can be saved, which is encoded as UTF-8.
+    """Raise a ValueError for text that cannot be encoded as UTF-8, and thus not be saved.
 
-    Raises
-    ------
-    ValueError
-        If it cannot be encoded, as the name of a file that is not UTF-8; `what` and the
-        text are named.
+    Parameters
+    ----------
+    what : str
+        Description of the values, for the message.
+    values : iterable of str
     """
     for value in values:
         try:
             value.encode()
         except UnicodeEncodeError:
             raise ValueError(
-                f"The {what} {value!r} cannot be saved: it is not valid Unicode text, so"
-                " that UTF-8 cannot encode it. Rename it."
+                f"The {what} {value!r} cannot be saved, because it is not valid Unicode"
+                " text and cannot be encoded as UTF-8. Rename it."
             ) from None
 
 
 def check_labels(classes: np.ndarray) -> None:
-    """Check that class labels are sound and that a file can hold them exactly.
+    """Check that class labels are valid and can be saved exactly.
 
     Parameters
     ----------
@@ -152,8 +165,8 @@ def check_labels(classes: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If the labels are not text or numbers of a standard type, not finite, not sorted or
-        not distinct, or fewer than two; the first label at fault is named.
+        If the labels are neither text nor numbers of a standard type; if they are not
+        finite, not sorted or not distinct; or if there are fewer than two.
     """
     if classes.ndim != 1 or len(classes) < 2:
         raise ValueError(f"There must be at least two classes. Got {classes.tolist()!r}.")
@@ -177,12 +190,12 @@ def check_labels(classes: np.ndarray) -> None:
 
 
 def labels_from_text(labels: list[str], are_objects: bool) -> np.ndarray:
-    """Return text labels as an array of Python objects or of numpy's fixed-width text.
+    """Return text labels as an array, of Python objects or of numpy's fixed-width text.
 
     Raises
     ------
     ValueError
-        If the array would be much larger than the text, because of a very long label.
+        If a very long label would make the array much larger than the text.
     """
     if are_objects:
         return np.array(labels, dtype=object)
@@ -191,20 +204,20 @@ def labels_from_text(labels: list[str], are_objects: bool) -> np.ndarray:
     if longest * len(labels) > 4 * sum(lengths) + 1_000_000:
         label = labels[lengths.index(longest)]
         raise ValueError(
-            f"The label {label[:20]!r}... has {longest:,} characters, and all"
-            f" {len(labels):,} labels would take as many. Use shorter labels, or an array"
-            " of dtype=object."
+            f"The label {label[:20]!r}... has {longest:,} characters, so that each of the"
+            f" {len(labels):,} labels would take as much memory. Use shorter labels, or an"
+            " array of dtype=object."
         )
     return np.array(labels, dtype=str)
 
 
 def to_json(name: str, value):
-    """Return the value of a parameter as JSON has it.
+    """Convert the value of a parameter to values that JSON can represent.
 
     Raises
     ------
     ValueError
-        If it is not made of plain values.
+        If it does not consist of plain values; `name` is the parameter, for the message.
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -222,13 +235,13 @@ def to_json(name: str, value):
         pairs = [[to_json(name, part) for part in pair] for pair in value.items()]
         return {"pairs": pairs}
     raise ValueError(
-        f"The {name!r} parameter is {value!r}, and only plain values can be saved: use"
-        " skops or pickle, or keep the module, `to_torch()`."
+        f"The {name!r} parameter is {value!r}, but only plain values can be saved. Use"
+        " skops or pickle instead, or save the module that `to_torch` returns."
     )
 
 
 def from_json(value):
-    """Return what `to_json` was given."""
+    """Convert values that `to_json` returned back."""
     if isinstance(value, list):
         return [from_json(item) for item in value]
     if not isinstance(value, dict):
@@ -240,7 +253,7 @@ def from_json(value):
     return {key: from_json(item) for key, item in value.items()}
 
 
-def checksum(document: str, tensors: dict[str, np.ndarray]) -> str:
+def compute_checksum(document: str, tensors: dict[str, np.ndarray]) -> str:
     """Return the entry ``sha256`` of a file."""
     digest = hashlib.sha256(document.encode())
     for name, array in sorted(tensors.items()):

@@ -1,7 +1,8 @@
-"""scikit-learn transformers for images, flat or image-shaped.
+"""scikit-learn transformers for images.
 
-Flat rows come out flat, images (n, h, w) or (n, c, h, w) as images. The shape of flat rows
-is found as `LeNet5Classifier` finds it, or given as `image_shape`.
+Images are passed as flat rows (n, n_features) or as arrays (n, h, w) or (n, c, h, w), and
+returned in the same form. The shape of flat images is given by the `image_shape` parameter,
+or inferred as `LeNet5Classifier` infers it.
 """
 
 from sklenet.preprocessing.inverter import Inverter

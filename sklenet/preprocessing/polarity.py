@@ -1,40 +1,39 @@
-"""Polarity: the same image, whether it came as a positive or as a negative."""
+"""Images of either polarity as bright foreground on a dark background."""
 
 from numbers import Real
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from sklenet.preprocessing.base import ImageTransformer
-from sklenet.preprocessing.inverter import Inverter, find_maximum, known_maximum
+from sklenet.preprocessing.base import MaximumTransformer
 
 
-class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
-    """Turn every image whose background is bright into its negative.
+class DarkBackground(MaximumTransformer):
+    """Replace every image with a bright background by its negative.
 
-    An image and its negative come out the same, exactly for integers, so that what
-    follows in a pipeline cannot tell them apart. Only an image whose background is just
-    half of `maximum` stays as it is, either way.
+    An image and its negative give the same result, exactly for integers, so that the next
+    steps of a pipeline cannot tell them apart. The exception is an image whose background
+    is exactly half of `maximum`: it and its negative are both left unchanged.
 
     Parameters
     ----------
     background : {"border", "all"}, default="border"
-        Which pixels' mean, over all channels, is compared with half of `maximum`: those
-        of the outermost ring, or all.
+        Pixels whose mean over all channels is compared with half of `maximum`: the
+        outermost ring of pixels, or all pixels.
     maximum : float, default=None
-        The brightest value there can be. None learns the largest value of X in `fit`;
-        with a number nothing is learnt, and `fit` is not needed.
+        Value of white. If None, it is the largest value of X in `fit`; otherwise nothing
+        is learnt, and `fit` is not needed. Unsigned integers in X must not exceed it.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
-        The shape of one image where X is flat; None finds it.
+        Shape of one image if X is flat. If None, it is inferred.
 
     Attributes
     ----------
     maximum_ : number
-        `maximum`, or the largest value of X in `fit`.
+        The `maximum` parameter, or the largest value of X in `fit` if it is None.
+    image_shape_ : tuple of int (c, h, w)
+        Shape of one image in `fit`.
     n_features_in_ : int
-        The number of pixels of one image.
+        Number of pixel values of one image.
 
     Examples
     --------
@@ -57,70 +56,21 @@ class DarkBackground(OneToOneFeatureMixin, ImageTransformer):
         self.maximum = maximum
         self.image_shape = image_shape
 
-    def fit(self, X, y=None):
-        """Learn the maximum of X where none was given.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : DarkBackground
-
-        Raises
-        ------
-        ValueError
-            If X exceeds the given maximum.
-        """
-        self._validate_params()
-        rows, _, _ = self._read(X, reset=True)
-        self.maximum_ = find_maximum(self, rows)
-        return self
-
-    def transform(self, X):
-        """Return X with dark backgrounds.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-
-        Returns
-        -------
-        ndarray
-            Of the shape and the type of X.
-
-        Raises
-        ------
-        ValueError
-            If X is of unsigned integers and exceeds the maximum.
-        """
-        if self.maximum is None:
-            check_is_fitted(self)
-        else:
-            self._validate_params()
-        rows, shape, n_axes = self._read(X, reset=False)
-        maximum = known_maximum(self, rows)
-        bright = self._bright(rows, shape, maximum)
+    def _transform(self, rows, shape):
+        maximum = self._get_maximum(rows)
+        is_bright = self._has_bright_background(rows, shape, maximum)
         result = rows.copy()
-        if bright.any():
-            result[bright] = Inverter(maximum=maximum).transform(rows[bright])
-        return self._give_back(result, shape, n_axes)
+        if is_bright.any():
+            result[is_bright] = self._invert(rows[is_bright], maximum)
+        return result
 
-    def _bright(self, rows, shape, maximum):
-        """Return which rows have a background above half the maximum."""
-        ring = np.ones(shape, dtype=bool)
+    def _has_bright_background(self, rows, shape, maximum):
+        """Return for each row whether the mean of its background exceeds half of white."""
+        is_background = np.ones(shape, dtype=bool)
         if self.background == "border":
-            ring[:, 1:-1, 1:-1] = False
-        # Rows may be shorter than the square that they are read as.
-        pixels = rows[:, ring.ravel()[: rows.shape[1]]]
-        # Sums of integers are exact: an image and its negative never both count as bright.
-        exact = np.int64 if pixels.dtype.kind in "biu" else np.float64
-        return 2 * pixels.sum(axis=1, dtype=exact) > maximum * pixels.shape[1]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = self.maximum is None
-        return tags
+            is_background[:, 1:-1, 1:-1] = False
+        # Rows can be shorter than the square image that their shape was inferred as.
+        pixels = rows[:, is_background.ravel()[: rows.shape[1]]]
+        # Integer sums are exact: an image and its negative are never both bright.
+        dtype = np.int64 if pixels.dtype.kind in "biu" else np.float64
+        return 2 * pixels.sum(axis=1, dtype=dtype) > maximum * pixels.shape[1]

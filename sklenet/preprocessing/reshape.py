@@ -1,4 +1,4 @@
-"""Images in other sizes."""
+"""Images of another size."""
 
 from numbers import Integral, Real
 
@@ -9,52 +9,40 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 
 from sklenet.images.canvas import CANVAS
-from sklenet.images.shapes import (
-    check_image_shape,
-    infer_image_shape,
-    pixel_names,
-    to_images,
-)
+from sklenet.images.shapes import make_pixel_names, to_images
 from sklenet.preprocessing.base import ImageTransformer
+
+_SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]
 
 
 class _Reshaper(ImageTransformer):
-    """A transformer to other image shapes, which learns nothing."""
+    """Base class of the transformers that change the size of images and learn nothing."""
 
-    def fit(self, X, y=None):
-        """Check the parameters and X; nothing is learnt.
+    def _fit(self, rows, shape):
+        self._get_output_size(shape)  # raises an error if the images do not fit
+
+    def _get_output_size(self, shape):
+        """Return the (height, width) of transformed images of this shape (c, h, w)."""
+        return (self.size, self.size) if isinstance(self.size, Integral) else self.size
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the pixels: ``pixel_ROW_COLUMN``, after the channel if any.
 
         Parameters
         ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-        y : None
+        input_features : array-like of str or None, default=None
             Ignored.
 
         Returns
         -------
-        self
-        """
-        self._validate_params()
-        _, shape, _ = self._read(X, reset=True)
-        self._output_size(shape)
-        return self
-
-    def get_feature_names_out(self, input_features=None):
-        """Return the names of the pixels, ``pixel_ROW_COLUMN`` with the channel first.
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
         ndarray of str
+            Names of the transformed pixels.
         """
-        check_is_fitted(self, "n_features_in_")
-        given = check_image_shape(self.image_shape, type(self).__name__)
-        channels, *size = given or infer_image_shape(self.n_features_in_)
-        shape = (channels, *self._output_size((channels, *size)))
-        return np.asarray(pixel_names(shape if channels > 1 else shape[1:]), dtype=object)
+        check_is_fitted(self, "image_shape_")
+        size = tuple(self._get_output_size(self.image_shape_))
+        channels = self.image_shape_[0]
+        names = make_pixel_names(size if channels == 1 else (channels, *size))
+        return np.asarray(names, dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -62,24 +50,26 @@ class _Reshaper(ImageTransformer):
         return tags
 
 
-def _two(size):
-    return (size, size) if isinstance(size, Integral) else tuple(size)
-
-
-_SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]
-
-
 class Padder(_Reshaper):
     """Centre images on a larger canvas.
+
+    The data type of X is kept, and `fit` is not needed.
 
     Parameters
     ----------
     size : int or tuple of int (h, w), default=32
-        The canvas; 32 is the original network's.
+        Size of the canvas. The default is that of the 1998 network.
     value : float, default=0
-        Of the border.
+        Value of the pixels of the border.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
-        The shape of one image where X is flat; None finds it.
+        Shape of one image if X is flat. If None, it is inferred.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int (c, h, w)
+        Shape of one image in `fit`.
+    n_features_in_ : int
+        Number of pixel values of one image in `fit`.
 
     Examples
     --------
@@ -100,48 +90,45 @@ class Padder(_Reshaper):
         self.value = value
         self.image_shape = image_shape
 
-    def _output_size(self, shape):
-        size = _two(self.size)
-        if shape[1] > size[0] or shape[2] > size[1]:
+    def _get_output_size(self, shape):
+        height, width = super()._get_output_size(shape)
+        if shape[1] > height or shape[2] > width:
             raise ValueError(
                 f"The 'size' parameter of Padder is {self.size!r}, but images are"
                 f" {shape[1]}x{shape[2]}: they do not fit."
             )
-        return size
+        return height, width
 
-    def transform(self, X):
-        """Return the images of X on the canvas.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-
-        Returns
-        -------
-        ndarray
-            Of as many axes as X, and of its type.
-        """
-        rows, shape, n_axes = self._read(X, reset=False)
-        height, width = self._output_size(shape)
-        top, left = (height - shape[1]) // 2, (width - shape[2]) // 2
-        padded = np.full((len(rows), shape[0], height, width), self.value, dtype=rows.dtype)
-        images = to_images(rows, shape)
-        padded[:, :, top : top + shape[1], left : left + shape[2]] = images
-        return self._give_back(padded, padded.shape[1:], n_axes)
+    def _transform(self, rows, shape):
+        channels, height, width = shape
+        canvas_size = self._get_output_size(shape)
+        top, left = (canvas_size[0] - height) // 2, (canvas_size[1] - width) // 2
+        padded = np.full((len(rows), channels, *canvas_size), self.value, dtype=rows.dtype)
+        padded[:, :, top : top + height, left : left + width] = to_images(rows, shape)
+        return padded
 
 
 class Resizer(_Reshaper):
     """Enlarge or shrink images.
 
+    The data type of X is kept: results of integers are rounded. `fit` is not needed.
+
     Parameters
     ----------
     size : int or tuple of int (h, w), default=28
-        The new size.
+        New size of the images.
     interpolation : {"area", "bilinear", "bicubic", "nearest"}, default="area"
-        As in :func:`torch.nn.functional.interpolate`. "area" averages what a new pixel
-        covers, so that nothing is lost in shrinking.
+        Interpolation mode of :func:`torch.nn.functional.interpolate`. "area" averages all
+        pixels that a new pixel covers, so that thin strokes survive shrinking.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
-        The shape of one image where X is flat; None finds it.
+        Shape of one image if X is flat. If None, it is inferred.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int (c, h, w)
+        Shape of one image in `fit`.
+    n_features_in_ : int
+        Number of pixel values of one image in `fit`.
 
     Examples
     --------
@@ -162,31 +149,15 @@ class Resizer(_Reshaper):
         self.interpolation = interpolation
         self.image_shape = image_shape
 
-    def _output_size(self, shape):
-        return _two(self.size)
-
-    def transform(self, X):
-        """Return the images of X in the new size.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-
-        Returns
-        -------
-        ndarray
-            Of as many axes as X, and of its type; integers are rounded.
-        """
-        rows, shape, n_axes = self._read(X, reset=False)
+    def _transform(self, rows, shape):
         images = to_images(rows, shape)
         floats = images if images.dtype in (np.float32, np.float64) else images.astype("f4")
         resized = F.interpolate(
             torch.from_numpy(np.ascontiguousarray(floats)),
-            self._output_size(shape),
+            tuple(self._get_output_size(shape)),
             mode=self.interpolation,
         ).numpy()
         if rows.dtype.kind in "iu":
             limits = np.iinfo(rows.dtype)
             resized = resized.round().clip(limits.min, limits.max)
-        resized = resized.astype(rows.dtype, copy=False)
-        return self._give_back(resized, resized.shape[1:], n_axes)
+        return resized.astype(rows.dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Pixels in other ranges."""
+"""Images with other pixel values."""
 
 import math
 from numbers import Real
@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from sklenet.images.shapes import to_images
 from sklenet.preprocessing.base import ImageTransformer
@@ -16,32 +15,41 @@ RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun1998": (-0.1, 1.175)}
 
 
 class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
-    """Scale pixels to a range, to zero mean and unit variance, or columns to unit norm.
+    """Scale pixels to a range or to zero mean and unit variance, or columns to unit norm.
+
+    Floating-point data types are kept; others become float64.
 
     Parameters
     ----------
     to : {"unit", "signed", "lecun1998", "standard", "column_l2"} or tuple (low, high), \
             default="unit"
-        A range, to which the smallest and the largest pixel of X in `fit` are mapped:
-        "unit" is 0 to 1, "signed" -1 to 1, "lecun1998" the -0.1 (background) to 1.175
-        (foreground) of the paper, which bring the mean of its digits near 0.
-        Or "standard": each channel less its mean, over its standard deviation. Or
-        "column_l2": each column of each image over its own Euclidean norm, where that is
-        not 0.
+        Desired values.
+
+        - A tuple is the range to which the minimum and the maximum of X in `fit` are
+          mapped. "unit" is the range from 0 to 1, "signed" from -1 to 1, and "lecun1998"
+          the range of the 1998 paper: -0.1 for the background and 1.175 for the
+          foreground, with which the mean of its images is close to 0.
+        - "standard" subtracts the mean of each channel and divides by its standard
+          deviation.
+        - "column_l2" divides each column of each image by its Euclidean norm, unless that
+          is 0.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
-        The shape of one image where X is flat; None finds it.
+        Shape of one image if X is flat. If None, it is inferred.
 
     Attributes
     ----------
-    offset_, scale_ : ndarray of shape (channels,)
-        Pixels become ``(x - offset_) * scale_ + low``, where low is the range's lower
-        end, and 0 for "standard"; not there for "column_l2".
+    offset_, scale_ : ndarray of shape (n_channels,)
+        Parameters of the transformation ``(x - offset_) * scale_ + low``, where ``low`` is
+        the lower end of the range, or 0 for "standard". Not available for "column_l2".
     image_shape_ : tuple of int (c, h, w)
+        Shape of one image in `fit`.
     n_features_in_ : int
+        Number of pixel values of one image.
 
     References
     ----------
-    LeCun et al. 1998, section II.B, for its range.
+    LeCun, Bottou, Bengio and Haffner (1998). "Gradient-based learning applied to document
+    recognition", section II.B, for the range "lecun1998".
 
     Examples
     --------
@@ -59,29 +67,24 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         self.to = to
         self.image_shape = image_shape
 
-    def _range(self):
-        low, high = RANGES[self.to] if isinstance(self.to, str) else self.to
-        return float(low), float(high)
-
-    def fit(self, X, y=None):
-        """Learn the range, or the mean and deviation of each channel.
+    @available_if(lambda self: self.to != "column_l2")
+    def inverse_transform(self, X):
+        """Restore the original pixel values. Not available for "column_l2".
 
         Parameters
         ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-        y : None
-            Ignored.
+        X : array-like of shape (n, n_features), (n, h, w) or (n, c, h, w)
+            Scaled images.
 
         Returns
         -------
-        self : PixelScaler
-
-        Raises
-        ------
-        ValueError
-            If `to` is neither a name nor two numbers, the lower one first.
+        ndarray
+            Original images, with the shape of X.
         """
-        self._validate_params()
+        return self._apply(self._inverse_transform, X)
+
+    def _validate_params(self):
+        super()._validate_params()
         if not isinstance(self.to, str) and not (
             len(self.to) == 2
             and all(isinstance(end, Real) and math.isfinite(end) for end in self.to)
@@ -91,79 +94,61 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
                 "The 'to' parameter of PixelScaler must be a name or two numbers, the"
                 f" lower one first. Got {self.to!r} instead."
             )
-        rows, shape, _ = self._read(X, reset=True)
-        self.image_shape_ = shape
+
+    def _fit(self, rows, shape):
+        if self.to == "column_l2":
+            return
         if self.to == "standard":
-            channels = self._channels(rows)
+            channels = self._split_channels(rows, shape)
             self.offset_ = np.array([c.mean(dtype=np.float64) for c in channels])
             spread = np.array([c.std(dtype=np.float64) for c in channels])
             self.scale_ = 1 / np.where(spread > 0, spread, 1)
-        elif self.to != "column_l2":
-            low, high = self._range()
-            smallest, largest = float(rows.min()), float(rows.max())
-            spread = np.full(shape[0], (largest - smallest) or 1.0)
-            self.offset_ = np.full(shape[0], smallest)
-            self.scale_ = (high - low) / spread
-        return self
+        else:
+            low, high = self._get_range()
+            minimum, maximum = float(rows.min()), float(rows.max())
+            self.offset_ = np.full(shape[0], minimum)
+            self.scale_ = np.full(shape[0], (high - low) / ((maximum - minimum) or 1.0))
 
-    def _channels(self, rows):
-        """Return each channel's part of the columns."""
-        size = self.image_shape_[1] * self.image_shape_[2]
-        return [rows[:, k * size : (k + 1) * size] for k in range(self.image_shape_[0])]
-
-    def _floats(self, rows):
-        return rows.astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
-
-    def transform(self, X):
-        """Return X scaled.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-
-        Returns
-        -------
-        ndarray
-            Of the shape of X; of its type if that is floating, else float64.
-        """
-        check_is_fitted(self)
-        rows, shape, n_axes = self._read(X, reset=False)
-        scaled = self._floats(rows)
+    def _transform(self, rows, shape):
+        pixels = _to_floats(rows)
         if self.to == "column_l2":
-            images = to_images(scaled, shape)
+            images = to_images(pixels, shape)
             norms = np.sqrt((images**2).sum(axis=2, keepdims=True))
             scaled = images / np.where(norms > 0, norms, 1)
-            scaled = scaled.reshape(len(rows), -1)[:, : rows.shape[1]]
-        else:
-            low = 0.0 if self.to == "standard" else self._range()[0]
-            for channel, offset, scale in self._each(scaled):
-                channel -= offset
-                channel *= scale
-                channel += low
-        return self._give_back(scaled, shape, n_axes)
+            return scaled.reshape(len(rows), -1)[:, : rows.shape[1]]
+        for channel, offset, scale in self._iterate_channels(pixels, shape):
+            channel -= offset
+            channel *= scale
+            channel += self._get_low()
+        return pixels
 
-    @available_if(lambda self: self.to != "column_l2")
-    def inverse_transform(self, X):
-        """Return pixels in the original range; "column_l2", which forgets it, has none.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
-
-        Returns
-        -------
-        ndarray
-            Of the shape of X; of its type if that is floating, else float64.
-        """
-        check_is_fitted(self)
-        rows, shape, n_axes = self._read(X, reset=False)
-        original = self._floats(rows)
-        low = 0.0 if self.to == "standard" else self._range()[0]
-        for channel, offset, scale in self._each(original):
-            channel -= low
+    def _inverse_transform(self, rows, shape):
+        pixels = _to_floats(rows)
+        for channel, offset, scale in self._iterate_channels(pixels, shape):
+            channel -= self._get_low()
             channel /= scale
             channel += offset
-        return self._give_back(original, shape, n_axes)
+        return pixels
 
-    def _each(self, rows):
-        return zip(self._channels(rows), self.offset_, self.scale_, strict=True)
+    def _get_range(self):
+        low, high = RANGES[self.to] if isinstance(self.to, str) else self.to
+        return float(low), float(high)
+
+    def _get_low(self):
+        return 0.0 if self.to == "standard" else self._get_range()[0]
+
+    def _iterate_channels(self, rows, shape):
+        """Yield each channel of the rows, as a view, with its offset and scale."""
+        channels = self._split_channels(rows, shape)
+        return zip(channels, self.offset_, self.scale_, strict=True)
+
+    @staticmethod
+    def _split_channels(rows, shape):
+        """Return the columns of each channel as views."""
+        size = shape[1] * shape[2]
+        return [rows[:, k * size : (k + 1) * size] for k in range(shape[0])]
+
+
+def _to_floats(rows):
+    """Return a copy of the rows in a floating-point data type."""
+    return rows.astype(rows.dtype if rows.dtype.kind == "f" else np.float64)

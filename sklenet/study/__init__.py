@@ -4,6 +4,6 @@ from sklenet.study.config.errors import StudyError
 from sklenet.study.config.read import read_study
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.run import run_study
-from sklenet.study.report.results import load
+from sklenet.study.report.results import Results, load
 
-__all__ = ["Study", "StudyError", "load", "read_study", "run_study"]
+__all__ = ["Results", "Study", "StudyError", "load", "read_study", "run_study"]

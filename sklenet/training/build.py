@@ -1,4 +1,4 @@
-"""From the parameters of LeNet5Classifier to the net that is trained."""
+"""Build the skorch net, given the parameters of LeNet5Classifier."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet, NeuralNetClassifier
 
 from sklenet.images.canvas import Canvas
 from sklenet.network import OPTIMIZERS, LeNet5
 from sklenet.network.lecun1998.codes import make_codes
 from sklenet.network.lecun1998.layers import check_connections
 from sklenet.network.losses import make_loss
-from sklenet.network.optim import check_optimization, make_schedule
+from sklenet.network.optim import make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
 from sklenet.training.runtime import seeded_generator
 from sklenet.training.state import continue_net
 
-# The parameters of LeNet5Classifier that are the module's.
+# Parameters of LeNet5Classifier that are passed on to the module as they are.
 ARCHITECTURE = (
     "activation",
     "pooling",
@@ -39,26 +38,30 @@ def build_net(
     device: torch.device,
     seeds: Sequence[int] = (0, 0, 0),
 ) -> TrainingNet:
-    """Return an initialized net from the parameters of a LeNet5Classifier.
+    """Return an initialized net.
 
     Parameters
     ----------
     params : dict
-        What ``get_params`` gives.
+        Parameters of LeNet5Classifier.
     canvas : Canvas
     classes : ndarray of shape (n_classes,)
     device : torch.device
-    seeds : sequence of int
-        Of the module, of the order of the samples, and of augmentation.
+    seeds : sequence of three int, default=(0, 0, 0)
+        Seeds of the module, of the order of the samples, and of augmentation.
+
+    Returns
+    -------
+    TrainingNet
     """
     optimizer = OPTIMIZERS.get(params["optimizer"], params["optimizer"])
-    options = {f"optimizer__{k}": v for k, v in _optimizer_options(params).items()}
+    options = {f"optimizer__{k}": v for k, v in make_optimizer_options(params).items()}
     net = TrainingNet(
         LeNet5,
         module__input_shape=canvas.shape,
         module__n_outputs=len(classes),
         module__connections=check_connections(params["connections"], params["maps"]),
-        module__codes=_codes(params, classes),
+        module__codes=_make_class_codes(params, classes),
         **{f"module__{name}": params[name] for name in ARCHITECTURE},
         module__seed=seeds[0],
         criterion=make_loss(params["loss"], params["label_smoothing"], len(classes)),
@@ -69,7 +72,7 @@ def build_net(
         curvature_seed=seeds[0],
         schedule=make_schedule(params["lr_schedule"]),
         max_epochs=int(params["max_epochs"]),
-        # skorch and torch take no numpy integers.
+        # skorch and torch do not accept numpy integers.
         batch_size=int(params["batch_size"]),
         iterator_train__seed=seeds[1],
         iterator_train__augment=make_augmenter(params["augment"], canvas, seeds[2]),
@@ -80,9 +83,9 @@ def build_net(
     return net.initialize()
 
 
-# Parameters that may change between two fits of the same net: they concern the data, or
-# how long training lasts.
-_OF_A_FIT = {
+# Parameters that may change while the same net continues training: they concern the data
+# or the length of training.
+_OF_A_SINGLE_FIT = {
     "class_weight",
     "early_stopping",
     "image_shape",
@@ -105,19 +108,25 @@ def continue_training(
     device: torch.device,
     seeds: Sequence[int],
 ) -> TrainingNet:
-    """Return a net that continues the training of an earlier one, in the same module.
+    """Return a net that continues training the module of an earlier net.
 
     Parameters
     ----------
     earlier : TrainingNet
-        It is returned itself unless a parameter that it was built from has changed.
-    params, before : dict
-        The parameters of LeNet5Classifier now, and those of `earlier`.
+        Returned itself unless a parameter that it was built from has changed.
+    params : dict
+        Parameters of LeNet5Classifier.
+    before : dict
+        Parameters with which `earlier` was trained.
     canvas, classes, device, seeds
-        As in `build_net`.
+        See `build_net`.
+
+    Returns
+    -------
+    TrainingNet
     """
-    changed = {name for name in params if not _is_same(params[name], before[name])}
-    if changed - _OF_A_FIT or earlier.device != str(device):
+    changed = {name for name in params if not _is_unchanged(params[name], before[name])}
+    if changed - _OF_A_SINGLE_FIT or earlier.device != str(device):
         net = build_net(params, canvas, classes, device, seeds)
         continue_net(net, earlier)
         net.module_.reseed_dropout(seeds[0])
@@ -133,147 +142,73 @@ def continue_training(
 
 
 def isolate_custom_parts(params: dict, seed: int) -> AbstractContextManager[None]:
-    """Return a context in which custom layers and losses draw from a seeded generator.
+    """Return a context manager that protects torch's global generator from custom parts.
 
-    Custom parts may draw from torch's global generator, whose state belongs to the caller.
-    Named layers and losses do not.
+    Custom layers, losses, optimizers and schedules may draw random numbers from it. Inside
+    the context it is seeded, and its state is restored afterwards. Named parts do not use
+    it, so that nothing is done if all parts are given by name.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of LeNet5Classifier.
+    seed : int
     """
     names = ("activation", "pooling", "loss", "optimizer", "lr_schedule")
     are_named = all(isinstance(params[name], str) for name in names)
     return nullcontext() if are_named else seeded_generator(seed)
 
 
-def _is_same(value, before) -> bool:
-    """Return whether two values of a parameter are the same object, or plain and equal."""
+def _is_unchanged(value, before) -> bool:
+    """Return whether two values of a parameter are identical or equal."""
     if value is before:
         return True
     if isinstance(value, np.ndarray) and isinstance(before, np.ndarray):
         return value.dtype == before.dtype and np.array_equal(value, before)
     try:
         return type(value) is type(before) and bool(value == before)
-    except ValueError:  # arrays in containers, whose comparison has no truth value
+    except ValueError:  # arrays in a list or dict: their comparison has no truth value
         return False
 
 
-def _codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
-    """Return the codes of the classes, where the output is one of distances."""
+def _make_class_codes(params: dict, classes: np.ndarray) -> torch.Tensor | None:
+    """Return the target codes of the classes for ``output="rbf"``, otherwise None."""
     if params["output"] == "linear":
         return None
     hidden = list(params["hidden"])
     if not hidden:
         raise ValueError(
             "The 'output' parameter is 'rbf', which compares the last hidden layer with"
-            " codes, but 'hidden' has no layer. The paper has (120, 84)."
+            " target codes, but 'hidden' has no layer. The 1998 paper uses (120, 84)."
         )
     return torch.from_numpy(make_codes(classes, int(hidden[-1])))
 
 
-_NET_PARAMETERS = {
-    name
-    for kind in (NeuralNet, NeuralNetClassifier, TrainingNet)
-    for name in signature(kind).parameters
-}
+def make_optimizer_options(params: dict) -> dict[str, Any]:
+    """Return the arguments of the optimizer, except for the learning rate.
 
-# What of skorch's net parameters of the estimator do not decide, apart from most options of
-# the optimizer.
-_FREE = ("callbacks", "compile", "torch_load_kwargs", "use_caching")
-_EXAMPLES = "'callbacks' or 'optimizer__betas'"
-
-# The parameters to use instead, unless they have the same name.
-_INSTEAD = {
-    "classes": "y",
-    "criterion": "loss",
-    "criterion__label_smoothing": "label_smoothing",
-    "curvature_seed": "random_state",
-    "dataset": "X",
-    "iterator_train": "batch_size",
-    "iterator_train__augment": "augment",
-    "iterator_train__seed": "random_state",
-    "iterator_train__shuffle": "random_state",
-    "iterator_valid": "batch_size",
-    "module": "maps",
-    "module__codes": "output",
-    "module__connections": "connections",
-    "module__input_shape": "image_shape",
-    "module__n_outputs": "y",
-    "module__seed": "random_state",
-    "optimizer__lr": "lr",
-    "optimizer__momentum": "momentum",
-    "optimizer__params": "maps",
-    "optimizer__weight_decay": "weight_decay",
-    "predict_nonlinearity": "loss",
-    "schedule": "lr_schedule",
-    "train_split": "validation_fraction",
-} | {f"module__{name}": name for name in ARCHITECTURE}
-
-
-def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
-    """Raise a ValueError if `net_params` has what other parameters decide.
+    Not all optimizers have a weight decay, momentum or fused steps.
 
     Parameters
     ----------
-    net_params : dict or None
-    optimizer : str or callable
-        The parameter of that name: `momentum` is an option of "sgd" alone.
+    params : dict
+        Parameters of LeNet5Classifier.
     """
-    for name in net_params or {}:
-        if not isinstance(name, str):
-            raise ValueError(
-                f"The 'net_params' parameter has the key {name!r}. Its keys must be names"
-                f" of parameters of skorch's NeuralNet: {_EXAMPLES}."
-            )
-        prefix, _, option = name.partition("__")
-        is_decided = name in _INSTEAD
-        if name == "optimizer__momentum" and optimizer != "sgd":
-            is_decided = not _has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
-        if prefix in _FREE or (prefix == "optimizer" and option and not is_decided):
-            continue
-        if prefix not in _NET_PARAMETERS:
-            raise ValueError(
-                f"The 'net_params' parameter has {name!r}, which is no parameter of"
-                f" skorch's NeuralNet. It may have, for example, {_EXAMPLES}."
-            )
-        instead = _INSTEAD.get(name) or _INSTEAD.get(prefix) or name
-        raise ValueError(
-            f"The 'net_params' parameter has {name!r}, which other parameters of"
-            f" LeNet5Classifier decide: use {instead!r} instead. It is for the rest of"
-            f" skorch's, such as {_EXAMPLES}."
-        )
-
-
-def check_callables(params: dict) -> None:
-    """Raise a ValueError if an optimizer or a schedule without a name does not work.
-
-    Layers, losses and initial weights are tried when the net is built.
-    """
-    choices = params["optimizer"], params["lr_schedule"]
-    if all(isinstance(choice, str) for choice in choices) and not params["net_params"]:
-        return
-    options = _optimizer_options(params) | {"lr": params["lr"]}
-    additional = {
-        name.removeprefix("optimizer__"): value
-        for name, value in (params["net_params"] or {}).items()
-        if name.startswith("optimizer__") and name != "optimizer__param_groups"
-    }
-    check_optimization(*choices, options, additional)
-
-
-def _optimizer_options(params: dict) -> dict[str, Any]:
-    """Return what only some optimizers have: weight decay, SGD's momentum, fused steps."""
     name = params["optimizer"]
     options: dict[str, Any] = {}
     exclusive = {"optimizer__foreach", "optimizer__differentiable"}
     if name in ("adam", "adamw", "sgd") and not exclusive & set(params["net_params"] or ()):
-        options["fused"] = True  # all of a step in one pass over the weights
-    # Also 0: by default, AdamW and others of torch decay the weights.
-    if params["weight_decay"] or _has_option(OPTIMIZERS.get(name, name), "weight_decay"):
+        options["fused"] = True  # a step is then one pass over all weights
+    # Passed even if it is 0, because some optimizers, such as AdamW, have another default.
+    if params["weight_decay"] or has_option(OPTIMIZERS.get(name, name), "weight_decay"):
         options["weight_decay"] = params["weight_decay"]
     if name == "sgd":
         options["momentum"] = params["momentum"]
     return options
 
 
-def _has_option(optimizer: Any, name: str) -> bool:
+def has_option(optimizer: Any, name: str) -> bool:
+    """Return whether an optimizer has an argument of this name."""
     try:
         return name in signature(optimizer).parameters
     except (TypeError, ValueError):  # a callable without a signature

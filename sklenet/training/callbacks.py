@@ -1,5 +1,6 @@
-"""Callbacks of a fit: scikit-learn's protocol, and what is asked of skorch's."""
+"""Callbacks: those of scikit-learn in a skorch net, and requirements on those of skorch."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 
 from skorch.callbacks import (
@@ -17,53 +18,58 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _SCORING = (BatchScoring, EpochScoring, PassthroughScoring)
 
 
-class EpochContexts:
-    """Call scikit-learn's hooks at the beginning and the end of each epoch.
+class EpochContexts(Callback):
+    """Call the hooks of scikit-learn's callbacks when an epoch begins and ends.
 
     Parameters
     ----------
     context : sklearn.callback.CallbackContext
-        The context of the fit.
-    attributes : callable
-        Return, given the net, the fitted attributes as if training ended here.
+        Context of the call of `fit`.
+    get_attributes : callable
+        Returns the fitted attributes, as if training ended here.
     **task
-        The arguments of the hooks: ``estimator``, ``X``, ``y``, ``metadata``.
+        Arguments of the hooks: ``estimator``, ``X``, ``y``, ``metadata``.
     """
 
-    def __init__(self, context, attributes: Callable[..., dict], **task) -> None:
+    def __init__(self, context, get_attributes: Callable[[], dict], **task) -> None:
         self.context = context
-        self.attributes = attributes
+        self.get_attributes = get_attributes
         self.task = task
 
-    def begin(self, net) -> None:
-        """Begin the next epoch's task."""
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Begin the task of the next epoch."""
         self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._task(net))
+        self._epoch.call_on_fit_task_begin(**self._make_task(net))
 
-    def end(self, net) -> bool:
-        """End the epoch's task; return whether a callback asks to stop."""
-        return self._epoch.call_on_fit_task_end(**self._task(net))
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """End the task of the epoch; stop training if a callback asks to."""
+        if self._epoch.call_on_fit_task_end(**self._make_task(net)):
+            net.stop_training_ = True
 
-    def _task(self, net) -> dict:
-        # A callable is evaluated only if a hook wants the fitted estimator.
-        return self.task | {"reconstruction_attributes": lambda: self.attributes(net)}
+    def _make_task(self, net) -> dict:
+        # Evaluated only if a hook requests the fitted estimator, which must not change as
+        # training goes on.
+        def attributes() -> dict:
+            return self.get_attributes() | {"module_": copy.deepcopy(net.module_)}
+
+        return self.task | {"reconstruction_attributes": attributes}
 
 
 class EpochLog(PrintLog):
-    """Print a line per epoch, without colours, which log files cannot show."""
+    """Print a line per epoch, without colors, which log files cannot show."""
 
     def format_row(self, row, key, color):
         """Return the value of `key` as text."""
         return super().format_row({key: row[key]}, key, color)
 
     def on_epoch_end(self, net, **kwargs):
-        """Print the last epoch, unless it would be thrown away."""
+        """Print the last epoch, unless the output would be discarded."""
         if net.verbose or self.sink is not print:
             super().on_epoch_end(net, **kwargs)
 
 
 def has_batch_hooks(callback: Callback) -> bool:
-    """Return whether a skorch callback is called at single batches."""
+    """Return whether a skorch callback is called for single batches."""
     return any(
         getattr(type(callback), name) is not getattr(Callback, name)
         for name in _BATCH_HOOKS
@@ -71,9 +77,9 @@ def has_batch_hooks(callback: Callback) -> bool:
 
 
 def is_stop_request(net) -> bool:
-    """Return whether one of skorch's EarlyStopping callbacks has run out of patience.
+    """Return whether a KeyboardInterrupt is that of a skorch EarlyStopping callback.
 
-    It raises KeyboardInterrupt to end training, as Ctrl-C does.
+    To end training, EarlyStopping raises the exception that Ctrl-C raises.
     """
     return any(
         isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
@@ -82,12 +88,12 @@ def is_stop_request(net) -> bool:
 
 
 def check_callbacks(net_params: Mapping | None) -> None:
-    """Check the types of the callbacks in the parameter `net_params`.
+    """Check the callbacks in the parameter `net_params`.
 
     Raises
     ------
     ValueError
-        If one is not a callback of skorch's, or cannot work here.
+        If one of them is not a skorch callback, or does not apply to this network.
     """
     callbacks = (net_params or {}).get("callbacks")
     if callbacks is None or callbacks == "disable":
@@ -115,13 +121,13 @@ def check_callbacks(net_params: Mapping | None) -> None:
 
 
 def check_monitors(net, *, has_validation: bool) -> None:
-    """Check that the net's callbacks will find what they read from the history.
+    """Check that the history will have the entries that the net's callbacks read.
 
     Raises
     ------
     ValueError
-        If a callback needs validation data and there is none, or predictions that are
-        not cached.
+        If a callback needs validation data and there is none, or if it needs predictions
+        that are not cached.
     """
     callbacks = [callback for _, callback in net.callbacks_]
     scoring = [callback for callback in callbacks if isinstance(callback, _SCORING)]

@@ -71,7 +71,7 @@ def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
             helpers = pool if n_helpers and one_blas_thread.n_fits == 1 else None
             losses, outputs = gradient(images, labels, weights, helpers)
             if net.l1:
-                for p in net.penalised():
+                for p in net.get_penalized_weights():
                     p.grad.add_(p.detach().sign(), alpha=net.l1)
             step()
             net.after_step()

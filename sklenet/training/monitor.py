@@ -1,111 +1,79 @@
-"""Watch the epochs of a fit: when to stop, and which weights to keep."""
+"""The callback that stops a fit early, and keeps the weights with which it ends."""
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
+from skorch.callbacks import Callback
 
 from sklenet.training.runtime import one_thread
 from sklenet.training.state import map_leaves
 
 
-def _never(*_) -> bool:
-    return False
-
-
-class Monitor:
+class Monitor(Callback):
     """Keep the weights of the last finished epoch and of the best one.
 
     Parameters
     ----------
+    max_epochs : int, optional
+        Number of epochs of the fit.
     patience : int, optional
         Number of consecutive epochs without a lower validation loss after which training
         stops. If None, it never stops early.
     tol : float
         Minimum decrease of the validation loss that counts as an improvement.
-    on_epoch_begin, on_epoch_end : callable
-        Called with the net; training stops if the latter returns True.
 
     Attributes
     ----------
-    finished : bool
-        Whether training ended by itself, rather than by an interrupt.
-    rows : list of dict
-        What the net's history recorded for each finished epoch.
+    n_epochs : int
+        Number of finished epochs.
     best_epoch : int or None
-        The epoch, counted from 1 in this training, with the lowest validation loss.
+        The epoch with the lowest validation loss, counted from 1 in this fit.
     """
 
     def __init__(
-        self,
-        patience: int | None = None,
-        tol: float = 0.0,
-        on_epoch_begin: Callable = _never,
-        on_epoch_end: Callable = _never,
+        self, max_epochs: int | None = None, patience: int | None = None, tol: float = 0.0
     ) -> None:
+        self.max_epochs = max_epochs
         self.patience = patience
         self.tol = tol
-        self.on_epoch_begin = on_epoch_begin
-        self.on_epoch_end = on_epoch_end
-        self.finished = False
         self.best_epoch: int | None = None
-        self._best_loss = self._level = math.inf
-        self._misses = 0
-        # One attribute, so that an interrupt finds both of the same epoch.
-        self._last: tuple[list[dict], dict] = ([], {})
+        self._lowest_loss = self._loss_to_improve = math.inf
+        self._n_misses = 0
+        # A single attribute, so that an interrupt cannot separate number and weights.
+        self._last: tuple[int, dict] = (0, {})
         self._best: dict = {}
 
     @property
-    def rows(self) -> list[dict]:
+    def n_epochs(self) -> int:
         return self._last[0]
 
-    @property
-    def n_epochs(self) -> int:
-        """The number of finished epochs."""
-        return len(self.rows)
-
-    def end_epoch(self, net, *, is_last: bool = False) -> bool:
-        """Keep the epoch that ended; return whether to stop.
-
-        Parameters
-        ----------
-        net : TrainingNet
-        is_last : bool, default=False
-            Whether no epoch follows. Its weights need no copy then, unless an earlier
-            epoch's may replace them.
-        """
+    def on_epoch_end(self, net, **kwargs: Any) -> None:
+        """Keep the weights of the epoch; ask to stop once patience has run out."""
+        # Of the last epoch no copy is needed, unless the weights of an earlier one may
+        # replace it.
+        is_last = self.n_epochs + 1 == self.max_epochs
         state = {} if is_last and self.patience is None else copy_state(net)
-        row = {key: v for key, v in net.history[-1].items() if key != "batches"}
-        self._last = ([*self.rows, row], state)
-        loss = row.get("valid_loss")
-        if loss is not None:
-            if loss < self._best_loss:
-                self._best_loss, self.best_epoch, self._best = loss, self.n_epochs, state
-            # Patience asks for decreases of `tol`; the best weights are the very best.
-            if loss < self._level - self.tol:
-                self._level, self._misses = loss, 0
-            else:
-                self._misses += 1
-        stop = bool(self.on_epoch_end(net))
-        return stop or (self.patience is not None and self._misses >= self.patience)
+        self._last = (self.n_epochs + 1, state)
+        loss = net.history[-1].get("valid_loss")
+        if loss is None:
+            return
+        if loss < self._lowest_loss:
+            self._lowest_loss, self.best_epoch, self._best = loss, self.n_epochs, state
+        # The best weights have the lowest loss, by however little; patience requires a
+        # decrease of `tol`.
+        if loss < self._loss_to_improve - self.tol:
+            self._loss_to_improve, self._n_misses = loss, 0
+        else:
+            self._n_misses += 1
+        if self.patience is not None and self._n_misses >= self.patience:
+            net.stop_training_ = True
 
-    def release(self) -> None:
-        """Drop the two functions, which usually refer to the monitor and the estimator.
-
-        Such a reference cycle would keep a discarded estimator, with its network, in
-        memory until Python's next full garbage collection, hundreds of fits later.
-        """
-        self.on_epoch_begin = self.on_epoch_end = _never
-
-    def restore(self, net) -> None:
-        """Set the weights that the fit ends with.
-
-        With early stopping they are the best epoch's, after an interrupt the last
-        finished epoch's.
-        """
+    def on_train_end(self, net, **kwargs: Any) -> None:
+        """Restore the weights of the best epoch, or after an interrupt of the last one."""
         if self.patience is not None and self._best:
             set_state(net, self._best)
-        elif not self.finished and self._last[1]:
+        elif net.is_interrupted_ and self._last[1]:
             set_state(net, self._last[1])
 
 
@@ -116,12 +84,12 @@ def copy_state(net) -> dict:
         "criterion": net.criterion_.state_dict(),
         "optimizer": net.optimizer_.state_dict(),
     }
-    with one_thread():  # a second one takes longer to wake up than these copies last
+    with one_thread():  # waking up another thread takes longer than the copies
         return map_leaves(states, torch.Tensor, torch.clone)
 
 
 def set_state(net, state: dict) -> None:
-    """Set the state of the net's module, criterion and optimizer to a `copy_state`."""
+    """Set the state of the net's module, criterion and optimizer from `copy_state`."""
     with torch.no_grad(), one_thread():
         net.module_.load_state_dict(state["module"])
         net.criterion_.load_state_dict(state["criterion"])

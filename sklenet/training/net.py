@@ -7,12 +7,11 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer
 
 from sklenet.network.lecun1998.sdlm import SDLM
-from sklenet.network.losses import log_probabilities
+from sklenet.network.losses import compute_log_probabilities
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
 from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
-from sklenet.training.monitor import Monitor
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 
@@ -20,30 +19,36 @@ _CONVOLUTIONS_VARY = torch.backends.cpu.get_cpu_capability() == "DEFAULT"
 
 
 class TrainingNet(NeuralNetClassifier):
-    """A skorch net on batches of weighted samples.
+    """A skorch net that is trained on batches of weighted samples.
 
     It differs from ``skorch.NeuralNetClassifier`` in that
 
     - its iterators index whole tensors;
-    - the criterion gives one loss per sample, to be weighted;
-    - labels are the numbers of classes, also for callbacks, which get batches without
-      weights;
-    - it reads losses back from the device once per epoch rather than once per step;
-    - small matrix products are left to one thread, so that few threads or one give the
-      same weights.
+    - the criterion returns one loss per sample, which is multiplied by the sample weight;
+    - labels are indices of classes, and callbacks get batches without weights;
+    - losses are read back from the device once per epoch rather than once per step;
+    - small matrix products use a single thread, so that the weights do not depend on the
+      number of threads if there are only a few.
 
     Parameters
     ----------
-    l1 : float
-        The weight of the sum of absolute weights, biases apart, in what is minimised.
-        Reported losses are without it.
+    l1 : float, default=0.0
+        Strength of the L1 penalty, which excludes biases. Reported losses do not include
+        the penalty.
     schedule : callable, optional
-        Makes a torch learning-rate scheduler from an optimizer and a number of steps.
-        None leaves the rate to the optimizer, and to skorch's callbacks.
-    curvature_seed : int
-        Of the patterns on which SDLM estimates second derivatives.
-    average : float
-        The part of the steps, at the end, over which weights are averaged.
+        Returns a torch learning-rate scheduler, given an optimizer and the number of steps.
+        If None, only skorch's callbacks can change the learning rate.
+    curvature_seed : int, default=0
+        Seed of the samples on which SDLM estimates second derivatives.
+    average : float, default=0.0
+        Fraction of the steps, at the end, over which the weights are averaged.
+
+    Attributes
+    ----------
+    stop_training_ : bool
+        Set to True by callbacks to end training after the current epoch.
+    is_interrupted_ : bool
+        True during training, and afterwards if an exception has ended it.
     """
 
     def __init__(
@@ -73,11 +78,11 @@ class TrainingNet(NeuralNetClassifier):
 
     @property
     def _default_callbacks(self):
-        # `run_single_epoch` records the losses.
+        # skorch's callbacks that record losses are not needed: `record_epoch` does so.
         return [("epoch_timer", EpochTimer()), ("print_log", EpochLog())]
 
     def initialize_optimizer(self, *args, **kwargs):
-        """Make the optimizer, and keep the settings that each fit begins with."""
+        """Make the optimizer, and keep the settings with which each fit starts."""
         super().initialize_optimizer(*args, **kwargs)
         self.optimizer_settings_ = [
             {key: value for key, value in group.items() if key != "params"}
@@ -86,18 +91,18 @@ class TrainingNet(NeuralNetClassifier):
         return self
 
     def initialize_history(self):
-        """Begin with an empty history."""
+        """Start with an empty history."""
         super().initialize_history()
         self.best_values_ = {}
         return self
 
     def continue_history(self, rows):
-        """Continue the history of an earlier net.
+        """Start with the history of an earlier net.
 
         Parameters
         ----------
         rows : sequence of dict
-            What it recorded of each epoch.
+            Entries of the earlier history, one per epoch.
         """
         self.initialize_history()
         # skorch's checkpoints read the last batch of an epoch.
@@ -108,7 +113,7 @@ class TrainingNet(NeuralNetClassifier):
                     self._is_best(name, row[name])
 
     def reset_optimizer_settings(self):
-        """Undo what schedules and callbacks have changed, such as the learning rate."""
+        """Undo changes by schedules and callbacks, such as those of the learning rate."""
         groups = self.optimizer_.param_groups
         for group, settings in zip(groups, self.optimizer_settings_, strict=True):
             params = group["params"]
@@ -116,50 +121,79 @@ class TrainingNet(NeuralNetClassifier):
             group.update(settings | {"params": params})
 
     def notify(self, method_name, **kwargs):
-        """Call a method of the net and its callbacks, batches as images and labels."""
+        """Notify the net and its callbacks; batches are passed as (images, labels)."""
         if "batch" in kwargs:
             images, (labels, _) = kwargs["batch"]
             kwargs["batch"] = images, labels
         super().notify(method_name, **kwargs)
 
-    def fit_loop(self, X, y=None, epochs=None, *, valid=None, monitor=None, **fit_params):
-        """Train on the dataset X until the monitor, or the number of epochs, ends it.
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Prepare the flags by which callbacks, and this net, end training."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.stop_training_ = False
+        self.is_interrupted_ = True
+
+    def fit_loop(self, X, y=None, epochs=None, *, valid=None, callbacks=(), **fit_params):
+        """Train for a number of epochs, or until a callback sets ``stop_training_``.
 
         Parameters
         ----------
-        X, valid : ImageDataset
+        X : ImageDataset
+            Training data.
         epochs : int, default=None
-            None: ``max_epochs``.
-        monitor : Monitor
+            Number of epochs; None is ``max_epochs``.
+        valid : ImageDataset, default=None
+            Validation data.
+        callbacks : sequence of skorch callbacks, default=()
+            Callbacks of this call only, of which the net keeps no reference. They are
+            notified before the net's own callbacks when an epoch begins and when training
+            ends, and after them when an epoch ends.
         """
-        monitor = monitor or Monitor()
         epochs = self.max_epochs if epochs is None else epochs
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
         self.begin_steps(epochs * len(train_batches))
         self.n_earlier_epochs_ = len(self.history)
         try:
-            for epoch in range(1, epochs + 1):
-                if self._run_epoch(
-                    X, train_batches, valid, valid_batches, monitor, is_last=epoch == epochs
-                ):
+            for _ in range(epochs):
+                self._run_epoch(X, train_batches, valid, valid_batches, callbacks)
+                if self.stop_training_:
                     break
-            monitor.finished = True
+            self.is_interrupted_ = False
         finally:
-            # Before callbacks are told that training ended, and may save the weights.
-            if monitor.n_epochs:
-                monitor.restore(self)
+            # The net's own callbacks, which may save the weights, come after this.
+            for callback in callbacks:
+                callback.on_train_end(self)
         return self
 
-    def _run_epoch(self, data, batches, valid, valid_batches, monitor, *, is_last):
-        """Train and validate for an epoch; return whether to stop."""
+    def _run_epoch(self, data, batches, valid, valid_batches, callbacks):
+        """Train and validate for an epoch."""
         datasets = {"dataset_train": data, "dataset_valid": valid}
-        monitor.on_epoch_begin(self)
+        for callback in callbacks:
+            callback.on_epoch_begin(self, **datasets)
         self.notify("on_epoch_begin", **datasets)
+        self._train_epoch(data, batches)
+        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        is_interrupted = False
+        try:
+            self.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        # The epoch counts even then, because it has been trained and validated.
+        for callback in callbacks:
+            callback.on_epoch_end(self, **datasets)
+        if is_interrupted:
+            if not is_stop_request(self):
+                raise KeyboardInterrupt
+            self.stop_training_ = True
+
+    def _train_epoch(self, data, batches):
+        """Make a step after every batch, by the fastest method that applies."""
         self.average_.take_back()
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
-        # Anew in every epoch: a callback may have changed the module.
+        # Determined in every epoch, because a callback may have changed the module.
         gradient = by_hand(self)
         if gradient:
             run_by_hand(self, gradient, batches)
@@ -168,36 +202,25 @@ class TrainingNet(NeuralNetClassifier):
             step = ReplayedSteps(self) if replayed else self.train_step
             self.run_single_epoch(batches, True, "train", step)
         self.average_.lend()
-        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
-        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
-        stop = False
-        try:
-            self.notify("on_epoch_end", **datasets)
-        except KeyboardInterrupt:
-            stop = is_stop_request(self)
-            if not stop:
-                monitor.end_epoch(self, is_last=is_last)
-                raise
-        return monitor.end_epoch(self, is_last=is_last) or stop
 
     def begin_steps(self, n_steps):
-        """Make the schedule and the average of a fit of so many steps."""
+        """Prepare the learning-rate schedule and weight averaging for `n_steps` steps."""
         self.average_ = TailAverage(self.module_, n_steps, self.average)
         self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Go through `iterator` once and record the mean loss and the accuracy."""
+        """Iterate over the batches once, and record the mean loss and the accuracy."""
         if iterator is None:
             return
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        # Reading a loss back from a GPU waits for it.
-        is_read_by_batch = any(has_batch_hooks(callback) for _, callback in self.callbacks_)
+        # Only if needed, because reading a loss back from a GPU waits for the step.
+        records_batches = any(has_batch_hooks(callback) for _, callback in self.callbacks_)
         n_batches = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
-            sums += self._summary(step, batch)
-            if is_read_by_batch:
+            sums += self._compute_sums(step, batch)
+            if records_batches:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
             self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
@@ -211,9 +234,10 @@ class TrainingNet(NeuralNetClassifier):
         ----------
         prefix : {"train", "valid"}
         sums : sequence of three float
-            Over the epoch: of weight times loss, of the weights of the correct
-            predictions, and of all weights.
+            Sums over the epoch: of weight times loss, of the weights of correctly
+            classified samples, and of the weights of all samples.
         n_batches : int
+            Number of batches of the epoch.
         """
         loss, correct, weight = sums
         means = {f"{prefix}_loss": loss / weight, f"{prefix}_accuracy": correct / weight}
@@ -223,7 +247,7 @@ class TrainingNet(NeuralNetClassifier):
         self.history.record(f"{prefix}_batch_count", n_batches)
 
     def _is_best(self, name, value):
-        """Keep the best value of a metric; return whether this one is it."""
+        """Update the best value of a metric; return whether `value` is the best so far."""
         best = self.best_values_.get(name)
         sign = 1 if name.endswith("accuracy") else -1
         if best is None or sign * value > sign * best:
@@ -231,39 +255,43 @@ class TrainingNet(NeuralNetClassifier):
         return self.best_values_[name] is value
 
     def predict_proba(self, X):
-        """Return the probabilities of the classes for an ImageDataset or a batch."""
+        """Return class probabilities for an ImageDataset or a batch."""
         outputs = torch.cat(list(self.forward_iter(X)))
-        return log_probabilities(self.criterion_, outputs.double()).softmax(dim=1).numpy()
+        return (
+            compute_log_probabilities(self.criterion_, outputs.double())
+            .softmax(dim=1)
+            .numpy()
+        )
 
-    def _summary(self, step, batch):
-        """Return the batch's weighted sums: of loss, of correct ones, and of one."""
+    def _compute_sums(self, step, batch):
+        """Return the sums of a batch that `record_epoch` adds up, as a tensor."""
         labels, weights = batch[1]
         correct = step["y_pred"].argmax(dim=1) == labels
-        # Nothing is read back, nor sent: a GPU would be waited for in every step.
+        # Nothing is copied between host and device, which would wait for every step.
         if weights is None:
             weights = torch.ones_like(labels)
         loss = step["loss"] * len(labels)
         return torch.stack([loss, (correct * weights).sum(), weights.sum()])
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the mean over the batch of weight times loss."""
+        """Return the mean of weight times loss over the batch."""
         labels, weights = y_true
         losses = self.criterion_(y_pred, labels)
         if losses.shape != labels.shape:
             raise ValueError(
                 "The 'loss' parameter must give one loss per sample, of shape"
-                f" {tuple(labels.shape)}, but gave {tuple(losses.shape)}. Losses of torch"
-                " do so with reduction='none'."
+                f" {tuple(labels.shape)}. Got shape {tuple(losses.shape)}. Use"
+                " reduction='none' for losses of torch."
             )
         return losses.mean() if weights is None else (losses * weights).mean()
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch and the gradients of the weights.
 
-        Matrix products as small as the head's are summed in an order that depends on how
-        many threads share them. They are done by one thread, so that a fit on one, two or
-        three threads gives the same weights; convolutions do so by themselves, except on
-        processors without AVX2.
+        The order of summation in small matrix products, such as those of the head, depends
+        on the number of threads. A single thread computes them, so that one, two or three
+        threads give the same weights. Convolutions do not depend on the number of threads,
+        except on processors without AVX2.
         """
         with one_thread() if _CONVOLUTIONS_VARY else nullcontext():
             return self._compute_gradients(batch)
@@ -283,27 +311,27 @@ class TrainingNet(NeuralNetClassifier):
             y_pred = self.module_.head(cut)
             loss = self.get_loss(y_pred, y, X=images, training=True)
             loss.backward()
-        if features.requires_grad:  # a callback may have frozen them
+        if features.requires_grad:  # unless a callback has frozen the layers
             features.backward(cut.grad)
         return self._finish_gradients(loss, y_pred)
 
     def _finish_gradients(self, loss, y_pred):
         if self.l1:
-            (self.l1 * sum(p.abs().sum() for p in self.penalised())).backward()
+            (self.l1 * sum(p.abs().sum() for p in self.get_penalized_weights())).backward()
         return {"loss": loss.detach(), "y_pred": y_pred.detach()}
 
-    def penalised(self):
-        """Return the weights whose absolute values l1 adds up: all but biases."""
+    def get_penalized_weights(self):
+        """Return the weights to which the L1 penalty applies: all except biases."""
         return [p for name, p in self.module_.named_parameters() if "bias" not in name]
 
     def train_step(self, batch, **fit_params):
-        """Make one step of the optimizer."""
+        """Make a step of the optimizer."""
         step = super().train_step(batch, **fit_params)
         self.after_step()
         return step
 
     def after_step(self):
-        """Let the schedule and the average take note of a step."""
+        """Update the learning-rate schedule and the average of the weights."""
         if self.scheduler_:
             self.scheduler_.step()
         self.average_.step()

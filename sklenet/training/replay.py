@@ -1,7 +1,7 @@
-"""Training steps on a GPU: captured once as a CUDA graph, then replayed.
+"""Training steps on a GPU, captured once as a CUDA graph and then replayed.
 
-A step of so small a network is some forty kernels of a few microseconds each, which Python
-cannot launch as fast as the GPU runs them. A graph launches all of them at once.
+A step of a small network consists of about forty kernels of a few microseconds each. The
+GPU runs them faster than Python can launch them; a graph launches all of them at once.
 """
 
 import os
@@ -12,20 +12,20 @@ import torch
 from sklenet.network import LOSSES
 from sklenet.training.callbacks import has_batch_hooks
 
-# A step on the side, as torch asks for before it captures, lets cuDNN and the allocator
-# make up their minds.
-_WARM_UP = 3
-_capturing = threading.Lock()
-MIN_REPLAYED = 10  # steps in an epoch, which are worth a capture
+# Steps before the capture, in which cuDNN chooses its algorithms and memory is allocated.
+# torch requires at least one.
+_N_WARM_UP_STEPS = 3
+_capture_lock = threading.Lock()
+MIN_REPLAYED = 10  # number of steps per epoch from which on a capture pays off
 
 
 def can_be_replayed(net) -> bool:
-    """Return whether nothing in the net's steps differs from one step to the next.
+    """Return whether all steps of the net launch the same kernels.
 
-    Layers and the loss must be those that have names, for others may draw random numbers or
-    read values back; no callback may ask for single batches. CUDA graphs have not been
-    tested on a GPU yet, so they are used only where the environment variable
-    ``SKLENET_CUDA_GRAPHS`` is ``1``.
+    Layers and the loss must be given by name, because custom ones may draw random numbers
+    or read values back, and no callback may be called for single batches. Since CUDA
+    graphs have not been tested on a GPU yet, they are used only if the environment
+    variable ``SKLENET_CUDA_GRAPHS`` is ``1``.
     """
     return (
         torch.device(net.device).type == "cuda"
@@ -39,17 +39,17 @@ def can_be_replayed(net) -> bool:
 
 
 class ReplayedSteps:
-    """Make steps of the net like its ``train_step``, by replaying the first one's kernels.
+    """A replacement for the net's ``train_step`` that replays the kernels of one step.
 
-    The gradient is what is captured; the optimizer's step follows it as usual, so that
-    every optimizer and schedule will do.
+    Only the computation of the gradient is captured. The optimizer makes its step as
+    usual, so that all optimizers and schedules can be used.
 
     Parameters
     ----------
     net : TrainingNet
     capture : callable, default=capture_cuda_graph
-        Takes a function of no arguments, and a device; returns what the function returned,
-        and what repeats it.
+        Function of a function without arguments and a device. It returns the result of the
+        function, and a function that repeats the computation.
     """
 
     def __init__(self, net, capture=None) -> None:
@@ -58,15 +58,15 @@ class ReplayedSteps:
         self.inputs: list[torch.Tensor] = []
 
     def __call__(self, batch, **fit_params) -> dict:
-        """Make a step; return its loss and outputs, which the next step overwrites."""
+        """Make a step, and return loss and outputs, which the next step overwrites."""
         images, (labels, weights) = batch
         inputs = [images, labels] if weights is None else [images, labels, weights]
         if not self.inputs:
             self._capture(inputs)
-        if images.shape != self.inputs[0].shape:  # the last batch, which is smaller
+        if images.shape != self.inputs[0].shape:  # the last, smaller batch
             return self.net.train_step(batch)
-        for own, new in zip(self.inputs, inputs, strict=True):
-            own.copy_(new)
+        for captured, new in zip(self.inputs, inputs, strict=True):
+            captured.copy_(new)
         self.replay()
         self.net.optimizer_.step()
         self.net.after_step()
@@ -77,26 +77,27 @@ class ReplayedSteps:
         images, labels, *weights = self.inputs
         batch = images, (labels, weights[0] if weights else None)
 
-        def gradient() -> dict:
-            # So that a replay overwrites the gradient rather than adds to it.
+        def compute_gradient() -> dict:
+            # A replay then overwrites the gradient rather than adding to it.
             self.net.optimizer_.zero_grad(set_to_none=True)
             return self.net.train_step_single(batch)
 
-        self.step, self.replay = self.capture(gradient, torch.device(self.net.device))
+        device = torch.device(self.net.device)
+        self.step, self.replay = self.capture(compute_gradient, device)
 
 
 def capture_cuda_graph(function, device: torch.device):
-    """Run `function` a few times, capture it; return its result and what replays it."""
-    # One capture at a time is what torch allows a process, and the stream is the device's.
-    with _capturing, torch.cuda.device(device):
+    """Capture the kernels of `function`; return its result, and a function to replay it."""
+    # torch allows one capture at a time per process.
+    with _capture_lock, torch.cuda.device(device):
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
+            for _ in range(_N_WARM_UP_STEPS):
                 function()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        mode = "thread_local"  # other threads may train meanwhile
+        mode = "thread_local"  # other threads may train at the same time
         with torch.cuda.graph(graph, stream=stream, capture_error_mode=mode):
             result = function()
 

@@ -1,4 +1,4 @@
-"""Process settings of training: the allocator, threads, torch's defaults, the device."""
+"""Settings of the process during training: memory allocator, threads, torch's defaults."""
 
 import ctypes
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from threadpoolctl import LibController, OpenBLASController, ThreadpoolController
 
-# From glibc's malloc.h.
+# Constants of malloc.h in glibc.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
@@ -22,20 +22,20 @@ _allocator_is_set = False
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory for the next training step.
+    """Make glibc keep freed memory for the next training step.
 
-    By default glibc gives a step's large activation buffers back to the kernel and faults
-    them in again, page by page, at the next step, which can double the time of an epoch.
-    This raises the two thresholds above which it does so to 1 GiB, once per process.
-    `release_freed_memory` gives the memory back after a fit.
+    By default, glibc returns the large activation buffers of a step to the kernel, so that
+    their pages have to be faulted in again at the next step, which can double the time of
+    an epoch. This function raises the two thresholds for doing so to 1 GiB, once per
+    process. `release_freed_memory` returns the memory after a fit.
 
-    Nothing happens where the C library is not glibc, or where the environment variable
+    Nothing is changed if the C library is not glibc, or if the environment variable
     ``SKLENET_KEEP_MEMORY`` is ``0``.
 
     Returns
     -------
-    bool
-        Whether the setting is in force.
+    is_set : bool
+        Whether the thresholds have been raised.
     """
     global _allocator_is_set
     if os.environ.get("SKLENET_KEEP_MEMORY") == "0":
@@ -51,17 +51,17 @@ def keep_freed_memory() -> bool:
     return _allocator_is_set
 
 
-_MAX_RELEASE_TIME = 0.05  # fraction of the process's time
+_MAX_RELEASE_TIME = 0.05  # maximum fraction of the time spent on releasing memory
 _next_release = -math.inf
 
 
 def release_freed_memory() -> None:
-    """Give memory that glibc kept for further training steps back to the system.
+    """Return the memory that glibc has kept for training steps to the system.
 
-    Without this, fits of varying sizes fragment the memory that is kept, so that a process
-    that makes thousands of them grows. It takes about a millisecond. Nothing happens where
-    `keep_freed_memory` is not in force, or so soon after the last time that it would take
-    more than a twentieth of the time.
+    Otherwise, fits of varying sizes would fragment this memory, and a process with
+    thousands of fits would grow. The call takes about a millisecond. It has no effect if
+    `keep_freed_memory` has changed nothing, or so soon after the last call that more than
+    5 % of the time would be spent.
     """
     global _next_release
     start = time.monotonic()
@@ -72,18 +72,19 @@ def release_freed_memory() -> None:
 
 
 class _ProcessSetting:
-    """A setting of the whole process, changed while at least one thread needs it.
+    """A context manager for a setting of the process that several threads may change.
 
-    Blocks that overlap in several threads share the change: the first one makes it, the
-    last one restores the value that the first one found.
+    Overlapping blocks of several threads share the change: the first one makes it, and the
+    last one restores the original value.
 
     Parameters
     ----------
     get, set_ : callable
+        Functions that return and set the value.
     value : object
-        The value inside the blocks.
+        Value inside the blocks.
     is_per_thread : bool, default=False
-        Whether each thread also has a setting of its own, to be changed and restored in
+        Whether each thread also has its own value, which must be changed and restored in
         each of them.
     """
 
@@ -93,7 +94,7 @@ class _ProcessSetting:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the blocks of other threads, which a forked process does not have."""
+        """Forget the blocks of other threads, which do not exist in a forked process."""
         self._lock = threading.Lock()
         self._n_blocks = 0
         self._own = threading.local()
@@ -107,7 +108,7 @@ class _ProcessSetting:
         try:
             if self.is_per_thread or self._before != self.value:
                 self.set(self.value)
-        except BaseException:  # Ctrl-C: without this, the change would be for good
+        except BaseException:  # Ctrl-C, which would make the change permanent
             self.__exit__()
             raise
 
@@ -129,26 +130,32 @@ _float32 = _ProcessSetting(torch.get_default_dtype, torch.set_default_dtype, tor
 
 
 def _get_precision(operations) -> str:
-    """Return the precision of products on the CPU: "ieee" is that of float32."""
+    """Return the precision of matrix products on the CPU; "ieee" is full float32."""
     precision = operations.fp32_precision
     return "ieee" if precision == "none" else precision
 
 
-_full_precision = [
-    _ProcessSetting(
-        functools.partial(_get_precision, operations),
-        functools.partial(setattr, operations, "fp32_precision"),
-        "ieee",
-    )
-    for operations in (
-        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
-        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
-    )
-]
+def _make_precision_settings() -> list[_ProcessSetting]:
+    """Return the settings under which products on the CPU have float32's precision."""
+    mkldnn = torch.backends.mkldnn
+    if not hasattr(mkldnn, "matmul"):  # torch before 2.9 has one setting for all products
+        get, set_ = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+        return [_ProcessSetting(get, set_, "highest")]
+    return [
+        _ProcessSetting(
+            functools.partial(_get_precision, operations),
+            functools.partial(setattr, operations, "fp32_precision"),
+            "ieee",
+        )
+        for operations in (mkldnn.matmul, mkldnn.conv)  # type: ignore[attr-defined]
+    ]
+
+
+_full_precision = _make_precision_settings()
 
 
 def one_thread() -> _ProcessSetting:
-    """Return a context in which torch computes in the calling thread alone."""
+    """Return a context manager in which torch uses only the calling thread."""
     return _one_thread
 
 
@@ -165,14 +172,15 @@ def _after_fork() -> None:
 
 @contextmanager
 def library_state() -> Iterator[None]:
-    """Run under torch's and numpy's own defaults, and restore the caller's afterwards.
+    """Use the default settings of torch and numpy, and restore the caller's afterwards.
 
     The default dtype and device, the gradient and inference modes, autocasting, the
-    precision of matrix products and numpy's handling of floating-point errors are the
-    caller's; they must change neither results nor what is kept for later calls.
+    precision of matrix products and the handling of floating-point errors by numpy belong
+    to the caller; they must not influence results, nor objects that later calls use.
 
-    In a forked process torch uses the calling thread alone: the threads of OpenMP that
-    its parent had started do not exist there, and waiting for them would never end.
+    In a forked process, torch uses only the calling thread: the OpenMP threads that the
+    parent process has started do not exist there, so that waiting for them would never
+    end.
     """
     with ExitStack() as stack:
         stack.enter_context(_float32)
@@ -199,7 +207,7 @@ def library_state() -> Iterator[None]:
 def seeded_generator(seed: int) -> Iterator[None]:
     """Seed torch's global generator, and restore its state afterwards.
 
-    Custom layers and losses, such as those with ``torch.nn.Dropout``, draw from it.
+    Custom layers and losses, such as ``torch.nn.Dropout``, draw from this generator.
     """
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
@@ -207,22 +215,22 @@ def seeded_generator(seed: int) -> Iterator[None]:
 
 
 class _OneBlasThread:
-    """Limit numpy's linear algebra to the calling thread, for all fits in the process.
+    """A context manager that limits the BLAS libraries of numpy and scipy to one thread.
 
-    Its number of threads is one setting of the whole process, whichever thread makes it:
-    fits in several threads share the limit, and the last one to end lifts it.
+    The number of threads is a setting of the process: fits in several threads share the
+    limit, and the last one to end removes it.
 
     Attributes
     ----------
     n_fits : int
-        That train at the moment.
+        Number of fits that are running.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the fits of other threads, which a forked process does not have."""
+        """Forget the fits of other threads, which do not exist in a forked process."""
         self._lock = threading.Lock()
         self.n_fits = 0
 
@@ -242,8 +250,8 @@ class _OneBlasThread:
 
     @staticmethod
     def _set(numbers: list[tuple[LibController, int]]) -> None:
-        # threadpoolctl lets one thread, the first to set it, change OpenBLAS's number, and
-        # ignores the others: here whichever thread comes first or last has to.
+        # threadpoolctl only lets the first thread that sets the number of threads of
+        # OpenBLAS change it again, but here different threads may set and restore it.
         clear = getattr(OpenBLASController, "clear_controlling_thread", lambda **_: None)
         clear(force=True)
         for library, number in numbers:
@@ -253,9 +261,10 @@ class _OneBlasThread:
 
 @functools.cache
 def _find_blas() -> list[LibController]:
-    """Return the controllers of the BLAS libraries that numpy and scipy have loaded.
+    """Return the controllers of the BLAS libraries of numpy and scipy.
 
-    Both are loaded before the first fit; searching for them takes a millisecond.
+    They are cached, because both libraries are loaded before the first fit and searching
+    for them takes a millisecond.
     """
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
@@ -266,25 +275,30 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the torch device that `device` names; "auto" is CUDA where there is one.
+    """Return the torch device for the parameter `device`.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" is CUDA if available, otherwise the CPU.
 
     Raises
     ------
     ValueError
-        If torch knows no such device, or this machine does not have it.
+        If there is no such device, or this machine does not have it.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        if resolved.type == "meta":  # has no values
+        if resolved.type == "meta":  # its tensors have no values
             raise NotImplementedError
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         available = ["'cpu'"]
         available += [f"'cuda:{k}'" for k in range(torch.cuda.device_count())]
         raise ValueError(
-            f"The 'device' parameter is {str(device)!r}, which torch cannot use here;"
-            f" available: 'auto', {', '.join(available)}."
+            f"The 'device' parameter is {str(device)!r}, which torch cannot use on this"
+            f" machine. Available devices: 'auto', {', '.join(available)}."
         ) from error
     return resolved

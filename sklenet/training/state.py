@@ -1,4 +1,4 @@
-"""A net's weights and its optimizer's state: continued by another net, or as arrays."""
+"""Weights and optimizer state of a net: passed on to another net, or as plain arrays."""
 
 from collections import OrderedDict
 from contextlib import suppress
@@ -8,40 +8,39 @@ import torch
 
 
 def continue_net(net, earlier) -> None:
-    """Continue the training of the net `earlier` in `net`, with the settings of `net`.
+    """Make `net` continue the training of the net `earlier`, with its own settings.
 
-    Both share the module from then on, so that its hooks, and references to it, remain
-    valid. The optimizer's state, such as Adam's moments, is copied where both nets have
-    the same kind of optimizer with the same switches.
+    Both nets share the module afterwards, so that hooks of the module and references to it
+    remain valid. The state of the optimizer, such as the moments of Adam, is copied if
+    both nets have the same kind of optimizer and none of its switches differ.
     """
     net.module_ = earlier.module_.to(net.device)
     if type(net.criterion_) is type(earlier.criterion_):
-        with suppress(RuntimeError):  # a loss of other parameters begins anew
+        with suppress(RuntimeError):  # the loss has other parameters, which start anew
             net.criterion_.load_state_dict(earlier.criterion_.state_dict())
     net.initialize_optimizer()
     net.continue_history(earlier.history)
-    ours, theirs = net.optimizer_, earlier.optimizer_
-    if type(ours) is type(theirs) and _switches(ours) == _switches(theirs):
-        state = map_leaves(theirs.state_dict(), torch.Tensor, torch.clone)
-        load_optimizer(net, state)
+    new, old = net.optimizer_, earlier.optimizer_
+    if type(new) is type(old) and _get_switches(new) == _get_switches(old):
+        load_optimizer(net, map_leaves(old.state_dict(), torch.Tensor, torch.clone))
     log, earlier_log = (dict(each.callbacks_).get("print_log") for each in (net, earlier))
     if log is not None and earlier_log is not None:
-        log.first_iteration_ = earlier_log.first_iteration_  # whether to print the header
+        log.first_iteration_ = earlier_log.first_iteration_  # the header is printed once
 
 
-def _switches(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
-    """Return the settings, such as Adam's amsgrad, that decide what the state holds."""
+def _get_switches(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
+    """Return the boolean settings, such as amsgrad, on which the kind of state depends."""
     return {k: v for k, v in optimizer.defaults.items() if isinstance(v, bool)}
 
 
 def load_optimizer(net, state: dict) -> None:
-    """Load the state of an optimizer, but not the settings that come with it."""
+    """Load the state of an optimizer, but keep the settings of the net."""
     net.optimizer_.load_state_dict(state)
     net.reset_optimizer_settings()
 
 
 def to_plain(net, module: torch.nn.Module) -> dict:
-    """Return the module's weights and the net's optimizer state, as arrays and numbers."""
+    """Return the weights and the optimizer state of a net, as arrays and numbers."""
     return {
         "module": map_leaves(module.state_dict(), torch.Tensor, _to_array),
         "criterion": map_leaves(net.criterion_.state_dict(), torch.Tensor, _to_array),
@@ -51,7 +50,7 @@ def to_plain(net, module: torch.nn.Module) -> dict:
 
 
 def from_plain(net, state: dict) -> None:
-    """Set the weights and the optimizer's state to copies of what `to_plain` returned."""
+    """Set the weights and the optimizer state from copies of what `to_plain` returned."""
     net.module_.load_state_dict(map_leaves(state["module"], np.ndarray, torch.tensor))
     criterion = map_leaves(state.get("criterion", {}), np.ndarray, torch.tensor)
     net.criterion_.load_state_dict(criterion)
@@ -61,21 +60,20 @@ def from_plain(net, state: dict) -> None:
 
 
 def copy_arrays(value):
-    """Return `value` with copies of the arrays in it, and of its lists and dicts.
+    """Return `value` with copies of its arrays, lists and dicts.
 
-    Arrays that are unpickled may be memory maps: of a file, or shared with other
-    processes, and read-only or not.
+    Unpickled arrays can be memory maps of a file, or shared with other processes.
     """
     return map_leaves(value, np.ndarray, np.array)
 
 
 def _to_array(tensor: torch.Tensor) -> np.ndarray:
-    # A copy: state dicts share the parameters' memory.
+    # Copied, because state dicts share the memory of the parameters.
     return tensor.detach().cpu().numpy().copy()
 
 
 def map_leaves(value, kind: type, convert):
-    """Return `value`, nested dicts, lists and tuples, with all of `kind` converted."""
+    """Return nested dicts, lists and tuples with all values of type `kind` converted."""
     if isinstance(value, kind):
         return convert(value)
     if type(value) is dict or isinstance(value, OrderedDict):

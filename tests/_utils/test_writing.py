@@ -1,4 +1,4 @@
-"""Files are replaced as a whole, only where a regular file can be, and nothing is left."""
+"""Atomic writes: only regular files are replaced, completely, without leftovers."""
 
 import os
 import signal
@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 
 import sklenet._utils.writing
-from sklenet._utils.writing import TEMPORARY, check_writable, replace_file, write_file
+from sklenet._utils.writing import (
+    TEMPORARY_SUFFIX,
+    check_writable,
+    replace_file,
+    write_file,
+)
 
-# The module by itself: a child process need not import torch.
+# Import the module alone, so that child processes do not import torch.
 IMPORT = (
     f"import sys; sys.path.insert(0, {str(Path(sklenet._utils.writing.__file__).parent)!r})"
 )
@@ -69,7 +74,7 @@ UNWRITABLE = [
 
 @pytest.mark.parametrize("make", UNWRITABLE)
 @pytest.mark.parametrize("linked", [False, True])
-def test_only_regular_files_that_may_be_written_are_replaced(make, linked, tmp_path):
+def test_only_writable_regular_files_are_replaced(make, linked, tmp_path):
     path = tmp_path / "target"
     make(path)
     if linked:
@@ -84,14 +89,14 @@ def test_only_regular_files_that_may_be_written_are_replaced(make, linked, tmp_p
     assert os.path.samestat(os.lstat(path), before[1])
 
 
-def test_devices_are_refused():
+def test_devices_are_rejected():
     for path in ("/dev/null", "/dev/zero", "/dev/tty"):
         with pytest.raises(OSError, match=r"regular file|No such device"):
             write_file(path, b"new")
     assert not Path("/dev/null").is_file()
 
 
-def test_a_folder_must_exist_and_be_writable(tmp_path):
+def test_the_folder_must_exist_and_be_writable(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_file(tmp_path / "nowhere" / "file", b"")
     (tmp_path / "file").write_bytes(b"")
@@ -109,16 +114,16 @@ def test_a_link_is_kept_and_its_target_replaced(path):
     assert link.is_symlink()
     assert path.read_text() == "new"
     dangling = path.with_name("dangling")
-    dangling.symlink_to("made")
+    dangling.symlink_to("created")
     write_file(dangling, "new")
-    assert path.with_name("made").read_text() == "new"
+    assert path.with_name("created").read_text() == "new"
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-def test_modes_are_those_that_open_gives(umask, tmp_path):
+def test_the_mode_of_a_new_file_is_that_of_open(umask, tmp_path):
     script = (
         f"{IMPORT}; import os; from writing import write_file\n"
-        f"os.umask({umask}); os.umask = None\n"  # nobody may ask for it
+        f"os.umask({umask}); os.umask = None\n"  # it must not be called again
         "open('plain', 'w').close(); write_file('ours', b'')"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
@@ -126,22 +131,22 @@ def test_modes_are_those_that_open_gives(umask, tmp_path):
     assert modes[0] == modes[1] == 0o100666 & ~umask
 
 
-def test_the_mode_of_a_file_is_kept(path):
+def test_the_mode_of_an_existing_file_is_kept(path):
     path.chmod(0o640)
     write_file(path, b"new")
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def fail_half_way(path, error):
+def fail_while_writing(path, error):
     with replace_file(path) as file:
         file.write(b"half")
         raise error
 
 
-def test_an_exception_leaves_the_old_file_alone(path):
+def test_after_an_exception_the_old_file_is_unchanged(path):
     for error in (ValueError, KeyboardInterrupt):
         with pytest.raises(error):
-            fail_half_way(path, error)
+            fail_while_writing(path, error)
     assert path.read_bytes() == b"old"
     assert names(path.parent) == ["file"]
 
@@ -157,7 +162,7 @@ with replace_file(sys.argv[1]) as file:
 """
 
 
-def test_leftovers_of_the_killed_are_removed_and_the_living_left_alone(path):
+def test_leftovers_of_killed_processes_are_removed_but_not_files_being_written(path):
     command = [sys.executable, "-c", KILLED, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
@@ -170,24 +175,26 @@ def test_leftovers_of_the_killed_are_removed_and_the_living_left_alone(path):
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert len(names(path.parent)) == 3
-        write_file(path.with_name("another"), b"new")  # any file beside it
-        assert len(names(path.parent)) == 3  # the other one and that of the living
+        write_file(
+            path.with_name("another"), b"new"
+        )  # removes the leftover of another file
+        assert len(names(path.parent)) == 3  # this file and the one being written
         living.stdin.close()
         assert living.wait() == 0
     assert path.read_bytes() == b"half"
     assert names(path.parent) == ["another", "file"]
 
 
-def test_what_is_only_called_like_a_leftover_does_no_harm(path):
-    os.mkfifo(path.with_name(f".pipe{TEMPORARY}"))
-    path.with_name(f".link{TEMPORARY}").symlink_to("file")
-    path.with_name(f".folder{TEMPORARY}").mkdir()
+def test_other_things_with_the_suffix_of_leftovers_do_no_harm(path):
+    os.mkfifo(path.with_name(f".pipe{TEMPORARY_SUFFIX}"))
+    path.with_name(f".link{TEMPORARY_SUFFIX}").symlink_to("file")
+    path.with_name(f".folder{TEMPORARY_SUFFIX}").mkdir()
     write_file(path, b"new")
     assert path.read_bytes() == b"new"
     assert len(names(path.parent)) == 4
 
 
-def test_many_threads_may_write_beside_each_other(tmp_path):
+def test_many_threads_can_write_into_the_same_folder(tmp_path):
     errors = []
 
     def write(k):
@@ -207,6 +214,6 @@ def test_many_threads_may_write_beside_each_other(tmp_path):
     assert all(p.stat().st_size == 10_000 for p in tmp_path.iterdir())
 
 
-def test_long_names(tmp_path):
+def test_file_names_of_the_maximum_length(tmp_path):
     write_file(tmp_path / ("ü" * 120), b"")
     assert len(names(tmp_path)) == 1

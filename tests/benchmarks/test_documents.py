@@ -1,21 +1,25 @@
-"""Documents that hold figures are what the committed records make of them."""
+"""Documents that contain results agree with the committed records."""
 
 import re
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import references
+import rendering
+import studies
+import tables
 
 from sklenet.study import read_study
 from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.report.results import Results
+from sklenet.study.report.tables import TABLE
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ROOT / "benchmarks" / "studies"
-TABLES = runpy.run_path(str(ROOT / "benchmarks" / "documents" / "tables.py"))
-
-
-RENDERED = TABLES["render"]()
+STUDY_FILES = ROOT / "benchmarks" / "studies"
+SCRIPTS = ROOT / "benchmarks"
+RENDERED = tables.render_documents()
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda p: str(p.relative_to(ROOT)))
@@ -23,16 +27,20 @@ def test_document_is_current(path):
     assert path.read_text() == RENDERED[path], "stale: run `make tables`"
 
 
-@pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)
-def test_table_of_each_study_is_current(folder):
-    text = (folder / "table.md").read_text()
-    assert text == TABLES["markdown"](Results(folder))
+def test_every_template_has_a_document():
+    templates = {path.name.removesuffix(".j2") for path in rendering.TEMPLATES.iterdir()}
+    assert templates - {"benchmarks.md"} <= {path.name for path in RENDERED}
 
 
-@pytest.mark.parametrize("folder", TABLES["_studies"](), ids=lambda p: p.name)
-def test_records_are_of_the_study_as_it_is_and_complete(folder):
-    results = Results(folder)
-    assert results.study == read_study(STUDIES / f"{folder.name}.toml")
+def test_tables_of_all_studies_are_among_the_documents():
+    tables_of_studies = {path for path in RENDERED if path.name == TABLE}
+    assert tables_of_studies == set((ROOT / "benchmarks" / "results").glob(f"*/{TABLE}"))
+
+
+@pytest.mark.parametrize("name", studies.list_studies())
+def test_records_match_the_study_file_and_are_complete(name):
+    results = Results(rendering.RESULTS / name)
+    assert results.study == read_study(STUDY_FILES / f"{name}.toml")
     planned = [
         job.make_key(results.study)
         for data in results.study.data
@@ -42,26 +50,51 @@ def test_records_are_of_the_study_as_it_is_and_complete(folder):
 
 
 def test_each_study_of_a_reference_is_in_its_table():
-    references = TABLES["references"].REFERENCES
-    files = {path.stem for path in STUDIES.glob("reference_*.toml")}
-    named = [name for reference in references for name in reference.studies]
+    files = {path.stem for path in STUDY_FILES.glob("reference_*.toml")}
+    named = [name for reference in references.REFERENCES for name in reference.studies]
     assert files <= set(named)
     assert len(named) == len(set(named))
-    assert all((STUDIES / f"{name}.toml").is_file() for name in named)
+    assert all((STUDY_FILES / f"{name}.toml").is_file() for name in named)
 
 
-def test_what_is_said_to_be_faithful_to_1998_names_its_test():
-    document = ROOT / "docs" / "lenet5_1998.rst"
-    links = re.findall(r"`(test_\w+) <(\S+)>`__", document.read_text())
-    assert len(links) >= 15
+def test_claims_of_fidelity_to_1998_name_their_tests():
+    document = ROOT / "docs" / "lenet5_1998.md"
+    links = re.findall(r"\[(test_\w+)\]\(([^)]+)\)", document.read_text())
+    assert len(links) >= 16
     for name, path in links:
         assert f"def {name}(" in (document.parent / path).read_text(), name
 
 
-def test_the_winner_of_make_study_reaches_its_target():
-    accuracy = Results(TABLES["RESULTS"] / "digits").fits["test_accuracy"]
+def test_winner_of_make_study_reaches_its_target():
+    accuracy = rendering.read_results("digits").fits["test_accuracy"]
     assert accuracy.mean() >= 0.975
 
 
-def test_the_map_of_the_code_is_linked():
+def test_map_of_the_code_is_linked():
     assert "docs/map.md" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*SCRIPTS.glob("documents/*.py"), *SCRIPTS.glob("measure/*.py")]),
+    ids=lambda p: f"{p.parent.name}/{p.name}",
+)
+def test_imports_of_a_script_resolve_from_its_own_folder(path):
+    """Python puts only the folder of a script on the path, unlike pytest."""
+    names = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+    local = {p.stem: p.parent for p in SCRIPTS.glob("*/*.py")}
+    local |= {p.stem: p.parent for p in (ROOT / "tests").glob("*.py")}
+    assert {local[name] for name in names if name in local} <= {path.parent}
+    assert "sys.path" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["pages", "conformance", "augmentations", "long_life"])
+def test_a_measurement_explains_itself_without_running(name):
+    process = subprocess.run(
+        [sys.executable, f"benchmarks/measure/{name}.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("usage: ")

@@ -1,4 +1,4 @@
-"""Mutated files of strangers are read or refused; nothing else happens."""
+"""Mutated files are read or rejected, without any other effect."""
 
 import random
 import subprocess
@@ -7,13 +7,12 @@ import sys
 import fuzz
 import pytest
 
-N_INPUTS = {"models": 200, "pictures": 150, "studies": 90, "journals": 60}
+N_INPUTS = {"models": 200, "images": 150, "studies": 90, "journals": 60}
 
 
 @pytest.mark.parametrize("name", N_INPUTS)
-def test_nothing_escapes(name, tmp_path, capsys):
-    kind = fuzz.own_kinds().get(name) or fuzz.kinds()[name]
-    counts = fuzz.run(name, kind, N_INPUTS[name], seed=1, escapes=tmp_path)
+def test_no_input_causes_a_violation(name, tmp_path, capsys):
+    counts = fuzz.run(name, fuzz.KINDS[name], N_INPUTS[name], seed=1, folder=tmp_path)
     assert counts["escaped"] == 0, capsys.readouterr().out
     assert counts["read"] + counts["refused"] == N_INPUTS[name]
     assert counts["refused"] > 0
@@ -21,13 +20,14 @@ def test_nothing_escapes(name, tmp_path, capsys):
 
 
 def test_all_kinds_are_tried():
-    assert fuzz.kinds().keys() == N_INPUTS.keys()
+    assert fuzz.KINDS.keys() == N_INPUTS.keys()
     assert sum(N_INPUTS.values()) == 500
+    assert sum(kind.fraction for kind in fuzz.KINDS.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", ["models", "pictures"])
-def test_inputs_are_many_different_ones_and_made_again(name):
-    kind = fuzz.own_kinds()[name]
+@pytest.mark.parametrize("name", ["models", "images"])
+def test_inputs_are_diverse_and_reproducible(name):
+    kind = fuzz.KINDS[name]
     inputs = {kind.make(random.Random(k)) for k in range(50)}
     assert len(inputs) > 40
     assert kind.make(random.Random(3)) in inputs
@@ -50,29 +50,29 @@ def report_error(data, folder):
 
 
 @pytest.mark.parametrize("attempt", [fail, start, connect, report_error])
-def test_what_escapes_is_counted_and_kept(attempt, tmp_path, capsys):
+def test_violations_are_counted_and_their_inputs_kept(attempt, tmp_path, capsys):
     kind = fuzz.Kind(lambda rng: b"input", attempt, 1.0)
-    counts = fuzz.run("broken", kind, 2, seed=0, escapes=tmp_path)
+    counts = fuzz.run("broken", kind, 2, seed=0, folder=tmp_path)
     assert (counts["read"], counts["refused"], counts["escaped"]) == (0, 0, 2)
     assert (tmp_path / "broken_0_1").read_bytes() == b"input"
     assert "broken 1: " in capsys.readouterr().out
 
 
-def test_a_command_may_start_programs():
+def test_commands_may_start_programs():
     kind = fuzz.Kind(lambda rng: b"", start, 1.0, may_start_programs=True)
     assert fuzz.try_one(kind, b"") is False
 
 
-def test_a_model_that_takes_memory_is_an_escape(monkeypatch, tmp_path):
+def test_a_model_that_exhausts_memory_is_a_violation(monkeypatch, tmp_path):
     def load(path):
         raise ValueError("damaged") from MemoryError()
 
     monkeypatch.setattr(fuzz.LeNet5Classifier, "load", load)
-    with pytest.raises(fuzz.Escape, match="memory for a file of 1 bytes"):
+    with pytest.raises(fuzz.Violation, match="memory for a file of 1 bytes"):
         fuzz.try_model(b"x", tmp_path)
 
 
-def test_a_good_model_and_a_good_picture_are_read(tmp_path):
-    metadata, tensors = fuzz._models()[0]
+def test_valid_models_and_images_are_read(tmp_path):
+    metadata, tensors = fuzz._make_models()[0]
     assert fuzz.try_model(fuzz._to_file(tensors, metadata), tmp_path)
-    assert all(fuzz.try_picture(picture, tmp_path) for picture in fuzz._pictures()[:8])
+    assert all(fuzz.try_image(image, tmp_path) for image in fuzz._make_images()[:8])

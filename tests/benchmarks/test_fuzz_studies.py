@@ -1,4 +1,4 @@
-"""Study files and journals that were changed at random: a message, never a traceback."""
+"""Mutated study files and journals lead to messages, never to tracebacks."""
 
 import random
 
@@ -9,14 +9,14 @@ pytest.importorskip("matplotlib")
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_changed_study_files(seed, tmp_path):
+def test_mutated_study_files(seed, tmp_path):
     rng = random.Random(seed)
     codes = [try_study(make_study_input(rng), tmp_path)[0] for _ in range(30)]
     assert 2 in codes
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_changed_journals(seed, tmp_path):
+def test_mutated_journals(seed, tmp_path):
     rng = random.Random(seed)
     codes = [
         try_journal(make_journal_input(rng), tmp_path, with_figures=False)[0]
@@ -25,7 +25,7 @@ def test_changed_journals(seed, tmp_path):
     assert 2 in codes
 
 
-def test_a_changed_journal_with_figures(tmp_path):
+def test_mutated_journal_with_figures(tmp_path):
     code, text = try_journal(make_journal_input(random.Random(3)), tmp_path)
     assert code in (0, 1, 2)
     assert text

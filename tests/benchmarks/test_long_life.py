@@ -1,4 +1,4 @@
-"""A process that makes many fits does not grow."""
+"""The memory of a process does not grow with the number of fits."""
 
 import gc
 import mmap
@@ -22,7 +22,9 @@ def fit(**params):
 
 
 def fit_with_callback():
-    return LeNet5Classifier(max_epochs=2).set_callbacks(long_life.OnEpochs()).fit(X, y)
+    return (
+        LeNet5Classifier(max_epochs=2).set_callbacks(long_life.EpochPredictor()).fit(X, y)
+    )
 
 
 def fit_partially():
@@ -45,9 +47,7 @@ def fit_partially():
     ],
 )
 @pytest.mark.parametrize("loaded", [False, True])
-def test_a_discarded_estimator_is_freed_without_the_garbage_collector(
-    make, loaded, tmp_path
-):
+def test_discarded_estimator_is_freed_without_the_garbage_collector(make, loaded, tmp_path):
     model = make()
     if loaded:
         if model.net_params:
@@ -57,23 +57,23 @@ def test_a_discarded_estimator_is_freed_without_the_garbage_collector(
     gc.collect()
     gc.disable()
     try:
-        left = [weakref.ref(model), weakref.ref(model.net_), weakref.ref(model.module_)]
+        references = [weakref.ref(one) for one in (model, model.net_, model.module_)]
         del model
-        assert [ref() for ref in left] == [None, None, None]
+        assert [reference() for reference in references] == [None, None, None]
     finally:
         gc.enable()
 
 
-def test_a_fit_that_failed_is_freed_without_the_garbage_collector():
+def test_failed_fit_is_freed_without_the_garbage_collector():
     model = LeNet5Classifier(lr=1e30, max_epochs=2)
     gc.collect()
     gc.disable()
     try:
         with pytest.raises(ValueError, match="diverged"):
             model.fit(X, y)
-        left = weakref.ref(model)
+        reference = weakref.ref(model)
         del model
-        assert left() is None
+        assert reference() is None
     finally:
         gc.enable()
 
@@ -87,28 +87,28 @@ def test_no_kind_of_fit_leaves_tensors_to_the_garbage_collector(kind):
         long_life.KINDS[kind]()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        left = [thing for thing in gc.garbage if isinstance(thing, torch.Tensor)]
+        garbage = [thing for thing in gc.garbage if isinstance(thing, torch.Tensor)]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-    assert not left
+    assert not garbage
 
 
-def test_growth_is_that_after_the_first_fits():
+def test_growth_excludes_the_warm_up():
     sizes = [3, 9, 5, 7, 6]
     rows = [
         {"fits": n, "rss": rss, "uss": 0, "threads": 1, "files": 2}
         for n, rss in zip((100, 400, 500, 600, 700), sizes, strict=True)
     ]
-    assert long_life.growth(rows) == {"rss": 2, "uss": 0, "threads": 0, "files": 0}
+    assert long_life.compute_growth(rows) == {"rss": 2, "uss": 0, "threads": 0, "files": 0}
 
 
 def test_memory_and_files_are_measured():
     before = long_life.measure()
     size = 32_000_000
-    with open(__file__) as file, mmap.mmap(-1, size) as taken:
-        taken.write(b"x" * size)
+    with open(__file__) as file, mmap.mmap(-1, size) as memory:
+        memory.write(b"x" * size)
         after = long_life.measure()
         assert file.readable()
     assert after["rss"] - before["rss"] >= size
@@ -116,11 +116,11 @@ def test_memory_and_files_are_measured():
     assert after["files"] == before["files"] + 1
 
 
-def test_the_record_is_of_3000_fits_that_did_not_grow():
+def test_recorded_run_of_3000_fits_did_not_grow():
     rows = list(Journal(long_life.RECORDS))
-    run, *measured, grown = rows
+    run, *measured, growth = rows
     assert run["kinds"] == list(long_life.KINDS)
     assert [row["fits"] for row in measured] == list(range(100, 3001, 100))
-    assert grown["rss"] <= long_life.MAX_GROWTH
-    assert grown["threads"] == grown["files"] == 0
-    assert grown == {"kind": "growth", "since": 500} | long_life.growth(measured)
+    assert growth["rss"] <= long_life.MAX_GROWTH
+    assert growth["threads"] == growth["files"] == 0
+    assert growth == {"kind": "growth", "since": 500} | long_life.compute_growth(measured)

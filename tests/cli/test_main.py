@@ -1,7 +1,5 @@
-"""Exit codes, messages and signals of the command, whatever happens in it."""
+"""Exit statuses, error messages and signals of the command."""
 
-import io
-import json
 import os
 import re
 import signal
@@ -14,10 +12,6 @@ from pathlib import Path
 import pytest
 
 from sklenet.cli import main
-from sklenet.cli.output import write_text
-from sklenet.cli.progress import Progress
-from sklenet.study import read_study
-from sklenet.study.engine.records import RECORDS
 
 HEAD = """
 name = "s"
@@ -52,17 +46,17 @@ def path(tmp_path):
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_every_error_is_a_short_message(path, monkeypatch, capsys, error, code):
+def test_errors_are_reported_in_one_short_line(path, monkeypatch, capsys, error, code):
     def fail(path):
         raise error
 
     monkeypatch.setattr("sklenet.cli.study.read_study", fail)
     assert main(["study", str(path)]) == code
-    told = capsys.readouterr().err
-    assert told.startswith("sklenet: ")
-    assert told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("sklenet: ")
+    assert stderr.count("\n") == 1
     if code == 1:
-        assert f"unexpected error: {type(error).__name__}" in told
+        assert f"unexpected error: {type(error).__name__}" in stderr
     monkeypatch.setenv("SKLENET_TRACEBACK", "1")
     assert main(["study", str(path)]) == code
     assert ("Traceback" in capsys.readouterr().err) is (code != 130)
@@ -91,17 +85,17 @@ def test_every_error_is_a_short_message(path, monkeypatch, capsys, error, code):
         ("\0", "not a TOML file"),
     ],
 )
-def test_study_files_that_no_parser_likes(path, capsys, text, message):
+def test_malformed_study_files_are_rejected(path, capsys, text, message):
     path.write_text(f"{HEAD}{text}\n")
     start = time.process_time()
     assert main(["study", str(path), "--dry-run"]) == 2
-    told = capsys.readouterr().err
-    assert re.search(message, told)
-    assert len(told) < 5000
+    stderr = capsys.readouterr().err
+    assert re.search(message, stderr)
+    assert len(stderr) < 5000
     assert time.process_time() - start < 3
 
 
-def test_a_file_of_bytes(path, capsys):
+def test_a_binary_study_file_is_rejected(path, capsys):
     path.write_bytes(bytes(range(256)) * 10)
     assert main(["study", str(path)]) == 2
     assert "not a TOML file" in capsys.readouterr().err
@@ -118,7 +112,7 @@ def test_a_file_of_bytes(path, capsys):
         ("--padding", "1000000000", "The 'padding' parameter"),
     ],
 )
-def test_a_network_that_is_too_large_is_refused(tmp_path, capsys, option, value, message):
+def test_a_network_that_is_too_large_is_rejected(tmp_path, capsys, option, value, message):
     model = tmp_path / "model"
     assert main(["fit", "--data", "digits", "--out", str(model), option, value]) == 2
     assert message in capsys.readouterr().err
@@ -126,42 +120,27 @@ def test_a_network_that_is_too_large_is_refused(tmp_path, capsys, option, value,
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "[" * 40 + "]" * 40, "1979-05-27"])
-def test_values_of_options_are_plain(tmp_path, capsys, value):
-    with pytest.raises(SystemExit) as ended:
+def test_option_values_that_are_not_plain_are_rejected(tmp_path, capsys, value):
+    with pytest.raises(SystemExit) as error:
         main(["fit", "--data", "digits", "--out", str(tmp_path / "m"), "--lr", value])
-    assert ended.value.code == 2
+    assert error.value.code == 2
     assert "argument --lr: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("encoding", "wanted"),
-    [
-        ("utf-8", "Größe 数字 ± 😀\n"),
-        ("latin-1", "Größe \\u6570\\u5b57 ± \\U0001f600\n"),
-        ("ascii", "Gr\\xf6\\xdfe \\u6570\\u5b57 +/- \\U0001f600\n"),
-    ],
-)
-def test_text_in_any_encoding(encoding, wanted):
-    content = io.BytesIO()
-    with io.TextIOWrapper(content, encoding=encoding, newline="\n") as stream:
-        write_text("Größe 数字 ± 😀", stream)
-        assert content.getvalue().decode(encoding) == wanted
-
-
-def test_a_study_with_names_that_the_terminal_cannot_show(path, tmp_path):
+def test_names_that_the_encoding_of_the_terminal_lacks(path, tmp_path):
     path.write_text(
         STUDY.replace('title = "t"', 'title = "Größe 数字 ±"')
         + '[[setting]]\nname = "naïve 😀"\nestimator = { lr = 0.002 }\n',
         encoding="utf-8",
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "sklenet", "study", str(path), "--out", str(tmp_path)],
         capture_output=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )
-    assert done.returncode == 0, done.stderr
-    assert "Gr\\xf6\\xdfe" in done.stdout.decode("ascii")
-    assert "+/-" in done.stdout.decode("ascii")
+    assert process.returncode == 0, process.stderr
+    assert "Gr\\xf6\\xdfe" in process.stdout.decode("ascii")
+    assert "+/-" in process.stdout.decode("ascii")
     assert "naïve 😀" in (tmp_path / "s" / "table.md").read_text(encoding="utf-8")
 
 
@@ -176,12 +155,7 @@ def test_no_escape_sequence_reaches_the_terminal(path, tmp_path, capsys):
         assert "\\x1b" in text
 
 
-def test_write_text_leaves_ordinary_text(capsys):
-    write_text("one ±\ntwo", sys.stdout)
-    assert capsys.readouterr().out == "one ±\ntwo\n"
-
-
-def test_signals_are_left_as_they_were(path):
+def test_signal_handlers_are_restored(path):
     before = signal.getsignal(signal.SIGTERM)
     main(["study", str(path.with_name("none"))])
     assert signal.getsignal(signal.SIGTERM) == before
@@ -192,7 +166,7 @@ def test_signals_are_left_as_they_were(path):
     assert codes == [2]
 
 
-def children(pid):
+def child_processes(pid):
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found if is_running(int(child))]
 
@@ -206,7 +180,7 @@ def is_running(pid):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_sigterm_ends_the_workers_of_a_study(path, tmp_path):
+def test_sigterm_terminates_the_workers_of_a_study(path, tmp_path):
     path.write_text(STUDY.replace("max_epochs = 1", "max_epochs = 100000"))
     command = ["study", str(path), "--out", str(tmp_path), "--n-jobs", "2"]
     process = subprocess.Popen(
@@ -216,13 +190,13 @@ def test_sigterm_ends_the_workers_of_a_study(path, tmp_path):
     )
     try:
         deadline = time.monotonic() + 120
-        # Two workers and what keeps track of them.
-        while len(workers := children(process.pid)) < 3:
+        # Two workers and the resource tracker.
+        while len(workers := child_processes(process.pid)) < 3:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(3)
-        workers = children(process.pid)
+        workers = child_processes(process.pid)
         cmdlines = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in workers}
         workers = [pid for pid in workers if "popen_loky" in cmdlines[pid]]
         assert len(workers) == 2
@@ -231,47 +205,9 @@ def test_sigterm_ends_the_workers_of_a_study(path, tmp_path):
         while any(map(is_running, workers)) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not any(map(is_running, workers))
-        _, told = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 143
-    assert told.decode().splitlines()[-1] == "sklenet: ended by SIGTERM"
-
-
-def fit(seed, **changes):
-    record = {"key": f"k{seed}", "kind": "fit", "data": "digits", "setting": "a"}
-    record |= {"seed": seed, "params": {}, "tests": {"test": {"accuracy": 0.5}}}
-    return json.dumps(record | changes) + "\n"
-
-
-def test_progress_survives_a_rewritten_journal(path, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sklenet.cli.progress._SECONDS", 0.01)
-    journal = tmp_path / RECORDS
-    failures = []
-    monkeypatch.setattr(threading, "excepthook", failures.append)
-
-    def told(text):
-        deadline = time.monotonic() + 10
-        seen = ""
-        while text not in seen:
-            assert time.monotonic() < deadline, seen
-            seen += capsys.readouterr().err
-            time.sleep(0.01)
-        return seen
-
-    with Progress(read_study(path), journal) as progress:
-        journal.write_text(fit(0) + fit(1))
-        told("seed 1: test accuracy 0.5000")
-        journal.write_text(fit(2, setting="a much longer name") * 2)
-        told("seed 2")
-        for damage in ("{}\n" + fit(3), "\0" * 5000 + "\n\n", "", '{"kind": 1}\n'):
-            journal.write_text(damage)
-            time.sleep(0.05)
-        journal.unlink()
-        time.sleep(0.05)
-        journal.write_text(fit(4))
-        seen = told("seed 4")
-        assert "seed 0" not in seen
-        assert progress._thread.is_alive()
-    assert failures == []
+    assert stderr.decode().splitlines()[-1] == "sklenet: ended by SIGTERM"

@@ -34,24 +34,24 @@ def out(tmp_path):
 
 def test_study_prints_the_table_and_writes_the_report(study, out, capsys):
     assert main(["study", str(study), "--out", str(out)]) == 0
-    shown, told = capsys.readouterr()
-    assert shown.startswith("**A tiny study**")
-    assert "| digits | max_epochs 1, batch_size 128 |" in shown
-    assert "[1/1] digits, estimator, seed 0: test accuracy 0." in told
+    stdout, stderr = capsys.readouterr()
+    assert stdout.startswith("**A tiny study**")
+    assert "| digits | max_epochs 1, batch_size 128 |" in stdout
+    assert "[1/1] digits, estimator, seed 0: test accuracy 0." in stderr
     names = {path.name for path in (out / "tiny").iterdir()}
-    wanted = {"records.jsonl", "table.md", "fits.csv", "summary.csv", "report.html"}
-    assert names >= wanted | {"learning_curves_digits.png", "learning_curves_digits.svg"}
+    expected = {"records.jsonl", "table.md", "fits.csv", "summary.csv", "report.html"}
+    assert names >= expected | {"learning_curves_digits.png", "learning_curves_digits.svg"}
     assert names >= {"confusion_digits.png", "mistakes_digits.svg"}
 
 
-def test_study_again_does_nothing_again(study, out, capsys):
+def test_a_finished_study_runs_nothing_again(study, out, capsys):
     main(["study", str(study), "--out", str(out)])
     first = capsys.readouterr()
     assert main(["study", str(study), "--out", str(out)]) == 0
-    shown, told = capsys.readouterr()
-    assert shown == first.out
-    assert "has 1 finished fits" in told
-    assert "[1/1]" not in told
+    stdout, stderr = capsys.readouterr()
+    assert stdout == first.out
+    assert "has 1 finished fits" in stderr
+    assert "[1/1]" not in stderr
 
 
 SETTINGS = """
@@ -61,21 +61,21 @@ grid = { lr = [0.001, 0.002] }
 """
 
 
-def test_a_part_of_a_study_and_then_the_rest(study, out, capsys):
+def test_part_of_a_study_and_then_the_rest(study, out, capsys):
     study.write_text(STUDY + SETTINGS)
     arguments = ["study", str(study), "--out", str(out)]
     part = ["--setting", "rates, lr 0.002", "--data", "digits"]
     assert main([*arguments, *part, "--dry-run"]) == 0
     assert "1 fits, 0 of them done" in capsys.readouterr().out
     assert main([*arguments, *part]) == 0
-    shown, told = capsys.readouterr()
-    assert "[1/1] digits, rates, lr 0.002, seed 0" in told
-    assert "rates, lr 0.001" not in shown
+    stdout, stderr = capsys.readouterr()
+    assert "[1/1] digits, rates, lr 0.002, seed 0" in stderr
+    assert "rates, lr 0.001" not in stdout
     assert main(arguments) == 0
-    shown, told = capsys.readouterr()
-    assert "has 1 finished fits" in told
-    assert "[2/2] digits, rates, lr 0.001, seed 0" in told
-    assert shown.index("rates, lr 0.001") < shown.index("rates, lr 0.002")
+    stdout, stderr = capsys.readouterr()
+    assert "has 1 finished fits" in stderr
+    assert "[2/2] digits, rates, lr 0.001, seed 0" in stderr
+    assert stdout.index("rates, lr 0.001") < stdout.index("rates, lr 0.002")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_part_of_a_study_and_then_the_rest(study, out, capsys):
         ),
     ],
 )
-def test_a_part_that_the_study_does_not_have(study, out, capsys, options, message):
+def test_unknown_data_sets_and_settings_are_rejected(study, out, capsys, options, message):
     text = (STUDY + SETTINGS).replace('["digits"]', '["digits", "mnist"]')
     study.write_text(text + "[[setting]]\nname = 'elsewhere'\ndata = ['mnist']\n")
     assert main(["study", str(study), "--out", str(out), *options]) == 2
@@ -104,27 +104,27 @@ def test_a_part_that_the_study_does_not_have(study, out, capsys, options, messag
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("table", "message"),
     [
         ("", "--setting: this study has no [[setting]]"),
         ("[search]\nkind = 'settings'\ncv = 2\n" + SETTINGS, "this study has a search"),
     ],
 )
-def test_what_is_run_as_a_whole(study, capsys, more, message):
-    study.write_text(STUDY + more)
+def test_studies_without_settings_cannot_be_run_in_part(study, capsys, table, message):
+    study.write_text(STUDY + table)
     assert main(["study", str(study), "--setting", "rates, lr 0.001"]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_one_data_set_of_a_search_over_settings(study, out, capsys):
+def test_a_search_over_settings_on_one_data_set(study, out, capsys):
     study.write_text(STUDY + "[search]\nkind = 'settings'\ncv = 2\n" + SETTINGS)
     arguments = ["study", str(study), "--out", str(out)]
     assert main([*arguments, "--data", "digits"]) == 0
-    shown, told = capsys.readouterr()
-    assert "2 candidates in a search of kind 'settings'" in shown
-    assert "[5/5] digits, winner, seed 0" in told
+    stdout, stderr = capsys.readouterr()
+    assert "2 candidates in a search of kind 'settings'" in stdout
+    assert "[5/5] digits, winner, seed 0" in stderr
     assert main(arguments) == 0
-    assert capsys.readouterr().out == shown
+    assert capsys.readouterr().out == stdout
 
 
 def test_quiet_prints_nothing(study, out, capfd):
@@ -141,15 +141,15 @@ def test_json(study, out, capsys):
     assert json.loads(capsys.readouterr().out) == values
 
 
-def test_dry_run_trains_nothing_of_it(study, out, capsys):
+def test_dry_run_trains_nothing(study, out, capsys):
     study.write_text(
         STUDY + '[search]\ncv = 3\ngrid = { pooling = ["max", "avg"], lr = [0.1, 0.2] }\n'
     )
     assert main(["study", str(study), "--out", str(out), "--dry-run"]) == 0
-    shown = capsys.readouterr().out
-    assert "4 candidates x 3 folds: 12 fits of 958 images, 1 epochs" in shown
-    assert "the winner: 1 fits of 1,437 images, 1 epochs" in shown
-    assert "13 fits, 0 of them done; about" in shown
+    stdout = capsys.readouterr().out
+    assert "4 candidates x 3 folds: 12 fits of 958 images, 1 epochs" in stdout
+    assert "the winner: 1 fits of 1,437 images, 1 epochs" in stdout
+    assert "13 fits, 0 of them done; about" in stdout
     assert not out.exists()
 
 
@@ -169,15 +169,15 @@ def test_dry_run_counts_the_fits_of_a_halving_search(study, out, capsys, search,
         'grid = { pooling = ["max", "avg"], activation = ["relu", "tanh"] }\n'
     )
     assert main(["study", str(study), "--dry-run", "--json"]) == 0
-    promised = json.loads(capsys.readouterr().out)
-    assert len(promised["batches"]) == rounds + 1
+    estimate = json.loads(capsys.readouterr().out)
+    assert len(estimate["batches"]) == rounds + 1
     assert main(["study", str(study), "--out", str(out), "--quiet"]) == 0
     lines = (out / "tiny" / "records.jsonl").read_text().splitlines()
     fits = [r for r in map(json.loads, lines) if r["kind"] in ("fold", "fit")]
-    assert len(fits) == promised["fits"]
+    assert len(fits) == estimate["fits"]
 
 
-def test_failed_fits_are_exit_code_1(study, out, capsys):
+def test_failed_fits_have_exit_status_1(study, out, capsys):
     study.write_text(STUDY + 'optimizer = "sgd"\nlr = 1e30\n')
     assert main(["study", str(study), "--out", str(out)]) == 1
     assert "Failed: digits, estimator, seed 0: ValueError: Training diverged" in (
@@ -185,16 +185,16 @@ def test_failed_fits_are_exit_code_1(study, out, capsys):
     )
 
 
-def test_a_bad_study_is_one_message_and_exit_code_2(study, out, capsys):
+def test_an_invalid_study_is_reported_with_exit_status_2(study, out, capsys):
     study.write_text(STUDY.replace("max_epochs = 1", "max_epochs = 0"))
     assert main(["study", str(study), "--out", str(out)]) == 2
-    shown, told = capsys.readouterr()
-    assert shown == ""
-    assert told.startswith(f"sklenet: error: {study}:6: estimator.max_epochs: ")
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert stderr.startswith(f"sklenet: error: {study}:6: estimator.max_epochs: ")
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_written(study, tmp_path, capsys):
+def test_an_output_folder_that_cannot_be_created_is_rejected(study, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["study", str(study), "--out", str(tmp_path / "file")]) == 2
     assert "sklenet: error: " in capsys.readouterr().err
@@ -214,27 +214,27 @@ def test_missing_data_is_found_before_training(study, tmp_path, out, capsys, mon
     assert not out.exists()
 
 
-def test_report_of_no_study(tmp_path, capsys):
+def test_report_of_a_folder_without_records_is_rejected(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "no records of a study" in capsys.readouterr().err
 
 
-def test_the_module_is_the_command():
-    done = subprocess.run(
+def test_the_package_can_be_run_as_a_module():
+    process = subprocess.run(
         [sys.executable, "-m", "sklenet", "--version"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout.strip()) == (0, sklenet.__version__)
+    assert (process.returncode, process.stdout.strip()) == (0, sklenet.__version__)
 
 
-def test_every_command_explains_itself(capsys):
+def test_every_command_has_a_help_text(capsys):
     for command in ([], ["data"], ["fit"], ["predict"], ["study"], ["report"]):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as error:
             main([*command, "--help"])
-        assert ended.value.code == 0
+        assert error.value.code == 0
         assert len(capsys.readouterr().out) > 300
 
 
-def test_a_bar_on_a_terminal(study, out):
+def test_progress_bar_on_a_terminal(study, out):
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "sklenet", "study", str(study), "--out", str(out)],

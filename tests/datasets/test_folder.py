@@ -8,7 +8,7 @@ from sklenet.datasets import load_digits, load_image_folder
 
 @pytest.fixture
 def folder(tmp_path):
-    """Real digits as files: PNG and JPEG, several modes and sizes."""
+    """A folder of real digits as PNG and JPEG files of several modes and sizes."""
     X, y = load_digits(return_X_y=True)
     modes = ["L", "RGB", "RGBA", "P", "LA", "1"]
     for k in range(60):
@@ -23,7 +23,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_loads_every_kind(folder):
+def test_images_of_several_formats_modes_and_sizes_are_loaded(folder):
     bunch = load_image_folder(folder)
     assert bunch.data.shape == (60, 784)
     assert bunch.data.dtype == np.uint8
@@ -41,14 +41,14 @@ def test_loads_every_kind(folder):
         assert np.corrcoef(small.ravel(), original.ravel())[0, 1] > 0.8
 
 
-def test_learns_from_it(folder):
+def test_a_classifier_is_trained_on_a_folder(folder):
     X, y = load_image_folder(folder, return_X_y=True)
     fitted = LeNet5Classifier(max_epochs=25, batch_size=16, random_state=0).fit(X, y)
     assert fitted.score(X, y) > 0.8
     assert fitted.classes_.dtype.kind == "U"
 
 
-def test_colour(tmp_path):
+def test_images_are_read_as_rgb_on_request(tmp_path):
     (tmp_path / "red").mkdir()
     (tmp_path / "blue").mkdir()
     Image.new("RGB", (5, 5), "red").save(tmp_path / "red" / "a.PNG")
@@ -59,14 +59,16 @@ def test_colour(tmp_path):
     assert bunch.target.tolist() == ["blue", "red"]
 
 
-def test_the_same_size_is_byte_for_byte(tmp_path):
+def test_images_of_the_desired_size_are_unchanged(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
     (tmp_path / "noise").mkdir()
     Image.fromarray(pixels).save(tmp_path / "noise" / "a.png")
     assert np.array_equal(load_image_folder(tmp_path).images[0], pixels)
 
 
-def test_other_proportions_are_fitted_on_the_colour_of_the_corners(tmp_path):
+def test_images_of_another_aspect_ratio_are_padded_with_the_colour_of_their_corners(
+    tmp_path,
+):
     (tmp_path / "wide").mkdir()
     wide = np.full((10, 40), 200, np.uint8)
     wide[3:7, 10:30] = 0
@@ -76,7 +78,7 @@ def test_other_proportions_are_fitted_on_the_colour_of_the_corners(tmp_path):
     assert image[9, 10] == 0
 
 
-def test_transparent_images_are_put_on_white_or_on_black(tmp_path):
+def test_transparent_images_get_a_white_or_black_background(tmp_path):
     (tmp_path / "clear").mkdir()
     for name, ink in (("a", 0), ("b", 255)):
         image = Image.new("RGBA", (28, 28), (ink, ink, ink, 0))
@@ -86,11 +88,11 @@ def test_transparent_images_are_put_on_white_or_on_black(tmp_path):
     assert (dark[0, 0], dark[10, 12]) == (255, 0)
     assert (bright[0, 0], bright[10, 12]) == (0, 255)
     Image.new("RGBA", (28, 28), (0, 0, 0, 0)).save(tmp_path / "clear" / "c.png")
-    with pytest.raises(OSError, match="transparent everywhere"):
+    with pytest.raises(OSError, match="completely transparent"):
         load_image_folder(tmp_path)
 
 
-def test_sixteen_bits_per_pixel(tmp_path):
+def test_images_with_16_bits_per_pixel(tmp_path):
     (tmp_path / "deep").mkdir()
     ramp = np.linspace(0, 65535, 784).astype(np.uint16).reshape(28, 28)
     Image.fromarray(ramp).save(tmp_path / "deep" / "a.png")
@@ -123,7 +125,7 @@ def test_unreadable_images_are_skipped_on_request(folder):
     assert all(reason for _, reason in bunch.skipped)
 
 
-def test_other_files_are_listed_and_hidden_ones_are_passed_over(folder):
+def test_other_files_are_listed_and_hidden_ones_are_ignored(folder):
     (folder / "0" / "notes.txt").write_text("x")
     (folder / "labels.csv").write_text("x")
     (folder / "0" / "link").symlink_to(folder, target_is_directory=True)
@@ -137,9 +139,9 @@ def test_other_files_are_listed_and_hidden_ones_are_passed_over(folder):
     bunch = load_image_folder(folder)
     assert len(bunch.data) == 61
     assert bunch.skipped == [
-        (str(folder / "0" / "link"), "a link to a folder"),
-        (str(folder / "0" / "notes.txt"), "not an image by its name"),
-        (str(folder / "labels.csv"), "not in the sub-folder of a class"),
+        (str(folder / "0" / "link"), "a symbolic link to a folder"),
+        (str(folder / "0" / "notes.txt"), "its name has no image suffix"),
+        (str(folder / "labels.csv"), "not in a sub-folder"),
     ]
 
 
@@ -151,14 +153,14 @@ def test_control_characters_in_names_are_escaped(folder):
     assert "\x1b" not in str(error.value)
 
 
-def test_wrong_folders_and_parameters(folder, tmp_path_factory):
+def test_invalid_folders_and_parameters_are_rejected(folder, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(OSError, match="is not a folder"):
         load_image_folder(empty / "none")
     with pytest.raises(ValueError, match="has no sub-folders"):
         load_image_folder(empty)
     (empty / "a").mkdir()
-    with pytest.raises(ValueError, match="without an image: a"):
+    with pytest.raises(ValueError, match="without images: a"):
         load_image_folder(empty)
     with pytest.raises(ValueError, match="1 or 3 channels"):
         load_image_folder(folder, image_shape=(2, 28, 28))

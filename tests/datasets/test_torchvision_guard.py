@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 
-def test_import_works_beside_this_torch_and_gives_datasets_and_transforms():
+def test_torchvision_is_imported_with_any_build_of_torch():
     code = (
         "from sklenet.datasets.torchvision_guard import import_torchvision as load\n"
         "torchvision = load()\n"

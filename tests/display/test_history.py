@@ -1,12 +1,9 @@
-import matplotlib
 import numpy as np
 
 from sklenet.display import TrainingHistoryDisplay
 
-matplotlib.use("agg")
 
-
-def test_history_of_one_estimator(fitted):
+def test_from_estimator_plots_the_loss_curve(fitted):
     display = TrainingHistoryDisplay.from_estimator(fitted)
     (line,) = display.lines_
     assert np.allclose(line.get_ydata(), fitted.loss_curve_)
@@ -14,7 +11,7 @@ def test_history_of_one_estimator(fitted):
     assert display.ax_.get_ylabel() == "train loss"
 
 
-def test_band_over_fits_that_end_at_different_epochs():
+def test_mean_over_fits_with_different_numbers_of_epochs():
     histories = {"a": [[{"train_loss": 1.0}, {"train_loss": 0.5}], [{"train_loss": 3.0}]]}
     display = TrainingHistoryDisplay.from_histories(histories)
     assert display.lines_[0].get_ydata().tolist() == [2.0, 0.5]

@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -9,29 +8,27 @@ from sklenet import LeNet5Classifier
 from sklenet.display.rejection import RejectionCurveDisplay, rejection_curve
 from sklenet.preprocessing import PixelScaler
 
-matplotlib.use("agg")
 
-
-def test_the_least_certain_go_first():
+def test_images_with_the_lowest_scores_are_rejected_first():
     rejected, error = rejection_curve([0, 0, 0, 0], [1, 0, 1, 0], [0.4, 0.3, 0.1, 0.9])
     assert rejected.tolist() == [0, 0.25, 0.5, 0.75]
     assert error.tolist() == pytest.approx([0.5, 1 / 3, 0.5, 0])
 
 
-def test_equal_scores_go_together():
+def test_images_with_equal_scores_are_rejected_together():
     rejected, error = rejection_curve([0, 0, 0, 0], [1, 0, 0, 0], [0.5, 0.5, 0.5, 0.9])
     assert rejected.tolist() == [0, 0.75]
     assert error.tolist() == [0.25, 0]
 
 
-def test_certainty_that_does_not_tell_leaves_the_error_as_it_is():
+def test_uninformative_scores_leave_the_error_unchanged():
     rng = np.random.default_rng(0)
     wrong = rng.random(20_000) < 0.1
     rejected, error = rejection_curve(wrong, np.zeros(20_000), rng.random(20_000))
     assert np.abs(error[rejected < 0.5] - 0.1).max() < 0.02
 
 
-def test_rubbish_scores_low_though_a_code_is_nearest(digits):
+def test_noise_has_low_scores_with_radial_basis_functions(digits):
     X, y, X_test, _ = digits
     model = LeNet5Classifier(
         output="rbf", loss="map", init="torch", max_epochs=10, batch_size=16, random_state=0
@@ -39,11 +36,11 @@ def test_rubbish_scores_low_though_a_code_is_nearest(digits):
     noise = np.random.default_rng(0).uniform(0, X.max(), X_test.shape)
     assert np.median(model.score_samples(noise)) < np.median(model.score_samples(X_test))
     proba = model.predict_proba(X_test).max(axis=1)
-    # The posterior with rubbish is below the one without.
+    # The rubbish class reduces the posterior probability of all others.
     assert (np.exp(model.score_samples(X_test)) < proba + 1e-12).all()
 
 
-def test_scores_are_the_logarithm_of_the_guess(fitted, digits):
+def test_scores_are_the_log_probabilities_of_the_predictions(fitted, digits):
     _, _, X, _ = digits
     assert np.allclose(np.exp(fitted.score_samples(X)), fitted.predict_proba(X).max(axis=1))
 
@@ -54,22 +51,22 @@ def test_scores_must_be_finite(scores):
         rejection_curve([0, 1], [0, 1], scores)
 
 
-def test_an_estimator_that_is_not_fitted_has_no_scores():
+def test_score_samples_requires_a_fitted_estimator():
     with pytest.raises(NotFittedError):
         LeNet5Classifier().score_samples([[0.0] * 64])
 
 
-def test_nothing_to_reject():
+def test_an_empty_input_is_rejected():
     with pytest.raises(ValueError, match="minimum of 1 is required"):
         rejection_curve([], [], [])
 
 
-def test_lengths_must_agree():
+def test_inputs_of_different_lengths_are_rejected():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         rejection_curve([0, 1], [0, 1], [0.5])
 
 
-def test_display_of_an_estimator_and_of_a_pipeline(fitted, digits):
+def test_from_estimator_accepts_an_estimator_and_a_pipeline(fitted, digits):
     _, _, X, y = digits
     display = RejectionCurveDisplay.from_estimator(fitted, X, y)
     assert display.line_.get_ydata()[0] == pytest.approx(100 * (1 - fitted.score(X, y)))

@@ -1,3 +1,5 @@
+"""The main behavior of LeNet5Classifier."""
+
 import copy
 import pickle
 
@@ -39,7 +41,7 @@ def test_fitted_attributes(fitted):
     assert fitted.module_ is fitted.net_.module_
 
 
-def test_flat_and_image_shaped_X_are_the_same(digits):
+def test_flat_and_image_shaped_X_give_the_same_weights(digits):
     X, y, *_ = digits
     shapes = [X, X.reshape(-1, 8, 8), X.reshape(-1, 1, 8, 8)]
     fits = [LeNet5Classifier(max_epochs=1, random_state=0).fit(x, y) for x in shapes]
@@ -52,7 +54,7 @@ def test_flat_and_image_shaped_X_are_the_same(digits):
 @pytest.mark.parametrize(
     "scale", [lambda X: X / 16, lambda X: X * 15.9375, lambda X: X - 8.0]
 )
-def test_pixel_range_does_not_matter(digits, scale):
+def test_the_scale_of_the_pixels_does_not_matter(digits, scale):
     X, y, X_test, _ = digits
     plain = LeNet5Classifier(max_epochs=2, random_state=0).fit(X, y)
     scaled = LeNet5Classifier(max_epochs=2, random_state=0).fit(scale(X), y)
@@ -60,7 +62,7 @@ def test_pixel_range_does_not_matter(digits, scale):
     assert agree.mean() > 0.99
 
 
-def test_random_state_repeats_bitwise_and_globals_stay(digits):
+def test_random_state_is_reproducible_and_global_generators_are_unchanged(digits):
     X, y, *_ = digits
     numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
     torch_state = torch.get_rng_state()
@@ -83,11 +85,11 @@ def test_probabilities(fitted, digits):
     assert fitted.decision_function(X_test).shape == (360, 10)
 
 
-def test_logarithms_of_probabilities(fitted, digits):
+def test_log_probabilities(fitted, digits):
     X_test = digits[2]
     logarithms = fitted.predict_log_proba(X_test)
     assert np.allclose(logarithms, np.log(fitted.predict_proba(X_test)))
-    # Outputs of many hundreds, whose softmax is 0 or 1.
+    # The softmax of such large outputs is 0 or 1.
     with pytest.warns(UserWarning, match="trained on pixels from 0 to 16"):
         wild = fitted.predict_log_proba(1e6 * X_test[:3])
     assert np.isfinite(wild).all()
@@ -95,7 +97,7 @@ def test_logarithms_of_probabilities(fitted, digits):
 
 
 @pytest.mark.parametrize("loss", ["mse", "bce", "map"])
-def test_logarithms_of_probabilities_for_every_loss(digits, loss):
+def test_log_probabilities_of_every_loss(digits, loss):
     X, y, X_test, _ = digits
     fitted = LeNet5Classifier(loss=loss, max_epochs=1, random_state=0).fit(X, y)
     logarithms = fitted.predict_log_proba(X_test)
@@ -209,7 +211,7 @@ def test_wrong_data(digits):
         assert not hasattr(estimator, "classes_")
 
 
-def test_predict_refuses_other_images(fitted):
+def test_predict_rejects_images_of_another_shape(fitted):
     with pytest.raises(
         ValueError, match="65 features, but LeNet5Classifier is expecting 64"
     ):
@@ -253,7 +255,7 @@ def test_one_sample_can_be_predicted(fitted):
     assert fitted.predict(digit).shape == (1,)
 
 
-def test_architecture_by_parameters_alone(digits):
+def test_parameters_of_the_architecture(digits):
     X, y, *_ = digits
     options = {"kernel_size": 3, "hidden": [16], "padding": 5, "feature_range": None}
     small = LeNet5Classifier(max_epochs=1, random_state=0, **options).fit(X, y)
@@ -262,6 +264,6 @@ def test_architecture_by_parameters_alone(digits):
     assert small.module_.head.C5.weight.shape == (16, 16 * 9)
     again = pickle.loads(pickle.dumps(small))
     assert np.array_equal(again.predict_proba(X), small.predict_proba(X))
-    # An image that is large already is neither enlarged nor padded.
+    # Without padding, images are not enlarged either.
     plain = LeNet5Classifier(max_epochs=1, padding=0, kernel_size=2).fit(X, y)
     assert plain.module_.head.C5.in_features == 16

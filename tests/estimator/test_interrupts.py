@@ -1,4 +1,4 @@
-"""KeyboardInterrupt, wherever it comes in, leaves a model or nothing, and goes on up."""
+"""After a KeyboardInterrupt, the estimator is either fitted or unchanged."""
 
 import signal
 
@@ -22,14 +22,14 @@ def press_ctrl_c():
 
 @pytest.fixture(autouse=True)
 def sigint_raises():
-    """Have Ctrl-C raise, also where the tests run in the background of a shell."""
+    """Make Ctrl-C raise KeyboardInterrupt, even in the background of a shell."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 class At(Callback):
-    """Interrupt in a hook, in the second epoch of a fit or when it begins or ends."""
+    """Call `action` in a hook: in the second epoch, or when training begins or ends."""
 
     def __init__(self, hook, action):
         self.hook, self.action = hook, action
@@ -43,13 +43,13 @@ class At(Callback):
         if ("epoch" not in self.hook and "batch" not in self.hook) or len(net.history) == 2:
             self.action()
 
-    def on_batch_end(self, net, **kwargs):  # so that batches are told of
+    def on_batch_end(self, net, **kwargs):  # makes the net notify of batches
         pass
 
 
 @pytest.fixture(scope="module")
 def by_epochs(digits):
-    """The probabilities after each number of epochs."""
+    """Predicted probabilities after 1, 2 and 4 epochs."""
     X, y, X_test, _ = digits
     watched = {"net_params": {"callbacks": [At("none", None)]}}
     return {
@@ -66,11 +66,11 @@ def by_epochs(digits):
     [
         ("on_epoch_begin", 1, True),
         ("on_batch_end", 1, True),
-        ("on_epoch_end", 2, True),  # whose weights have been trained, and validated
+        ("on_epoch_end", 2, True),  # the second epoch has been trained and validated
         ("on_train_end", 4, False),
     ],
 )
-def test_an_interrupt_leaves_the_last_epoch(
+def test_an_interrupt_keeps_the_weights_of_the_last_epoch(
     hook, n_epochs, was_interrupted, action, digits, by_epochs
 ):
     X, y, X_test, _ = digits
@@ -83,7 +83,7 @@ def test_an_interrupt_leaves_the_last_epoch(
     assert np.array_equal(classifier.predict_proba(X_test), by_epochs[n_epochs])
 
 
-def test_an_interrupt_before_an_epoch_leaves_nothing(digits):
+def test_an_interrupt_before_the_first_epoch_leaves_the_estimator_unfitted(digits):
     X, y, *_ = digits
     params = {"net_params": {"callbacks": [At("on_train_begin", interrupt)]}}
     classifier = LeNet5Classifier(**QUICK, **params)
@@ -92,7 +92,7 @@ def test_an_interrupt_before_an_epoch_leaves_nothing(digits):
     assert not hasattr(classifier, "net_")
 
 
-def test_an_interrupt_of_a_continuation_leaves_what_there_was(digits):
+def test_an_interrupt_of_continued_training_restores_the_earlier_weights(digits):
     X, y, X_test, _ = digits
     callback = At("none", interrupt)
     classifier = LeNet5Classifier(
@@ -112,7 +112,7 @@ def test_an_interrupt_of_a_continuation_leaves_what_there_was(digits):
     assert not np.array_equal(classifier.predict_proba(X_test), before)
 
 
-def test_an_error_after_the_last_epoch_keeps_what_was_trained(digits, by_epochs):
+def test_an_error_after_the_last_epoch_keeps_the_weights(digits, by_epochs):
     def fail():
         raise OSError("the disk is full")
 
@@ -125,7 +125,7 @@ def test_an_error_after_the_last_epoch_keeps_what_was_trained(digits, by_epochs)
 
 
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_end"])
-def test_an_error_before_the_last_epoch_changes_nothing(hook, digits):
+def test_an_error_before_the_last_epoch_leaves_the_estimator_unfitted(hook, digits):
     def fail():
         raise OSError("the disk is full")
 

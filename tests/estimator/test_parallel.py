@@ -1,4 +1,4 @@
-"""Searches in several processes, and the memory and the threads they take."""
+"""Memory and threads of searches in several processes."""
 
 import os
 import zlib
@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklenet import LeNet5Classifier
 
-N = 3000  # of 784 bytes, more than the megabyte from which joblib makes memory maps
+N = 3000  # of 784 bytes each: joblib makes memory maps of arrays of over 1 MB
 
 
 def images():
@@ -21,7 +21,7 @@ def images():
 
 
 class Witness(LeNet5Classifier):
-    """Notes, in each of its fits, which files of joblib's its process has mapped."""
+    """An estimator whose fit records which files of joblib its process has mapped."""
 
     def fit(self, X, y):
         super().fit(X[:100], y[:100])
@@ -42,7 +42,7 @@ def seen(fitted, X, y):
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="there is no /proc")
-def test_workers_share_one_memory_map_and_have_a_thread_each():
+def test_workers_share_a_memory_map_and_use_one_thread_each():
     search = GridSearchCV(
         Witness(max_epochs=1, random_state=0),
         {"lr": [0.001, 0.01]},

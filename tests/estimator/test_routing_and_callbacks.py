@@ -1,4 +1,4 @@
-"""Metadata routing, scikit-learn's callback protocol, progress."""
+"""Metadata routing, callbacks of scikit-learn, and progress."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_sample_weight_through_pipeline_and_grid_search(small):
         classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         search = GridSearchCV(make_pipeline(MinMaxScaler(), classifier), {}, cv=2)
         search.fit(X, y, sample_weight=weight)
-    # Trained and scored on the digits below 5 alone.
+    # It was trained and scored on the digits below 5 only.
     predicted = search.predict(X)
     assert (predicted < 5).all()
     assert search.best_score_ > 0.3
@@ -52,7 +52,7 @@ def test_unrequested_sample_weight_is_an_error(small):
         )
 
 
-def test_validation_data_goes_through_the_steps_before(small, digits):
+def test_validation_data_is_transformed_by_the_preceding_steps(small, digits):
     X, y = small
     _, _, X_val, y_val = digits
     X_val = X_val[:60] * 16.0
@@ -66,7 +66,7 @@ def test_validation_data_goes_through_the_steps_before(small, digits):
     assert recorded == pytest.approx(pipeline.score(X_val, y_val[:60]))
 
 
-# scikit-learn's callbacks
+# Callbacks of scikit-learn
 
 
 def monitor():
@@ -85,7 +85,7 @@ def test_scoring_monitor_scores_every_epoch(small):
         assert row["score"] == shorter.score(X, y)
 
 
-def test_callbacks_do_not_change_what_is_learnt(small):
+def test_callbacks_do_not_change_the_weights(small):
     X, y = small
     plain = LeNet5Classifier(**QUICK).fit(X, y)
     watched = LeNet5Classifier(**QUICK).set_callbacks(monitor()).fit(X, y)
@@ -93,7 +93,7 @@ def test_callbacks_do_not_change_what_is_learnt(small):
 
 
 class StopAfter:
-    """Ask to stop at the end of an epoch, and keep what was shown."""
+    """A callback that stops training after some epochs, and records its calls."""
 
     def __init__(self, n_epochs):
         self.n_epochs = n_epochs
@@ -125,7 +125,7 @@ def test_a_callback_can_stop_the_fit(small):
     assert callback.calls == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
 
 
-def test_a_stop_request_in_a_pipeline_and_a_grid_search_with_two_processes(small):
+def test_a_callback_can_stop_fits_in_a_pipeline_and_in_a_parallel_grid_search(small):
     X, y = small
     classifier = LeNet5Classifier(**(QUICK | {"max_epochs": 50})).set_callbacks(
         StopAfter(2)
@@ -137,7 +137,7 @@ def test_a_stop_request_in_a_pipeline_and_a_grid_search_with_two_processes(small
     )
     search.fit(X, y)
     assert search.best_estimator_[-1].n_iter_ == 2
-    # Every fit of the search stopped there: what it scored is what two epochs give.
+    # Every fit of the search stopped: the scores are those after two epochs.
     search.estimator = make_pipeline(
         MinMaxScaler(), LeNet5Classifier(**(QUICK | {"max_epochs": 2}))
     )
@@ -145,7 +145,7 @@ def test_a_stop_request_in_a_pipeline_and_a_grid_search_with_two_processes(small
     assert np.array_equal(scores, search.fit(X, y).cv_results_["mean_test_score"])
 
 
-def test_what_a_callback_was_shown_does_not_change_later(small):
+def test_an_estimator_passed_to_a_callback_does_not_change_later(small):
     X, y = small
     callback = StopAfter(None)
     LeNet5Classifier(**QUICK).set_callbacks(callback).fit(X, y)
@@ -169,7 +169,7 @@ def test_an_error_in_a_callback_leaves_the_estimator_unfitted(small):
 
 @pytest.mark.filterwarnings("ignore:The estimator MinMaxScaler does not support callbacks")
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_monitor_and_progress_bar_in_a_grid_search_with_two_workers(small, backend, capfd):
+def test_scoring_monitor_and_progress_bar_in_a_parallel_grid_search(small, backend, capfd):
     X, y = small
     pipeline = make_pipeline(MinMaxScaler(), LeNet5Classifier(**QUICK))
     search = GridSearchCV(pipeline, {"lenet5classifier__lr": [0.001, 0.003]}, cv=2)
@@ -192,8 +192,8 @@ def test_monitor_and_progress_bar_in_a_grid_search_with_two_workers(small, backe
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_verbose_under_any_backend(small, backend, verbose, capfd):
-    # Workers of an earlier test would still print to its stdout.
+def test_verbose_with_every_backend(small, backend, verbose, capfd):
+    # Workers that an earlier test has started would print to the stdout of that test.
     get_reusable_executor().shutdown(wait=True)
     with parallel_config(backend, n_jobs=2):
         cross_val_score(LeNet5Classifier(**QUICK, verbose=verbose), *small, cv=2)

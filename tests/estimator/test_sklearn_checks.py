@@ -1,18 +1,10 @@
-"""scikit-learn's own checks, in full, on every kind of the estimator."""
+"""The estimator checks of scikit-learn, for several settings."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from wrappers import EXPECTED_FAILED_CHECKS
 
 from sklenet import LeNet5Classifier
-
-# The one expected failure. A weight of 2 and a row given twice are the same objective,
-# but not the same stochastic minibatches, as for scikit-learn's own MLPClassifier.
-# `test_training.py` shows that they are the same under full-batch descent.
-EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": (
-        "minibatches are drawn by rows, not by weight"
-    )
-}
 
 ESTIMATORS = [
     LeNet5Classifier(),
@@ -21,14 +13,16 @@ ESTIMATORS = [
     LeNet5Classifier(pooling="avg"),
     LeNet5Classifier(loss="mse"),
     LeNet5Classifier(loss="bce"),
-    # The absolute error of a softmax hardly moves a class that starts out improbable;
-    # larger first weights than these would make it so.
+    # The absolute error of a softmax hardly changes a class that starts with a low
+    # probability, which larger initial weights would lead to.
     LeNet5Classifier(loss="l1", init="xavier_uniform", max_epochs=40),
     LeNet5Classifier(label_smoothing=0.1),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED)
+@parametrize_with_checks(
+    ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS
+)
 def test_check(estimator, check):
     check(estimator)
 

@@ -1,4 +1,4 @@
-"""Training the scikit-learn way."""
+"""Parameters and methods of training."""
 
 import numpy as np
 import pytest
@@ -25,10 +25,10 @@ def fit(data, **parameters):
     return LeNet5Classifier(**(QUICK | parameters)).fit(*data)
 
 
-# Weights of samples and classes
+# Sample weights and class weights
 
 FULL_BATCH = {
-    # One batch, however many rows; smooth activation, so that rounding stays rounding.
+    # All samples in one batch. Smooth activation functions do not amplify rounding.
     "batch_size": 10_000,
     "optimizer": "sgd",
     "lr": 0.1,
@@ -38,7 +38,7 @@ FULL_BATCH = {
 }
 
 
-def test_a_weight_of_two_is_a_repeated_row_under_full_batch_descent(small):
+def test_a_weight_of_two_equals_a_repeated_row_in_full_batch_training(small):
     X, y = small
     sample_weight = np.where(np.arange(100) < 30, 2, 1)
     sample_weight[90:] = 0
@@ -57,14 +57,14 @@ def test_the_scale_of_weights_does_not_matter(small):
     assert torch.equal(weights(ones), weights(many))
 
 
-def test_class_weight_is_a_sample_weight(small):
+def test_class_weights_equal_sample_weights(small):
     X, y = small
     by_class = fit(small, class_weight={0: 3.0, 7: 0.5})
     by_sample = fit((X, y, np.select([y == 0, y == 7], [3.0, 0.5], 1.0)))
     assert torch.equal(weights(by_class), weights(by_sample))
 
 
-def test_balanced_class_weight_lifts_the_rare_class(digits):
+def test_balanced_class_weights_improve_the_recall_of_a_rare_class(digits):
     X, y, X_test, y_test = digits
     rare = (y_test == 8).nonzero()[0]
     few = np.concatenate([np.flatnonzero(y != 8), np.flatnonzero(y == 8)[:3]])
@@ -98,7 +98,7 @@ def test_early_stopping_restores_the_best_weights(digits):
     assert best["valid_accuracy"] == pytest.approx(fitted.score(X_val, y_val))
 
 
-def test_patience_counts_epochs_without_a_fall_by_tol(digits):
+def test_patience_counts_epochs_without_an_improvement_by_tol(digits):
     X, y, X_val, y_val = digits
     fitted = LeNet5Classifier(
         early_stopping=True, n_iter_no_change=4, tol=1e6, max_epochs=60, random_state=0
@@ -116,7 +116,7 @@ def test_held_out_samples_are_a_stratified_fraction(digits):
     assert {"valid_loss", "valid_accuracy"} <= fitted.history_[0].keys()
 
 
-def test_validation_data_without_early_stopping_is_only_recorded(digits):
+def test_validation_data_without_early_stopping_do_not_change_the_weights(digits):
     X, y, X_val, y_val = digits
     plain = fit((X, y))
     watched = LeNet5Classifier(**QUICK).fit(X, y, X_val=X_val, y_val=y_val)
@@ -141,7 +141,7 @@ def test_validation_weights(digits):
         assert a["valid_accuracy"] == pytest.approx(b["valid_accuracy"])
 
 
-# Continuing
+# Warm starts and partial fits
 
 
 def test_warm_start_continues(small):
@@ -150,18 +150,18 @@ def test_warm_start_continues(small):
     assert twice.n_iter_ == once.n_iter_ == 4
     assert [row["epoch"] for row in twice.history_] == [1, 2, 3, 4]
     assert twice.loss_curve_[2] < twice.loss_curve_[0]
-    # Adam's moments went along: the first step after is no larger than usual.
+    # The moments of Adam were kept: the first step is not larger than usual.
     steps = {float(s["step"]) for s in twice.net_.optimizer_.state.values()}
     assert steps == {4 * 7}
 
 
-def test_fit_begins_anew_without_warm_start(small):
+def test_fit_without_warm_start_starts_from_new_weights(small):
     again = fit(small).fit(*small)
     assert torch.equal(weights(again), weights(fit(small)))
     assert again.n_iter_ == 2
 
 
-def test_warm_start_with_other_classes_is_refused(small):
+def test_warm_start_with_other_classes_is_rejected(small):
     X, y = small
     fitted = fit(small, warm_start=True)
     before = weights(fitted)
@@ -170,7 +170,7 @@ def test_warm_start_with_other_classes_is_refused(small):
     assert torch.equal(weights(fitted), before)
 
 
-def test_partial_fit_is_one_pass(small):
+def test_partial_fit_trains_for_one_epoch(small):
     X, y = small
     estimator = LeNet5Classifier(**QUICK)
     for n_passes in (1, 2, 3):
@@ -182,14 +182,14 @@ def test_partial_fit_is_one_pass(small):
     assert estimator.score(X, y) > first.score(X, y)
 
 
-def test_partial_fit_is_at_the_constant_rate(small):
+def test_partial_fit_uses_a_constant_learning_rate(small):
     estimator = LeNet5Classifier(**QUICK, lr_schedule="cosine").partial_fit(
         *small, range(10)
     )
     assert estimator.history_[0]["lr"] == 0.001
 
 
-def test_partial_fit_knows_classes_it_has_not_seen(small):
+def test_partial_fit_accepts_classes_that_occur_later(small):
     X, y = small
     estimator = LeNet5Classifier(**QUICK).partial_fit(X[y < 5], y[y < 5], classes=range(10))
     assert estimator.predict_proba(X).shape == (100, 10)
@@ -197,7 +197,7 @@ def test_partial_fit_knows_classes_it_has_not_seen(small):
     assert estimator.classes_.tolist() == list(range(10))
 
 
-def test_partial_fit_weighs_samples(small):
+def test_partial_fit_uses_sample_weights(small):
     X, y = small
     half = np.arange(100) < 50
     a = LeNet5Classifier(**QUICK).partial_fit(X, y, range(10), sample_weight=half)
@@ -205,7 +205,7 @@ def test_partial_fit_weighs_samples(small):
     assert not torch.equal(weights(a), weights(b))
 
 
-def test_partial_fit_refuses_what_does_not_continue(small):
+def test_partial_fit_rejects_data_that_do_not_match_the_first_call(small):
     X, y = small
     estimator = LeNet5Classifier(**QUICK)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
@@ -225,7 +225,7 @@ def test_partial_fit_refuses_what_does_not_continue(small):
     assert torch.equal(weights(estimator), before)
 
 
-def test_set_params_after_fit_rebuilds_what_it_must(small):
+def test_warm_start_after_changes_of_parameters(small):
     fitted = fit(small, warm_start=True)
     for changed in (
         {"activation": "tanh"},
@@ -249,7 +249,7 @@ def test_set_params_after_fit_rebuilds_what_it_must(small):
     assert fitted.net_.optimizer_.param_groups[0]["lr"] == 1e-9
 
 
-# Repeatability
+# Reproducibility
 
 
 def test_random_states(small):
@@ -281,8 +281,8 @@ def test_weights_do_not_depend_on_the_number_of_threads(digits, parameters):
     threads = torch.get_num_threads()
     try:
         fits = []
-        by_torch = "dropout" in parameters
-        for n in (1, 2, 3) if by_torch else (1, 2, 3, 5):
+        uses_torch = "dropout" in parameters
+        for n in (1, 2, 3) if uses_torch else (1, 2, 3, 5):
             torch.set_num_threads(n)
             fits.append(fit((X, y), **parameters))
             assert torch.get_num_threads() == n
@@ -295,7 +295,7 @@ def test_weights_do_not_depend_on_the_number_of_threads(digits, parameters):
 
 
 @pytest.mark.parametrize("parameters", [{"dropout": 0.5}, {"early_stopping": True}])
-def test_global_generators_are_untouched(small, parameters):
+def test_global_generators_are_unchanged(small, parameters):
     numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
     torch_state = torch.get_rng_state()
     fit(small, **parameters).predict(small[0])
@@ -305,7 +305,7 @@ def test_global_generators_are_untouched(small, parameters):
     assert torch.is_grad_enabled()
 
 
-# Every choice
+# Values of the parameters
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -333,7 +333,7 @@ def test_inits_learn(digits, init):
 
 
 def with_its_output(loss):
-    """Return the loss with the output that it is for."""
+    """Return parameters: the loss, and an output layer that it can be used with."""
     return {"loss": loss, "output": "rbf" if loss == "distance" else "linear"}
 
 
@@ -358,7 +358,9 @@ def test_losses_learn_and_give_probabilities(digits, loss, label_smoothing):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_decision_function_is_log_probabilities(digits, loss, n_classes):
+def test_decision_function_returns_log_probabilities_up_to_a_constant(
+    digits, loss, n_classes
+):
     X, y, X_test, _ = digits
     fitted = fit((X, y % n_classes), **with_its_output(loss), init="xavier_uniform")
     logarithms = np.log(fitted.predict_proba(X_test))
@@ -370,7 +372,7 @@ def test_decision_function_is_log_probabilities(digits, loss, n_classes):
         assert np.allclose(scores, logarithms + constant)
 
 
-def test_label_smoothing_keeps_probabilities_from_certainty(digits):
+def test_label_smoothing_lowers_the_confidence(digits):
     X, y, *_ = digits
     top = [
         fit((X, y), label_smoothing=s, max_epochs=15).predict_proba(X).max(axis=1).mean()
@@ -379,7 +381,7 @@ def test_label_smoothing_keeps_probabilities_from_certainty(digits):
     assert top[1] < top[0] - 0.2
 
 
-def test_a_loss_of_ones_own(small):
+def test_a_custom_loss(small):
     from torch.nn import MultiMarginLoss
 
     fitted = fit(small, loss=lambda: MultiMarginLoss(reduction="none"), max_epochs=8)
@@ -395,7 +397,7 @@ def test_optimizers_learn(digits, optimizer):
     assert curve.loss_curve_[-1] < 0.9 * curve.loss_curve_[0]
 
 
-def test_momentum_is_for_sgd(small):
+def test_momentum_applies_to_sgd_only(small):
     a, b = (fit(small, optimizer="sgd", momentum=m) for m in (0, 0.9))
     assert not torch.equal(weights(a), weights(b))
     c, d = (fit(small, optimizer="adam", momentum=m) for m in (0, 0.9))
@@ -414,7 +416,7 @@ def test_coupled_and_decoupled_weight_decay(small):
     assert torch.allclose(plain - decayed, 0.01 * 0.5 * start, atol=1e-7)
 
 
-def test_l1_is_the_sum_of_absolute_weights_without_biases(small):
+def test_the_l1_penalty_excludes_biases(small):
     settings = {"max_epochs": 1, "batch_size": 1000, "lr": 0.01, "momentum": 0}
     settings |= {"optimizer": "sgd"}
     start = fit(small, **(settings | {"lr": 1e-30})).module_.state_dict()
@@ -444,7 +446,7 @@ def test_schedules(small, schedule, last):
         assert rates.argmax() in (1, 2)
 
 
-def test_dropout_drops_in_training_only(small):
+def test_dropout_applies_in_training_only(small):
     fitted = fit(small, dropout=0.5, max_epochs=10)
     assert np.array_equal(fitted.predict_proba(small[0]), fitted.predict_proba(small[0]))
     assert fitted.score(*small) > 0.6
@@ -452,7 +454,7 @@ def test_dropout_drops_in_training_only(small):
     assert fitted.loss_curve_[-1] > plain.loss_curve_[-1]
 
 
-def test_net_params_reach_skorch(small):
+def test_net_params_are_passed_to_skorch(small):
     from skorch.callbacks import Callback
 
     class Count(Callback):
@@ -469,7 +471,7 @@ def test_net_params_reach_skorch(small):
         fit(small, net_params={"nonsense": 1})
 
 
-def test_net_params_that_nothing_else_decides(small):
+def test_valid_net_params(small):
     groups = [("features.*", {"lr": 0.01})]
     for net_params in (
         {"callbacks": "disable"},
@@ -490,8 +492,8 @@ def test_net_params_that_nothing_else_decides(small):
     "optimizer",
     ["adam", "adamw", "sgd", "rmsprop", "sdlm", torch.optim.AdamW, torch.optim.NAdam],
 )
-def test_weight_decay_is_that_of_the_parameter(small, optimizer, weight_decay):
-    """Also 0: AdamW of torch has another default."""
+def test_the_optimizer_uses_the_weight_decay_parameter(small, optimizer, weight_decay):
+    """Even if it is 0: the AdamW optimizer of torch has another default."""
     fitted = fit(small, optimizer=optimizer, weight_decay=weight_decay, max_epochs=1)
     (group,) = fitted.net_.optimizer_.param_groups
     assert group["weight_decay"] == weight_decay
@@ -506,8 +508,8 @@ def test_an_optimizer_without_weight_decay(small):
         fit(small, optimizer=make, weight_decay=0.1)
 
 
-def test_every_number_may_be_numpys(small):
-    """Grids and ranges are often arrays."""
+def test_parameters_may_be_numpy_scalars(small):
+    """Grids of parameters are often arrays."""
     numbers = {
         name: np.asarray(value)[()]
         for name, value in LeNet5Classifier(**QUICK).get_params().items()
@@ -518,7 +520,7 @@ def test_every_number_may_be_numpys(small):
     assert fit(small, early_stopping=np.True_, **numbers).n_iter_ == 1
 
 
-def test_skorchs_own_early_stopping_ends_the_fit_normally(small):
+def test_early_stopping_of_skorch_is_not_an_interrupt(small):
     from skorch.callbacks import EarlyStopping
 
     stop = EarlyStopping(
@@ -529,7 +531,7 @@ def test_skorchs_own_early_stopping_ends_the_fit_normally(small):
     assert not fitted.interrupted_
 
 
-def test_skorchs_own_scheduler_works_at_the_constant_rate(small):
+def test_a_scheduler_of_skorch(small):
     from skorch.callbacks import LRScheduler
 
     schedule = LRScheduler(policy="StepLR", step_size=1, gamma=0.1)
@@ -537,7 +539,7 @@ def test_skorchs_own_scheduler_works_at_the_constant_rate(small):
     assert fitted.history_[-1]["lr"] == pytest.approx(0.001 * 0.1**2)
 
 
-def test_samples_without_weight_count_nowhere(small):
+def test_samples_of_weight_zero_are_ignored(small):
     X, y = small
     sample_weight = (np.arange(100) < 60).astype(float)
     wild = X.astype(float)
@@ -549,7 +551,7 @@ def test_samples_without_weight_count_nowhere(small):
     assert np.isfinite([row["valid_loss"] for row in stopped.history_]).all()
 
 
-def test_class_weights_for_classes_that_a_part_lacks(small):
+def test_class_weights_of_classes_that_y_lacks(small):
     X, y = small
     some = y != 7
     for class_weight in ({0: 2.0, 7: 0.5}, "balanced"):
@@ -558,7 +560,7 @@ def test_class_weights_for_classes_that_a_part_lacks(small):
         estimator.fit(X, y, X_val=X[some], y_val=y[some])
 
 
-def test_another_image_shape_begins_anew(small):
+def test_another_image_shape_starts_from_new_weights(small):
     fitted = fit(small, warm_start=True, image_shape=(8, 8))
     fitted.set_params(image_shape=(4, 16)).fit(*small)
     assert fitted.image_shape_ == (1, 4, 16)
@@ -567,13 +569,13 @@ def test_another_image_shape_begins_anew(small):
         fitted.set_params(image_shape=(2, 32)).partial_fit(*small)
 
 
-def test_an_optimizer_switched_otherwise_begins_with_a_new_state(small):
+def test_an_optimizer_with_another_switch_starts_with_new_state(small):
     fitted = fit(small, warm_start=True)
     fitted.set_params(net_params={"optimizer__amsgrad": True}).fit(*small)
     assert fitted.n_iter_ == 4
 
 
-def test_none_draws_from_the_operating_system(small):
+def test_random_state_none_does_not_use_the_global_generator(small):
     np.random.seed(0)  # noqa: NPY002
     before = np.random.get_state()  # noqa: NPY002
     first, second = (fit(small, random_state=None) for _ in range(2))
@@ -581,12 +583,12 @@ def test_none_draws_from_the_operating_system(small):
     assert not torch.equal(weights(first), weights(second))
 
 
-def test_a_refused_split_draws_nothing(small):
+def test_a_split_that_fails_draws_no_random_numbers(small):
     state = np.random.RandomState(0)
     before = state.get_state()[2]
-    lonely = np.minimum(np.arange(100), 1)
+    single = np.minimum(np.arange(100), 1)
     with pytest.raises(ValueError, match="validation_fraction"):
-        fit((small[0], lonely), early_stopping=True, random_state=state)
+        fit((small[0], single), early_stopping=True, random_state=state)
     assert state.get_state()[2] == before
 
 
@@ -599,14 +601,14 @@ def test_no_range_of_finite_pixels_overflows(small, largest):
     assert np.allclose(fitted.predict_proba(wide), fit(small).predict_proba(X), atol=1e-3)
 
 
-def test_one_step_of_the_step_schedule_is_at_the_full_rate(small):
+def test_a_single_step_of_the_step_schedule_uses_the_full_learning_rate(small):
     one = {"max_epochs": 1, "batch_size": 100}
     a, b = (fit(small, lr_schedule=s, **one) for s in ("step", "constant"))
     assert torch.equal(weights(a), weights(b))
 
 
-def test_colours_and_records():
-    """Images that look as if their channels were last, and rows out of a record array."""
+def test_images_that_resemble_channels_last_and_record_arrays():
+    """Images whose last axis could be channels, and a field of a record array."""
     rng = np.random.default_rng(0)
     y = np.arange(20) % 2
     narrow = rng.random((20, 5, 8, 3))

@@ -1,4 +1,4 @@
-"""Rows that early stopping holds out remain held out while training continues."""
+"""Samples that early stopping holds out remain held out if training continues."""
 
 import pickle
 import warnings
@@ -18,7 +18,7 @@ def classifier():
 
 @pytest.fixture
 def trained_rows(monkeypatch):
-    """Collect the rows of every fit that are trained on, and those that are validated."""
+    """Collect the training and validation rows of every fit."""
     from sklenet.training.net import TrainingNet
 
     fits = []
@@ -33,7 +33,7 @@ def trained_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("random_state", [0, None])
-def test_the_same_rows_are_held_out(
+def test_the_same_samples_are_held_out(
     classifier, trained_rows, digits, random_state, tmp_path
 ):
     X, y, *_ = digits
@@ -53,7 +53,9 @@ def test_the_same_rows_are_held_out(
         assert len(train) + len(valid) == len(X)
 
 
-def test_rows_without_weight_are_in_neither(classifier, trained_rows, digits):
+def test_samples_of_weight_zero_are_neither_trained_on_nor_held_out(
+    classifier, trained_rows, digits
+):
     X, y, *_ = digits
     weight = (np.arange(len(y)) % 3 > 0).astype(float)
     classifier.fit(X, y, weight).fit(X, y, weight)
@@ -83,7 +85,9 @@ def fit_without(X, y, classifier):
 @pytest.mark.parametrize(
     "change", [change_data, change_fraction, train_on_all, fit_without]
 )
-def test_what_may_have_been_trained_on_is_said(classifier, digits, change):
+def test_samples_that_may_have_been_trained_on_lead_to_a_warning(
+    classifier, digits, change
+):
     X, y, *_ = digits
     classifier.fit(X, y)
     with warnings.catch_warnings():
@@ -97,7 +101,7 @@ def test_what_may_have_been_trained_on_is_said(classifier, digits, change):
         classifier.fit(X, y)
 
 
-def test_validation_data_of_the_callers_are_theirs(classifier, digits):
+def test_validation_data_that_are_passed_lead_to_no_warning(classifier, digits):
     X, y, X_val, y_val = digits
     with warnings.catch_warnings():
         warnings.simplefilter("error")

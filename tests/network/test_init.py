@@ -10,7 +10,7 @@ from sklenet.network.init import leave_uninitialized, make_init
 from sklenet.network.lecun1998.layers import CONNECTIONS, PartialConv2d
 
 
-def drawn(name, layer=None):
+def initialize(name, layer=None):
     layer = layer or nn.Linear(400, 300)
     INITS[name](layer, torch.Generator().manual_seed(0))
     return layer
@@ -27,14 +27,14 @@ def drawn(name, layer=None):
         ("torch", (1 / math.sqrt(400)) ** 2 / 3),
     ],
 )
-def test_variance(name, variance):
-    weight = drawn(name).weight
+def test_variance_of_the_weights(name, variance):
+    weight = initialize(name).weight
     assert weight.mean().abs().item() < 0.02 * math.sqrt(variance)
     assert weight.var().item() == pytest.approx(variance, rel=0.02)
 
 
-def test_lecun_uniform_fills_its_bounds_by_fan_in():
-    layer = drawn("lecun_uniform", nn.Conv2d(6, 160, 5))
+def test_lecun_uniform_is_bounded_by_the_fan_in():
+    layer = initialize("lecun_uniform", nn.Conv2d(6, 160, 5))
     bound = 2.4 / 150
     for parameter in (layer.weight, layer.bias):
         assert 0.95 * bound < parameter.abs().max().item() <= bound
@@ -43,21 +43,21 @@ def test_lecun_uniform_fills_its_bounds_by_fan_in():
 @pytest.mark.parametrize(
     "name", ["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
 )
-def test_bias_starts_at_zero(name):
-    assert not drawn(name).bias.any()
+def test_biases_are_initialized_to_zero(name):
+    assert not initialize(name).bias.any()
 
 
 @pytest.mark.parametrize("name", INITS)
-def test_layers_without_a_bias(name):
-    assert drawn(name, nn.Conv2d(1, 2, 3, bias=False)).weight.isfinite().all()
+def test_layers_without_biases(name):
+    assert initialize(name, nn.Conv2d(1, 2, 3, bias=False)).weight.isfinite().all()
 
 
-def all_weights(init, **options):
+def init_weights(init, **options):
     module = LeNet5(init=init, seed=3, **options)
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
-def apply_idiom(layer):
+def init_by_apply(layer):
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)
@@ -73,9 +73,11 @@ def apply_idiom(layer):
 )
 @pytest.mark.parametrize("connections", [None, CONNECTIONS])
 @pytest.mark.parametrize("pooling", ["max", "subsample"])
-def test_torchs_functions_are_those_of_the_names(name, function, connections, pooling):
+def test_functions_of_torch_equal_the_named_initializers(
+    name, function, connections, pooling
+):
     options = {"connections": connections, "pooling": pooling}
-    assert torch.equal(all_weights(function, **options), all_weights(name, **options))
+    assert torch.equal(init_weights(function, **options), init_weights(name, **options))
 
 
 @pytest.mark.parametrize(
@@ -86,32 +88,32 @@ def test_torchs_functions_are_those_of_the_names(name, function, connections, po
         functools.partial(nn.init.trunc_normal_, std=0.1),
         lambda weight: nn.init.normal_(weight, std=0.1),
         lambda weight: weight.uniform_(-0.1, 0.1),
-        apply_idiom,
+        init_by_apply,
         lambda layer: layer.reset_parameters(),
         lambda layer, generator: nn.init.normal_(layer.weight, generator=generator),
     ],
 )
-def test_functions_draw_the_same_again_and_no_global_numbers(init):
+def test_custom_functions_are_reproducible_and_leave_the_global_generator_alone(init):
     state = torch.get_rng_state()
-    first = all_weights(init)
+    first = init_weights(init)
     assert first.isfinite().all()
     assert first.any()
-    assert torch.equal(first, all_weights(init))
+    assert torch.equal(first, init_weights(init))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_functions_of_weights_start_with_biases_of_zero():
+def test_functions_of_weights_leave_biases_at_zero():
     module = LeNet5(init=lambda weight: weight.fill_(0.1))
     assert module.features.C1.weight.unique().tolist() == [pytest.approx(0.1)]
     assert not module.features.C1.bias.any()
 
 
-def test_what_is_not_drawn_is_an_error():
+def test_weights_that_are_not_initialized_are_an_error():
     with pytest.raises(ValueError, match=r"'init'.*leaves weights of PartialConv2d"):
-        LeNet5(init=apply_idiom, connections=CONNECTIONS)
+        LeNet5(init=init_by_apply, connections=CONNECTIONS)
 
 
-def test_uninitialized_weights_are_left_alone():
+def test_leave_uninitialized_does_not_change_the_weights():
     layer = PartialConv2d(CONNECTIONS, 6, 5)
     with torch.no_grad():
         layer.weight.fill_(7)

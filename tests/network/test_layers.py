@@ -7,14 +7,14 @@ from torch import nn
 from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
 
 
-def test_scaled_tanh_is_the_papers():
+def test_scaled_tanh_has_the_values_of_the_paper():
     f = ScaledTanh()
     a = torch.tensor([0.0, 1.0, -1.0, 100.0])
     # Appendix A: f(1) = 1 and f(-1) = -1; the amplitude is 1.7159.
     assert f(a).tolist() == pytest.approx([0.0, 1.0, -1.0, 1.7159], abs=1e-4)
 
 
-def test_dropout_keeps_the_mean_and_draws_from_its_own_generator():
+def test_dropout_preserves_the_mean_and_leaves_the_global_generator_alone():
     x = torch.ones(1000, 50)
     state = torch.get_rng_state()
     layer = Dropout(0.3, seed=1)
@@ -29,20 +29,20 @@ def test_dropout_keeps_the_mean_and_draws_from_its_own_generator():
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 32, 32), (2, 3, 32, 45), (1, 1, 9, 5)])
-def test_first_convolution_is_torchs_with_the_same_gradient(shape):
+def test_first_convolution_and_its_gradient_equal_those_of_torch(shape):
     x = torch.rand(shape, dtype=torch.float64)
-    own = FirstConv2d(shape[1], 6, 5).double()
-    torchs = nn.Conv2d(shape[1], 6, 5).double()
-    torchs.load_state_dict(own.state_dict())
-    weights = torch.rand_like(own(x))
-    for layer in (own, torchs):
-        (layer(x) * weights).sum().backward()
-    assert torch.allclose(own(x), torchs(x))
-    assert torch.allclose(own.weight.grad, torchs.weight.grad)
-    assert torch.allclose(own.bias.grad, torchs.bias.grad)
+    layer = FirstConv2d(shape[1], 6, 5).double()
+    reference = nn.Conv2d(shape[1], 6, 5).double()
+    reference.load_state_dict(layer.state_dict())
+    grad_output = torch.rand_like(layer(x))
+    for convolution in (layer, reference):
+        convolution(x).backward(grad_output)
+    assert torch.allclose(layer(x), reference(x))
+    assert torch.allclose(layer.weight.grad, reference.weight.grad)
+    assert torch.allclose(layer.bias.grad, reference.bias.grad)
 
 
-def test_first_convolution_differentiates_by_its_input_where_asked():
+def test_first_convolution_computes_the_gradient_of_an_input_that_requires_it():
     x = torch.rand(2, 1, 8, 8, requires_grad=True)
     FirstConv2d(1, 6, 5)(x).sum().backward()
     assert x.grad.abs().sum() > 0

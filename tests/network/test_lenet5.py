@@ -9,21 +9,21 @@ from sklenet.network import ACTIVATIONS, INITS, POOLINGS, LeNet5
 PARAMETERS = {"C1": 156, "C3": 2_416, "C5": 48_120, "F6": 10_164, "output": 850}
 
 
-def n_parameters(module):
+def count_parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def test_parameters_layer_by_layer():
+def test_number_of_parameters_of_each_layer():
     layers = {
-        name: n_parameters(layer)
+        name: count_parameters(layer)
         for name, layer in LeNet5().layers().items()
-        if n_parameters(layer)
+        if count_parameters(layer)
     }
     assert layers == PARAMETERS
-    assert n_parameters(LeNet5()) == 61_706
+    assert count_parameters(LeNet5()) == 61_706
 
 
-def test_shapes_layer_by_layer():
+def test_output_shape_of_each_layer():
     x = torch.zeros(2, 1, 32, 32)
     shapes = {}
     for name, layer in LeNet5().layers().items():
@@ -43,28 +43,28 @@ def test_shapes_layer_by_layer():
     ("input_shape", "options", "total"),
     [
         ((3, 32, 32), {}, 62_006),
-        # A Keras tutorial: 3x3 kernels on 28x28, one hidden layer of 128.
+        # As in a Keras tutorial: 3x3 kernels, 28x28 images, a hidden layer of 128 units.
         ((1, 28, 28), {"kernel_size": 3, "hidden": (128,)}, 53_558),
-        # The same network as the default without padding: S4 is 16@4x4.
+        # The default network without padding: S4 is 16@4x4.
         ((1, 28, 28), {}, 44_426),
         ((1, 28, 28), {"hidden": ()}, 156 + 2_416 + 10 * (256 + 1)),
         ((1, 32, 32), {"hidden": (120, 84, 50)}, 61_706 - 850 + 50 * 85 + 10 * 51),
     ],
 )
-def test_parameters_of_other_networks(input_shape, options, total):
+def test_number_of_parameters_of_other_networks(input_shape, options, total):
     module = LeNet5(input_shape, **options)
-    assert n_parameters(module) == total
+    assert count_parameters(module) == total
     assert module(torch.rand(2, *input_shape)).shape == (2, 10)
 
 
-def test_hidden_layers_carry_the_papers_names():
+def test_hidden_layers_have_the_names_of_the_paper():
     names = [n for n in LeNet5(hidden=(30, 20, 10)).layers() if "_" not in n]
     assert names == ["C1", "S2", "C3", "S4", "flatten", "C5", "F6", "F7", "output"]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_choice_runs_forward_and_backward(activation, pooling):
+def test_all_named_layers_are_differentiable(activation, pooling):
     module = LeNet5(activation=activation, pooling=pooling, init="xavier_uniform")
     module(torch.rand(3, 1, 32, 32)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
@@ -75,12 +75,12 @@ def test_other_input_shapes_and_outputs():
     assert LeNet5((1, 32, 45), 2)(torch.rand(2, 1, 32, 45)).shape == (2, 2)
 
 
-def test_callables_are_taken_for_names():
+def test_classes_and_functions_can_be_passed_instead_of_names():
     module = LeNet5(activation=nn.SiLU, pooling=nn.MaxPool2d, init=INITS["torch"])
     assert isinstance(module.features.C1_activation, nn.SiLU)
 
 
-def test_seed_decides_the_weights_and_leaves_the_global_generator_alone():
+def test_weights_depend_on_the_seed_and_not_on_the_global_generator():
     state = torch.get_rng_state()
     a, b, c = LeNet5(seed=1), LeNet5(seed=1), LeNet5(seed=2)
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,4 +1,4 @@
-"""The network outside scikit-learn: torch's module, ONNX, and other ways to keep it."""
+"""Export as a torch module and as ONNX, and other formats of persistence."""
 
 import pickle
 
@@ -43,7 +43,7 @@ def test_onnx_of_each_pooling_and_output(pooling, output, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["map", "bce", "mse"])
-def test_onnx_of_losses_with_probabilities_of_their_own(loss, tmp_path):
+def test_onnx_of_each_kind_of_probabilities(loss, tmp_path):
     assert loss in LOSSES
     assert_same_in_onnx(fit(loss=loss), tmp_path / "model.onnx")
 
@@ -54,23 +54,23 @@ def test_onnx_of_the_network_of_1998(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_onnx_of_other_pixels(dtype, tmp_path):
+def test_onnx_of_other_pixel_types(dtype, tmp_path):
     assert_same_in_onnx(fit(), tmp_path / "model.onnx", X / 1.5, dtype)
 
 
-def test_onnx_of_colour_images(tmp_path):
+def test_onnx_of_color_images(tmp_path):
     generator = np.random.RandomState(0)
-    colour = generator.randint(0, 256, (40, 3 * 12 * 9), dtype=np.uint8)
+    color = generator.randint(0, 256, (40, 3 * 12 * 9), dtype=np.uint8)
     model = LeNet5Classifier(image_shape=(3, 12, 9), max_epochs=1, feature_range=(-1, 1))
-    assert_same_in_onnx(model.fit(colour, y[:40]), tmp_path / "model.onnx", colour)
+    assert_same_in_onnx(model.fit(color, y[:40]), tmp_path / "model.onnx", color)
 
 
-def test_onnx_of_other_types_is_refused(fitted, tmp_path):
+def test_onnx_rejects_invalid_pixel_types(fitted, tmp_path):
     with pytest.raises(ValueError, match="'dtype' is 'int64', but must be one of"):
         fitted.to_onnx(tmp_path / "model.onnx", dtype="int64")
 
 
-def test_onnx_without_its_packages(fitted, tmp_path, monkeypatch):
+def test_onnx_requires_its_packages(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr("sklenet.persistence.export.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs onnx: pip install sklenet\[onnx\]"):
         fitted.to_onnx(tmp_path / "model.onnx")
@@ -93,7 +93,7 @@ def test_the_torch_module_is_a_copy(fitted, digits):
     assert np.array_equal(fitted.predict_proba(digits[2]), before)
 
 
-def test_skops_has_one_type_to_trust(fitted, digits):
+def test_skops_needs_to_trust_the_estimator_only(fitted, digits):
     skops = pytest.importorskip("skops.io")
     content = skops.dumps(fitted)
     assert skops.get_untrusted_types(data=content) == ["sklenet.estimator.LeNet5Classifier"]
@@ -104,7 +104,7 @@ def test_skops_has_one_type_to_trust(fitted, digits):
         )
 
 
-def test_onnx_is_written_to_regular_files_only_and_as_a_whole(tmp_path):
+def test_onnx_replaces_regular_files_only_and_atomically(tmp_path):
     pytest.importorskip("onnxscript")
     model = fit()
     (tmp_path / "read-only").write_bytes(b"old")

@@ -258,7 +258,7 @@ def test_grids_can_search_it(small):
 def test_feature_range_reaches_the_network(small):
     X, y = small
     paper = LeNet5Classifier(**QUICK, feature_range=(-0.1, 1.175)).fit(X, y)
-    canvas = paper._canvas()(torch.from_numpy(X))
+    canvas = paper.canvas_(torch.from_numpy(X))
     assert canvas.min().item() == pytest.approx(-0.1)
     assert canvas.max().item() == pytest.approx(1.175)
     assert (canvas[:, :, :4] == canvas.min()).all()

@@ -1,4 +1,4 @@
-"""Every callback that ships with skorch works, or is rejected before training."""
+"""All callbacks of skorch either work or are rejected before training."""
 
 import pickle
 import sys
@@ -65,7 +65,7 @@ def plain(small):
 
 
 class Recorder:
-    """Stand in for the client of a logging service: keep what it is told."""
+    """A stand-in for the client of a logging service, which records all calls."""
 
     def __init__(self, **attributes):
         self.told = []
@@ -85,7 +85,7 @@ class Recorder:
 
 @pytest.fixture
 def neptune(monkeypatch):
-    """The part of the package neptune that its callback imports."""
+    """A stand-in for those names of the package neptune that the callback imports."""
     file = SimpleNamespace(from_content=lambda text, extension: text)
     monkeypatch.setitem(sys.modules, "neptune", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "neptune.types", SimpleNamespace(File=file))
@@ -120,7 +120,7 @@ CASES = {
     "WandbLogger": lambda d: WandbLogger(
         Recorder(dir=str(d), config=Recorder()), save_model=True
     ),
-    # These change what is learnt.
+    # These change the weights.
     "Freezer": lambda d: Freezer("features.C1.*"),
     "GradientNormClipping": lambda d: GradientNormClipping(0.01),
     "Initializer": lambda d: Initializer("head.F6.weight", fn=torch.nn.init.zeros_),
@@ -131,11 +131,11 @@ CASES = {
     ),
 }
 CHANGES = ("Freezer", "Gradient", "Initializer", "LRScheduler")
-# Not callbacks themselves, tested apart, or rejected.
+# Not a callback, tested separately, or rejected.
 OTHERS = {"LoadInitState", "InputShapeSetter", "WarmRestartLR"}
 
 
-def test_no_callback_of_skorch_is_left_out():
+def test_all_callbacks_of_skorch_are_tested():
     tested = {name.split()[0] for name in CASES}
     assert tested | OTHERS == set(skorch.callbacks.__all__)
 
@@ -149,7 +149,7 @@ def test_callbacks_of_skorch(name, small, plain, tmp_path, neptune):
         assert not torch.equal(weights(fitted), weights(plain))
     else:
         assert torch.allclose(weights(fitted), weights(plain), atol=2e-4)
-    # skorch writes numbers as they are, so that the last loss is found among them.
+    # skorch passes numbers on unchanged, so that the last loss is among them.
     loss = str(fitted.history_[-1]["valid_loss"])
     for client in ("client", "experiment", "wandb_run", "writer"):
         if client in vars(callback):
@@ -157,7 +157,7 @@ def test_callbacks_of_skorch(name, small, plain, tmp_path, neptune):
 
 
 @pytest.mark.parametrize("kind", [BatchScoring, EpochScoring])
-def test_scores_are_those_of_the_predictions(kind, small):
+def test_scoring_callbacks_agree_with_predict(kind, small):
     scoring = kind("accuracy", lower_is_better=False, name="acc")
     fitted = fit(small, scoring)
     scores = fitted.net_.history[:, "acc"]
@@ -167,14 +167,14 @@ def test_scores_are_those_of_the_predictions(kind, small):
     assert fitted.net_.history[0, "acc_best"] is True
 
 
-def test_probabilities_are_scored_as_predict_proba_gives_them(small):
+def test_scoring_callbacks_agree_with_predict_proba(small):
     fitted = fit(small, EpochScoring("neg_log_loss", name="nll"), loss="bce")
     X_val, y_val = small[2:]
     probabilities = fitted.predict_proba(X_val)[np.arange(len(y_val)), y_val]
     assert fitted.net_.history[-1, "nll"] == pytest.approx(np.log(probabilities).mean())
 
 
-def test_checkpoints_are_of_the_best_epoch(small, tmp_path):
+def test_checkpoints_contain_the_best_epoch(small, tmp_path):
     best = Checkpoint(
         monitor="valid_accuracy_best", f_params="epoch_{last_epoch[epoch]}.pt",
         dirname=str(tmp_path), load_best=True,
@@ -189,7 +189,7 @@ def test_checkpoints_are_of_the_best_epoch(small, tmp_path):
         assert torch.equal(value, saved[name])
 
 
-def test_a_net_that_a_checkpoint_pickled_can_be_read(small, tmp_path):
+def test_a_net_pickled_by_a_checkpoint_can_be_loaded(small, tmp_path):
     fitted = fit(small, Checkpoint(monitor=None, dirname=str(tmp_path), f_pickle="net.pkl"))
     net = pickle.loads((tmp_path / "net.pkl").read_bytes())
     for name, value in fitted.module_.state_dict().items():
@@ -237,7 +237,7 @@ def test_callbacks_may_be_named_and_have_parameters(small):
         ([BatchScoring("accuracy", use_caching=False)], "BatchScoring.*use_caching"),
     ],
 )
-def test_what_is_rejected_before_training(callbacks, message, small):
+def test_invalid_callbacks_are_rejected_before_training(callbacks, message, small):
     classifier = LeNet5Classifier(net_params={"callbacks": callbacks})
     with pytest.raises(ValueError, match=message):
         classifier.fit(*small[:2])
@@ -256,7 +256,7 @@ def test_what_is_rejected_before_training(callbacks, message, small):
     ],
     ids=lambda callbacks: type(callbacks[-1]).__name__,
 )
-def test_what_needs_validation_data(callbacks, small, tmp_path, monkeypatch):
+def test_callbacks_that_need_validation_data(callbacks, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where checkpoints are written
     name = type(callbacks[-1]).__name__
     with pytest.raises(ValueError, match=f"{name} callback.*no validation data.*X_val"):
@@ -264,7 +264,7 @@ def test_what_needs_validation_data(callbacks, small, tmp_path, monkeypatch):
     assert fit(small, *callbacks, validation=False, early_stopping=True).n_iter_ == 3
 
 
-def test_what_needs_no_validation_data(small, tmp_path):
+def test_callbacks_that_need_no_validation_data(small, tmp_path):
     callbacks = [
         Checkpoint(monitor=None, dirname=str(tmp_path)),
         Checkpoint(monitor="train_loss_best", dirname=str(tmp_path)),
@@ -310,12 +310,12 @@ def test_the_header_is_printed_once(small, capsys):
     assert capsys.readouterr().out.split()[0] == "epoch"
 
 
-def test_the_log_has_no_colours_which_files_cannot_show():
+def test_the_log_has_no_colors():
     row = {"epoch": 1, "valid_loss": 0.5, "valid_loss_best": True}
     assert "\033" not in EpochLog().initialize().table(row)
 
 
-def test_frozen_layers_stay_as_they_are(small):
+def test_frozen_layers_do_not_change(small):
     before = fit(small, max_epochs=1, lr=1e-30)
     frozen = fit(small, Freezer("features.*"), max_epochs=2)
     for name in ("C1", "C3"):

@@ -1,8 +1,8 @@
-"""Steps on a GPU, as far as they go without one.
+"""Training steps on a GPU, as far as they can be tested without one.
 
-The device "meta" computes shapes only: it refuses whatever needs a value, which on a GPU
-would wait for it, and whatever mixes devices. A stand-in for CUDA's graphs computes the
-same function again, into the same arrays.
+The device "meta" only computes shapes: it raises an error if a value is read, for which a
+GPU would have to wait, or if devices are mixed. A stand-in for CUDA graphs repeats the
+computation into the same arrays.
 """
 
 import numpy as np
@@ -19,14 +19,14 @@ from sklenet.training.replay import ReplayedSteps, can_be_replayed
 X, y = load_digits(return_X_y=True)
 X, y = X[:150], y[:150]
 
-# "meta" has no fused steps.
+# The device "meta" has no fused steps.
 UNFUSED = {"optimizer": "adam", "net_params": {"optimizer__fused": False}}
 
 
 def net_on(device, weighted=False, **params):
-    """Return a net, and batches of 40, 40, 40 and 30 images."""
+    """Return a net and batches of 40, 40, 40 and 30 images."""
     model = LeNet5Classifier(batch_size=40, random_state=0, **params).fit(X[:20], y[:20])
-    canvas = model._canvas()
+    canvas = model.canvas_
     device = torch.device(device)
     net = build_net(model.get_params(), canvas, np.arange(10), device, (0, 0, 0))
     weights = torch.linspace(0.5, 1.5, len(X)) if weighted else None
@@ -39,8 +39,8 @@ def net_on(device, weighted=False, **params):
     return net, Batches(dataset, 40, seed=0)
 
 
-def computed_again(function, device):
-    """Stand in for a graph: the same result, and gradients, in the same memory."""
+def capture_by_recomputing(function, device):
+    """Return a replay that repeats the computation, into the same memory like a graph."""
     result = function()
 
     def replay():
@@ -60,12 +60,12 @@ def computed_again(function, device):
     ],
 )
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_step_reads_nothing_back(params, weighted):
+def test_a_step_reads_nothing_back_from_the_device(params, weighted):
     net, batches = net_on("meta", weighted, **params)
     net.begin_steps(len(batches))
     sums = torch.zeros(3, dtype=torch.float64, device="meta")
     for batch in batches:
-        sums += net._summary(net.train_step(batch), batch)
+        sums += net._compute_sums(net.train_step(batch), batch)
     with pytest.raises(NotImplementedError):
         sums.tolist()  # at the end of an epoch
 
@@ -74,28 +74,28 @@ def test_a_step_reads_nothing_back(params, weighted):
 @pytest.mark.parametrize(
     "params", [{}, {"optimizer": "adam", "lr_schedule": "one_cycle", "l1": 1e-4}]
 )
-def test_replayed_steps_are_the_same_steps(weighted, params):
+def test_replayed_steps_equal_ordinary_steps(weighted, params):
     histories = []
     for replayed in (False, True):
         net, batches = net_on("cpu", weighted, **params)
         net.begin_steps(len(batches))
-        step = ReplayedSteps(net, computed_again) if replayed else net.train_step
-        sums = [net._summary(step(batch), batch) for batch in batches]
+        step = ReplayedSteps(net, capture_by_recomputing) if replayed else net.train_step
+        sums = [net._compute_sums(step(batch), batch) for batch in batches]
         histories.append([*sums, *(p.detach() for p in net.module_.parameters())])
     for once, again in zip(*histories, strict=True):
         assert torch.equal(once, again)
 
 
-class HearsOfBatches(Callback):
+class BatchCallback(Callback):
     def on_batch_end(self, net, **kwargs):
         pass
 
 
-def test_what_can_be_replayed(monkeypatch):
+def test_conditions_for_replaying_steps(monkeypatch):
     net, _ = net_on("cpu")
     assert not can_be_replayed(net)
     net.device = "cuda"
-    assert not can_be_replayed(net)  # not before graphs have run on a GPU
+    assert not can_be_replayed(net)  # graphs have to be enabled
     with monkeypatch.context() as patch:
         patch.setenv("SKLENET_CUDA_GRAPHS", "0")
         assert not can_be_replayed(net)
@@ -106,7 +106,7 @@ def test_what_can_be_replayed(monkeypatch):
         ("module__pooling", torch.nn.AvgPool2d),
         ("module__dropout", 0.2),
         ("criterion_", torch.nn.CrossEntropyLoss(reduction="none")),
-        ("callbacks_", [("hears", HearsOfBatches())]),
+        ("callbacks_", [("batches", BatchCallback())]),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(net, name, value)

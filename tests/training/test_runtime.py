@@ -1,3 +1,5 @@
+"""Settings of the process: memory, threads and device."""
+
 import ctypes
 import os
 import subprocess
@@ -12,7 +14,7 @@ import torch
 from sklenet.training import runtime
 from sklenet.training.runtime import keep_freed_memory, one_thread, resolve_device
 
-# Minor page faults of a loop that allocates and frees 16 MiB, as training steps do.
+# Counts page faults in a loop that allocates and frees 16 MiB, like training steps.
 FAULTS = """
 import resource, torch
 from sklenet.training.runtime import keep_freed_memory
@@ -44,7 +46,7 @@ show()
 show()
 """
 
-# Fits that begin and end in turn, in threads, beside a limit that the main thread holds.
+# Overlapping blocks in threads, together with a limit of the main thread.
 BLAS_THREADS = """
 import threading
 import numpy
@@ -93,12 +95,12 @@ def page_faults(**environment):
 def test_freed_memory_is_not_faulted_in_again():
     kept = page_faults(SKLENET_KEEP_MEMORY="1")
     given_back = page_faults(SKLENET_KEEP_MEMORY="0", MALLOC_MMAP_THRESHOLD_="131072")
-    # Another process may make the heap move once, which is 4,096 pages.
+    # The heap may move once, which causes 4,096 faults.
     assert kept < 5_000
     assert given_back > 5 * max(kept, 100)
 
 
-def test_a_fit_leaves_the_number_of_threads_as_it_was():
+def test_a_fit_restores_the_number_of_threads():
     done = subprocess.run(
         [sys.executable, "-c", THREADS], capture_output=True, text=True, check=True
     )
@@ -106,7 +108,7 @@ def test_a_fit_leaves_the_number_of_threads_as_it_was():
     assert before == after
 
 
-def test_fits_in_threads_share_one_limit_and_the_last_lifts_it():
+def test_fits_in_threads_share_a_limit_which_the_last_one_removes():
     done = subprocess.run(
         [sys.executable, "-c", BLAS_THREADS], capture_output=True, text=True, check=True
     )
@@ -129,7 +131,7 @@ print(threads, hashlib.sha256(weights + model.predict_proba(X[:50]).tobytes()).h
 """
 
 
-def test_one_core_and_the_users_number_of_threads_give_the_same_weights():
+def test_weights_do_not_depend_on_cores_and_threads():
     def fit(*arguments, **environment):
         done = subprocess.run(
             [sys.executable, "-c", WEIGHTS, *arguments],
@@ -146,13 +148,13 @@ def test_one_core_and_the_users_number_of_threads_give_the_same_weights():
     assert {weights for _, weights in [one_core, *asked_for]} == {one_core[1]}
 
 
-def test_other_c_libraries_are_left_alone(monkeypatch):
+def test_other_c_libraries_are_not_changed(monkeypatch):
     monkeypatch.setattr(runtime, "_allocator_is_set", False)
     monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
     assert not keep_freed_memory()
 
 
-def test_blocks_of_one_thread_that_overlap_give_back_what_there_was():
+def test_overlapping_blocks_restore_the_number_of_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     second, first_is_over = threading.Event(), threading.Event()
@@ -199,7 +201,7 @@ def memory():
 
 assert runtime.keep_freed_memory()
 kept = []
-for _ in range(200):  # large blocks, with small ones between them that stay
+for _ in range(200):  # large blocks with small ones between them, which remain
     block = torch.ones(50_000)
     kept.append(torch.ones(4))
     kept.append(block)
@@ -213,7 +215,7 @@ assert runtime._next_release > time.monotonic() - 1
 again = [torch.ones(50_000) for _ in range(100)]
 full = memory()
 del again
-runtime._next_release = time.monotonic() + 100  # not again so soon
+runtime._next_release = time.monotonic() + 100  # no release so soon
 runtime.release_freed_memory()
 assert memory() > full - 5_000_000
 """
@@ -221,7 +223,7 @@ assert memory() > full - 5_000_000
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"),
-    reason="of glibc",
+    reason="the C library is not glibc",
 )
-def test_memory_that_was_kept_is_given_back():
+def test_kept_memory_is_released():
     subprocess.run([sys.executable, "-c", RELEASED], check=True)

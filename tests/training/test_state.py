@@ -1,4 +1,4 @@
-"""What is loaded or received is the estimator's own memory."""
+"""The state of a net when it is continued, copied, pickled or saved."""
 
 import copy
 import hashlib
@@ -14,7 +14,7 @@ from skorch.callbacks import Freezer
 
 from sklenet import LeNet5Classifier
 
-# Weights of over 1 MB, which joblib hands to its workers as read-only memory maps.
+# Weights of over 1 MB, which joblib passes to its workers as read-only memory maps.
 LARGE = {"hidden": (1200, 84), "max_epochs": 1, "batch_size": 50, "random_state": 0}
 
 
@@ -39,7 +39,7 @@ def test_training_does_not_write_to_the_loaded_file(mode, large, digits, tmp_pat
     assert large.classes_[0] == 0
 
 
-def test_workers_train_what_they_receive(digits):
+def test_workers_can_train_estimators_they_receive(digits):
     X, y, *_ = digits
     one_by_one, in_workers = (
         OneVsRestClassifier(LeNet5Classifier(**LARGE), n_jobs=n_jobs) for n_jobs in (1, 2)
@@ -53,7 +53,7 @@ def test_workers_train_what_they_receive(digits):
     )
 
 
-def test_partial_fits_train_the_same_module(digits):
+def test_continued_training_keeps_the_module(digits):
     X, y, *_ = digits
     seen = []
     classifier = LeNet5Classifier(**LARGE | {"hidden": (84,)}, warm_start=True)
@@ -63,7 +63,7 @@ def test_partial_fits_train_the_same_module(digits):
     classifier.partial_fit(X, y).partial_fit(X, y)
     assert classifier.module_ is module
     assert classifier.net_ is net
-    # Settings that change are of another net, with the same module.
+    # After changes of parameters the net is another one, with the same module.
     classifier.set_params(lr=0.01, optimizer="sgd").partial_fit(X, y)
     classifier.set_params(max_epochs=2, early_stopping=False).fit(X, y)
     assert classifier.module_ is module
@@ -76,8 +76,8 @@ def test_partial_fits_train_the_same_module(digits):
 
 
 @pytest.mark.parametrize("params", [{}, {"lr": 1e30}])
-def test_a_failed_continuation_changes_nothing(params, digits):
-    """Whether the net itself goes on, or a new one with other settings."""
+def test_failing_continued_training_changes_nothing(params, digits):
+    """Whether the net itself continues, or a new one with other settings."""
     from skorch.callbacks import Callback
 
     class Fail(Callback):
@@ -106,7 +106,7 @@ def test_a_failed_continuation_changes_nothing(params, digits):
     assert np.array_equal(classifier.predict_proba(X), before[0])
     assert classifier.history_ == before[1]
     assert len(classifier.net_.history) == 3
-    # It goes on as if nothing had happened, Adam's moments included.
+    # Training continues as if nothing had happened, including the moments of Adam.
     assert np.array_equal(
         classifier.fit(X, y).predict_proba(X), other.fit(X, y).predict_proba(X)
     )
@@ -114,15 +114,15 @@ def test_a_failed_continuation_changes_nothing(params, digits):
 
 @pytest.mark.parametrize("when", [1, 2])
 def test_frozen_layers_remain_frozen(when, digits, tmp_path):
-    """After pickling, copying, saving and loading, with or without state of Adam's."""
+    """After pickling, copying, saving and loading, with or without optimizer state."""
     X, y, *_ = digits
     fitted = LeNet5Classifier(max_epochs=when, random_state=0).fit(X, y)
-    if when == 1:  # never trained
+    if when == 1:  # frozen from the first step on
         freezer = Freezer("features*")
         fitted = LeNet5Classifier(
             max_epochs=1, random_state=0, net_params={"callbacks": [freezer]}
         ).fit(X, y)
-        fitted.net_params = fitted._fit_params["net_params"] = None
+        fitted.net_params = fitted.fit_params_["net_params"] = None
     else:
         fitted.module_.features.requires_grad_(False)
     fitted.save(tmp_path / "model")
@@ -159,7 +159,7 @@ def test_hooks_are_called_in_training(digits):
     ],
     ids=["RReLU", "Dropout", "function"],
 )
-def test_layers_that_draw_from_torch_s_generator(activation, digits):
+def test_custom_layers_that_use_the_global_generator_of_torch(activation, digits):
     X, y, *_ = digits
     results = []
     for seed in (0, 1):
@@ -185,7 +185,7 @@ class Scaled(torch.nn.Module):
         return losses + (self.scale - 3).square().mean()
 
 
-def test_parameters_of_a_loss_are_kept(digits):
+def test_parameters_of_a_loss_are_trained_and_kept(digits):
     X, y, *_ = digits
     loss = Scaled()
     fitted = LeNet5Classifier(loss=loss, max_epochs=2, lr=0.01, random_state=0).fit(X, y)

@@ -1,8 +1,9 @@
-"""What the output units of the 1998 network wait for: a stylised picture of each digit.
+"""Target codes of the output units of the 1998 network: a stylized bitmap of each digit.
 
-The paper (section II.B) draws each class' code as a 7x12 bitmap, +1 where it is black and
--1 where it is white, so that what looks alike is close. It shows the bitmaps of all of
-ASCII in its figure 3; those here are drawn after the description, not copied.
+In the paper (section II.B), the code of each class is a 7x12 bitmap with +1 for black and
+-1 for white, so that similar characters have similar codes. Its figure 3 shows the bitmaps
+of all printable ASCII characters. The bitmaps in this module were drawn from the
+description.
 """
 
 import numpy as np
@@ -38,8 +39,8 @@ _BITMAPS = """
 """
 
 
-def digit_bitmaps() -> np.ndarray:
-    """Return the bitmaps of the digits 0 to 9, +1 and -1, of shape (10, 12, 7)."""
+def make_digit_bitmaps() -> np.ndarray:
+    """Return the bitmaps of the digits, of shape (10, 12, 7), with values +1 and -1."""
     rows = [line.split() for line in _BITMAPS.strip().splitlines() if line]
     digits = []
     for half in (rows[:HEIGHT], rows[HEIGHT:]):
@@ -48,11 +49,18 @@ def digit_bitmaps() -> np.ndarray:
     return np.where(np.array(black), 1.0, -1.0).astype(np.float32)
 
 
-def separated_codes(n_classes: int, length: int) -> np.ndarray:
-    """Return +1/-1 codes that differ from each other in about half of their places.
+def make_separated_codes(n_classes: int, length: int) -> np.ndarray:
+    """Return codes of +1 and -1 that differ pairwise in about half of their elements.
 
-    They are rows of a Hadamard matrix of Sylvester's construction, the constant one left
-    out, cut to `length`.
+    They are rows of a Hadamard matrix (Sylvester's construction) without its constant row,
+    truncated to `length`.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of codes.
+    length : int
+        Length of each code.
 
     Returns
     -------
@@ -63,25 +71,35 @@ def separated_codes(n_classes: int, length: int) -> np.ndarray:
 
 
 def make_codes(classes: np.ndarray, length: int) -> np.ndarray:
-    """Return a code for each class, of shape (n_classes, length).
+    """Return the target code of each class.
 
-    Digits, as numbers or text, have their bitmaps where the codes are of 84 places; any
-    other labels, or lengths, have separated codes.
+    If all classes are digits, as numbers or as text, and the codes have 84 elements, the
+    codes are the bitmaps of the digits. Otherwise, they are separated codes.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        Class labels.
+    length : int
+        Length of each code: the number of units of the last hidden layer.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, length)
 
     Raises
     ------
     ValueError
-        If the length is too small for codes that differ.
+        If `length` is too small for codes that differ.
     """
     names = [str(label) for label in np.asarray(classes).tolist()]
-    if length == WIDTH * HEIGHT and all(
-        len(name) == 1 and name in "0123456789" for name in names
-    ):
-        return digit_bitmaps().reshape(10, -1)[[int(name) for name in names]]
-    codes = separated_codes(len(names), length)
+    are_digits = all(len(name) == 1 and name in "0123456789" for name in names)
+    if are_digits and length == WIDTH * HEIGHT:
+        return make_digit_bitmaps().reshape(10, -1)[[int(name) for name in names]]
+    codes = make_separated_codes(len(names), length)
     if len(np.unique(codes, axis=0)) < len(names):
         raise ValueError(
-            f"The 'hidden' parameter ends with {length} units: too few for codes that tell"
-            f" {len(names)} classes apart, which output='rbf' needs. The paper has 84."
+            f"The 'hidden' parameter ends with {length} units: too few for distinct codes"
+            f" of {len(names)} classes, which output='rbf' needs. The 1998 paper uses 84."
         )
     return codes

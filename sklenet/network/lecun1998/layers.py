@@ -1,4 +1,4 @@
-"""The parts of the 1998 network that no library has: its S2, its C3, its output."""
+"""The layers of the 1998 network that torch lacks: subsampling, C3 and the output."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Table I: the maps of S2 that each map of C3 sees, 60 connections in all.
+# Table I of the paper: the feature maps of S2 that each feature map of C3 is connected to,
+# 60 connections in total.
 CONNECTIONS: tuple[tuple[int, ...], ...] = (
     (0, 1, 2),
     (1, 2, 3),
@@ -31,18 +32,22 @@ CONNECTIONS: tuple[tuple[int, ...], ...] = (
 
 
 class Subsample(nn.Module):
-    """S2 and S4: the sum of each square of inputs, times a coefficient, plus a bias.
+    """Subsampling of the 1998 paper, in S2 and S4.
 
-    Coefficient and bias are trainable, one of each per map: 12 parameters in S2 and 32 in
-    S4. The squashing function follows as a layer of its own.
-
-    Reference: LeCun et al. 1998, section II.B.
+    The inputs in each square are added, multiplied by a coefficient, and a bias is added.
+    Each feature map has one trainable coefficient and one trainable bias: 12 parameters in
+    S2 and 32 in S4. The squashing function is a separate layer.
 
     Parameters
     ----------
     channels : int
-    side : int
-        Of the squares, which do not overlap.
+        Number of feature maps.
+    side : int, default=2
+        Side length of the squares, which do not overlap.
+
+    References
+    ----------
+    LeCun et al. 1998, section II.B.
     """
 
     def __init__(self, channels: int, side: int = 2) -> None:
@@ -53,26 +58,40 @@ class Subsample(nn.Module):
 
     @property
     def fan_in(self) -> int:
-        """The number of inputs of a unit."""
+        """Number of inputs of each unit."""
         return self.side**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # A divisor of 1 would say it directly, but is lost in a conversion to ONNX.
+        # The conversion to ONNX would lose a divisor_override of 1.
         total = self.side**2 * F.avg_pool2d(x, self.side)
         return total * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class PartialConv2d(nn.Module):
-    """A convolution whose maps see some of the input maps only.
+    """A convolution in which each output map is connected to some of the input maps.
 
-    A connection that is missing has no weight anywhere: C3 has 60 kernels of 25 weights
+    Missing connections have no weights: C3 of the 1998 paper has 60 kernels of 25 weights
     and 16 biases, 1,516 parameters.
 
     Parameters
     ----------
     connections : sequence of sequences of int
-        Per output map, the input maps it sees.
-    in_channels, kernel_size : int
+        For each output map, the input maps that it is connected to.
+    in_channels : int
+        Number of input maps.
+    kernel_size : int
+        Side length of the kernels.
+
+    Attributes
+    ----------
+    weight : Parameter of shape (n_connections, kernel_size, kernel_size)
+        Kernels of all connections.
+    index : Tensor of shape (n_connections,)
+        Position of each kernel among all pairs of an output map and an input map.
+    fan_in : Tensor of shape (n_connections, 1, 1)
+        Number of inputs of the units that each kernel belongs to.
+    bias_fan_in : Tensor of shape (n_maps,)
+        Number of inputs of the units that each bias belongs to.
     """
 
     index: torch.Tensor
@@ -88,37 +107,37 @@ class PartialConv2d(nn.Module):
             k * in_channels + m for k, maps in enumerate(self.connections) for m in maps
         ]
         self.register_buffer("index", torch.tensor(index), persistent=False)
-        # Of the unit that each kernel, and each bias, belongs to.
-        of_maps = [len(maps) * kernel_size**2 for maps in self.connections]
-        of_kernels = [of_maps[k // in_channels] for k in index]
-        self.fan_in = torch.tensor(of_kernels, dtype=torch.float32)[:, None, None]
-        self.bias_fan_in = torch.tensor(of_maps, dtype=torch.float32)
+        n_inputs = [len(maps) * kernel_size**2 for maps in self.connections]
+        kernel_n_inputs = [n_inputs[k // in_channels] for k in index]
+        self.fan_in = torch.tensor(kernel_n_inputs, dtype=torch.float32)[:, None, None]
+        self.bias_fan_in = torch.tensor(n_inputs, dtype=torch.float32)
         self.weight = nn.Parameter(torch.empty(len(index), kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.empty(len(self.connections)))
 
-    def dense(self) -> torch.Tensor:
-        """Return all kernels, those of missing connections being 0."""
+    def to_dense(self) -> torch.Tensor:
+        """Return the kernels of all pairs of maps, with 0 for missing connections."""
         n_maps, in_channels, height, width = self.shape
         kernels = self.weight.new_zeros(n_maps * in_channels, height, width)
         return kernels.index_copy(0, self.index, self.weight).view(self.shape)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.dense(), self.bias)
+        return F.conv2d(x, self.to_dense(), self.bias)
 
     def extra_repr(self) -> str:
         return f"{len(self.index)} connections, kernel_size={self.shape[-1]}"
 
 
 class RadialBasis(nn.Module):
-    """The output layer: minus the squared Euclidean distance to each class' code.
+    """Output layer of Euclidean radial basis function units.
 
-    y_i = sum_j (x_j - w_ij)^2 is the paper's output (equation 7). Its negative is what the
-    layer gives, so that the largest output is the guess, as in every other network.
+    The outputs are the negatives -y_i of the squared distances y_i = sum_j (x_j - w_ij)^2
+    from the target codes w_i (equation 7 of the 1998 paper). As in other output layers, the
+    predicted class is that of the largest output.
 
     Parameters
     ----------
     codes : Tensor of shape (n_classes, n_inputs)
-        +1 and -1; fixed, not trained.
+        Target codes of +1 and -1. They are not trained.
     """
 
     codes: torch.Tensor
@@ -128,11 +147,12 @@ class RadialBasis(nn.Module):
         self.register_buffer("codes", codes.clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # |x|^2 - 2 x.w + |w|^2 would lose digits where a distance is small, and 32 bits
-        # lose them where it is large, which probabilities show.
+        # Expanding the square would lose precision for small distances. Single precision
+        # would lose it for large ones, which affects predicted probabilities.
         if not self.training:
             x = x.double()
-        return -(x[:, None, :] - self.codes).square().sum(dim=2)
+        # Indexing with None would add a slice, which torch 2.6 cannot export to ONNX.
+        return -(x.unsqueeze(1) - self.codes).square().sum(dim=2)
 
     def extra_repr(self) -> str:
         return "{} codes of {}".format(*self.codes.shape)
@@ -141,35 +161,48 @@ class RadialBasis(nn.Module):
 def check_connections(
     connections: Any, maps: Sequence[int] = (6, 16)
 ) -> Sequence[Sequence[int]] | None:
-    """Return the parameter `connections` as a table, or None for a full connection.
+    """Return the table of connections for a value of the parameter `connections`.
+
+    Parameters
+    ----------
+    connections : {"full", "lecun1998"} or sequence of sequences of int
+        Value of the parameter.
+    maps : sequence of int, default=(6, 16)
+        Numbers of feature maps of C1 and C3.
+
+    Returns
+    -------
+    sequence of sequences of int or None
+        For each feature map of C3, the feature maps of S2 that it is connected to. None for
+        "full".
 
     Raises
     ------
     ValueError
-        If it is no table of C3's maps that see some of S2's.
+        If the value is not a table that fits the feature maps.
     """
-    n_first, n_second = maps
+    n_c1, n_c3 = maps
     if isinstance(connections, str):
         if connections != "lecun1998":
             return None
-        if (n_first, n_second) != (6, len(CONNECTIONS)):
+        if (n_c1, n_c3) != (6, len(CONNECTIONS)):
             raise ValueError(
                 "The 'connections' parameter is 'lecun1998', the table of 6 and 16 maps,"
                 f" but 'maps' is {maps!r}. Set it to (6, 16), or 'connections' to 'full'"
                 " or a table."
             )
         return CONNECTIONS
-    rows = [list(seen) for seen in connections if np.iterable(seen)]
-    table = [[int(m) for m in seen if isinstance(m, Integral)] for seen in rows]
+    rows = [list(inputs) for inputs in connections if np.iterable(inputs)]
+    table = [[int(m) for m in inputs if isinstance(m, Integral)] for inputs in rows]
     if (
-        len(table) != n_second
+        len(table) != n_c3
         or table != rows
-        or not all(seen and len(set(seen)) == len(seen) for seen in table)
-        or not all(0 <= m < n_first for seen in table for m in seen)
+        or not all(inputs and len(set(inputs)) == len(inputs) for inputs in table)
+        or not all(0 <= m < n_c1 for inputs in table for m in inputs)
     ):
         raise ValueError(
             "The 'connections' parameter of LeNet5Classifier must be 'full', 'lecun1998',"
-            f" or for each of C3's {n_second} maps a list of the maps of S2, 0 to"
-            f" {n_first - 1}, that it sees. Got {connections!r} instead."
+            f" or for each of C3's {n_c3} maps a list of the maps of S2, 0 to {n_c1 - 1},"
+            f" that it is connected to. Got {connections!r} instead."
         )
     return table

@@ -1,12 +1,14 @@
-"""Stochastic diagonal Levenberg-Marquardt: a learning rate of its own for every weight.
+"""The optimizer of the 1998 paper: stochastic diagonal Levenberg-Marquardt.
 
-The second derivatives of the loss are propagated backwards like the first ones, with
-squared weights and squared slopes, off-diagonal terms dropped (LeCun et al. 1998, appendix
-C; the recursion is that of Becker and LeCun, 1989). Curvature of the squashing functions
-is left out, the Gauss-Newton approximation, which keeps the estimate from being negative.
+Each weight has its own learning rate, which depends on the second derivative of the loss
+with respect to it. Second derivatives are propagated backward like first derivatives, with
+squared weights and squared slopes and without off-diagonal terms (LeCun et al. 1998,
+appendix C; the recursion is due to Becker and LeCun, 1989). The curvature of the squashing
+functions is omitted; this Gauss-Newton approximation keeps the estimates non-negative.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import singledispatch
 
 import torch
 from torch import nn
@@ -16,27 +18,27 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from sklenet.network.layers import Dropout
 from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-# Layers that hand on each input, or none of it, with the weight 1.
-_SELECTING = (nn.Flatten, nn.MaxPool2d, nn.Identity)
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+WeightCurvature = dict[nn.Parameter, torch.Tensor]
 
 
 class SDLM(torch.optim.Optimizer):
-    """Stochastic gradient descent with the step lr / (mu + h) for each weight.
+    """Stochastic diagonal Levenberg-Marquardt.
 
-    h is the weight's second derivative, estimated by `estimate` on a few hundred patterns
-    before every pass, and held until the next one.
+    The learning rate of each weight is lr / (mu + h). Its second derivative h is estimated
+    by :meth:`estimate` on a few hundred patterns before each epoch. Before the first
+    estimate, h is 0.
 
     Parameters
     ----------
     params : iterable of Parameter
-    lr : float
-        The paper's eta, 0.0005 in the first passes.
-    mu : float
-        Keeps the step from becoming large where h is small; 0.02 in the paper.
-    weight_decay : float
-        Adds ``weight_decay * w`` to the gradient.
+        Weights to optimize.
+    lr : float, default=0.0005
+        Global learning rate, eta in the paper, which uses 0.0005 in the first epochs.
+    mu : float, default=0.02
+        Constant that limits the learning rate of weights with a small second derivative.
+    weight_decay : float, default=0.0
+        Weight decay: ``weight_decay * w`` is added to the gradient of each weight w.
     """
 
     def __init__(
@@ -49,16 +51,23 @@ class SDLM(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "mu": mu, "weight_decay": weight_decay})
 
     def estimate(
-        self, module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: Loss
+        self,
+        module: nn.Module,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        loss: LossFunction,
     ) -> None:
-        """Estimate the second derivatives anew, as the mean over these patterns."""
-        found = second_derivatives(module, images, labels, loss)
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self.state[parameter]["factor"] = 1 / (group["mu"] + found[parameter])
+        """Estimate the second derivatives, as the mean over some patterns.
 
-    def rates(self) -> torch.Tensor:
-        """Return the effective learning rates lr / (mu + h) of all weights."""
+        Parameters are those of :func:`estimate_second_derivatives`.
+        """
+        curvature = estimate_second_derivatives(module, images, labels, loss)
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["factor"] = 1 / (group["mu"] + curvature[p])
+
+    def compute_learning_rates(self) -> torch.Tensor:
+        """Return the learning rates lr / (mu + h) of all weights."""
         return torch.cat(
             [
                 (group["lr"] * self.state[p]["factor"]).flatten()
@@ -69,7 +78,7 @@ class SDLM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
-        """Make a step down the gradient."""
+        """Perform a single optimization step."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -81,66 +90,79 @@ class SDLM(torch.optim.Optimizer):
                 gradients = [
                     g.add(p, alpha=decay) for g, p in zip(gradients, params, strict=True)
                 ]
-            factors = [self._factor(p, group["mu"]) for p in params]
+            factors = [self._get_factor(p, group["mu"]) for p in params]
             torch._foreach_addcmul_(params, gradients, factors, value=-group["lr"])
         return loss
 
-    def _factor(self, p: nn.Parameter, mu: float) -> torch.Tensor:
+    def _get_factor(self, p: nn.Parameter, mu: float) -> torch.Tensor:
         state = self.state[p]
-        if "factor" not in state:  # nothing estimated yet: as if h were 0
+        if "factor" not in state:
             state["factor"] = torch.full_like(p, 1 / mu)
         return state["factor"]
 
 
-def second_derivatives(
-    module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: Loss
-) -> dict[nn.Parameter, torch.Tensor]:
-    """Return the diagonal second derivatives of the mean loss, per weight.
+def estimate_second_derivatives(
+    module: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: LossFunction
+) -> WeightCurvature:
+    """Estimate the second derivatives of the mean loss with respect to each weight.
 
-    Weights that are shared by many connections sum theirs.
+    The second derivatives of a weight that is shared by several connections are added.
 
     Parameters
     ----------
     module : LeNet5
+        The network.
     images : Tensor of shape (n, channels, height, width)
+        Images.
     labels : Tensor of shape (n,)
+        Labels of the images.
     loss : callable
-        Of outputs and labels, one value per pattern.
+        Function of outputs and labels that returns one value per pattern.
+
+    Returns
+    -------
+    dict of Parameter to Tensor
 
     Raises
     ------
     TypeError
-        If the module has a layer that the recursion does not know.
+        If there is no rule for a layer of the module.
     """
     training = module.training
     module.eval()
     try:
-        layers = list(_leaves(module))
+        layers = list(_iter_leaves(module))
         inputs = [images]
         with torch.no_grad():
             for layer in layers:
                 inputs.append(layer(inputs[-1]))
-        gradient, h = _of_loss(loss, inputs[-1], labels)
-        found: dict[nn.Parameter, torch.Tensor] = {}
-        for layer, x in zip(reversed(layers), reversed(inputs[:-1]), strict=True):
+        gradient, h = _differentiate_loss(loss, inputs.pop(), labels)
+        curvature: WeightCurvature = {}
+        for layer, x in zip(reversed(layers), reversed(inputs), strict=True):
             if isinstance(layer, RadialBasis):
-                h = _through_distances(layer, x, gradient, h)
+                h = _propagate_through_distances(layer, x, gradient, h)
             else:
-                h = _through(layer, x, h, found)
+                h, weight_curvature = _propagate(layer, x, h)
+                curvature |= weight_curvature
     finally:
         module.train(training)
-    return {p: total / len(images) for p, total in found.items()}
+    return {p: total / len(images) for p, total in curvature.items()}
 
 
-def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers in their order, one that is there twice twice."""
+def _iter_leaves(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers in order; a layer that occurs twice is yielded twice."""
     for layer in module._modules.values():
         if layer is not None:
-            yield from _leaves(layer) if layer._modules else (layer,)
+            yield from _iter_leaves(layer) if layer._modules else (layer,)
 
 
-def _of_loss(loss: Loss, outputs: torch.Tensor, labels: torch.Tensor):
-    """Return the loss' first and second derivatives by each output, the latter from 0."""
+def _differentiate_loss(
+    loss: LossFunction, outputs: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first and second derivatives of the loss with respect to each output.
+
+    Negative second derivatives are replaced by 0.
+    """
     outputs = outputs.detach().requires_grad_()
     total = loss(outputs, labels).sum()
     (gradient,) = torch.autograd.grad(total, outputs, create_graph=True)
@@ -155,60 +177,105 @@ def _of_loss(loss: Loss, outputs: torch.Tensor, labels: torch.Tensor):
     return gradient.detach(), second.clamp_min(0)
 
 
-def _through_distances(layer: RadialBasis, x, gradient, h):
-    """Return h of the inputs x of y_i = |x - w_i|^2, whose own curvature is 2.
+def _propagate_through_distances(layer: RadialBasis, x, gradient, h) -> torch.Tensor:
+    """Return the second derivatives with respect to the inputs of an output layer.
 
-    That curvature is kept: without it the paper's equation 8, which is a sum of squares,
-    would have none at all.
+    The second derivative of a distance y_i = |x - w_i|^2 itself, 2, is taken into account.
+    Without it, equation 8 of the paper, a sum of squares, would have no curvature.
     """
     slopes = 2 * (x[:, None, :] - layer.codes)
-    of_slopes = (h[:, :, None] * slopes.square()).sum(dim=1)
-    return of_slopes + (-2 * gradient.sum(dim=1, keepdim=True)).clamp_min(0)
+    squared = (h[:, :, None] * slopes.square()).sum(dim=1)
+    return squared + (-2 * gradient.sum(dim=1, keepdim=True)).clamp_min(0)
 
 
-def _through(layer: nn.Module, x, h, found: dict):
-    """Return h of a layer's inputs x from h of its outputs; note that of its weights."""
-    if isinstance(layer, nn.Linear):
-        found[layer.weight] = h.t() @ x.square()
-        found[layer.bias] = h.sum(dim=0)
-        return h @ layer.weight.detach().square()
-    if isinstance(layer, nn.Conv2d | PartialConv2d):
-        dense = layer.dense() if isinstance(layer, PartialConv2d) else layer.weight
-        kernels = dense.detach()
-        of_kernels = conv2d_weight(x.square(), kernels.shape, h)
-        if isinstance(layer, PartialConv2d):
-            of_kernels = of_kernels.flatten(0, 1)[layer.index]
-        found[layer.weight] = of_kernels
-        if layer.bias is not None:
-            found[layer.bias] = h.sum(dim=(0, 2, 3))
-        return conv2d_input(x.shape, kernels.square(), h)
-    if isinstance(layer, Subsample):
-        total = F.avg_pool2d(x, layer.side, divisor_override=1)
-        found[layer.weight] = (h * total.square()).sum(dim=(0, 2, 3))
-        found[layer.bias] = h.sum(dim=(0, 2, 3))
-        of_total = h * layer.weight.detach().square()[:, None, None]
-        return _pull_back(
-            lambda a: F.avg_pool2d(a, layer.side, divisor_override=1), x, of_total
-        )
-    if isinstance(layer, nn.AvgPool2d):
-        # Each input counts with a weight of 1/area, here to be squared.
-        width = layer.kernel_size
-        area = width**2 if isinstance(width, int) else width[0] * width[1]
-        return _pull_back(layer, x, h) / area
-    if isinstance(layer, (*_SELECTING, Dropout)):
-        return _pull_back(layer, x, h)
-    if not list(layer.parameters()):  # a function of each element
+@singledispatch
+def _propagate(
+    layer: nn.Module, x: torch.Tensor, h: torch.Tensor
+) -> tuple[torch.Tensor, WeightCurvature]:
+    """Propagate second derivatives through a layer.
+
+    This is the rule for functions of each element, such as activation functions; other
+    types of layers have their own rules.
+
+    Parameters
+    ----------
+    layer : Module
+        The layer.
+    x : Tensor
+        Inputs of the layer.
+    h : Tensor
+        Second derivatives with respect to its outputs.
+
+    Returns
+    -------
+    h : Tensor
+        Second derivatives with respect to the inputs.
+    curvature : dict of Parameter to Tensor
+        Second derivatives with respect to the weights of the layer.
+    """
+    if not list(layer.parameters()):
         slope = _pull_back(layer, x, torch.ones_like(h))
         if slope.shape == h.shape:
-            return h * slope.square()
+            return h * slope.square(), {}
     raise TypeError(
         f"optimizer='sdlm' does not know the second derivatives of {type(layer).__name__}."
-        " Use the layers that sklenet has names for, or another optimizer."
+        " Use named layers or another optimizer."
     )
 
 
-def _pull_back(function, x, h):
-    """Return the product of h with the function's derivatives at x."""
+@_propagate.register
+def _(layer: nn.Linear, x, h):
+    curvature = {layer.weight: h.t() @ x.square(), layer.bias: h.sum(dim=0)}
+    return h @ layer.weight.detach().square(), curvature
+
+
+@_propagate.register(nn.Conv2d)
+@_propagate.register(PartialConv2d)
+def _(layer, x, h):
+    is_partial = isinstance(layer, PartialConv2d)
+    kernels = (layer.to_dense() if is_partial else layer.weight).detach()
+    kernel_curvature = conv2d_weight(x.square(), kernels.shape, h)
+    if is_partial:
+        kernel_curvature = kernel_curvature.flatten(0, 1)[layer.index]
+    curvature = {layer.weight: kernel_curvature}
+    if layer.bias is not None:
+        curvature[layer.bias] = h.sum(dim=(0, 2, 3))
+    return conv2d_input(x.shape, kernels.square(), h), curvature
+
+
+@_propagate.register
+def _(layer: Subsample, x, h):
+    def add_inputs(x):
+        return F.avg_pool2d(x, layer.side, divisor_override=1)
+
+    curvature = {
+        layer.weight: (h * add_inputs(x).square()).sum(dim=(0, 2, 3)),
+        layer.bias: h.sum(dim=(0, 2, 3)),
+    }
+    return _pull_back(
+        add_inputs, x, h * layer.weight.detach().square()[:, None, None]
+    ), curvature
+
+
+@_propagate.register
+def _(layer: nn.AvgPool2d, x, h):
+    # The weight of each input, 1 / area, has to be squared.
+    window = layer.kernel_size
+    area = window**2 if isinstance(window, int) else window[0] * window[1]
+    return _pull_back(layer, x, h) / area, {}
+
+
+@_propagate.register(nn.Flatten)
+@_propagate.register(nn.MaxPool2d)
+@_propagate.register(nn.Identity)
+@_propagate.register(Dropout)
+def _(layer, x, h):
+    # Each output is one of the inputs.
+    return _pull_back(layer, x, h), {}
+
+
+def _pull_back(function, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Return the product of h with the derivatives of a function at x."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         (result,) = torch.autograd.grad(function(x), x, h)

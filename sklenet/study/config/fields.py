@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
+from sklenet.datasets.registry import DATASET_NAMES
 from sklenet.study.config.values import short_repr
-
-DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 
 class Table(BaseModel):
@@ -29,7 +28,7 @@ def _check_unique(values: tuple) -> tuple:
 Unique = AfterValidator(_check_unique)
 
 Name = Annotated[StrictStr, Field(min_length=1)]
-DataName = Literal[DATA]  # type: ignore[valid-type]
+DataName = Literal[DATASET_NAMES]  # type: ignore[valid-type]
 DataNames = Annotated[tuple[DataName, ...], Field(min_length=1), Unique]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Unique]

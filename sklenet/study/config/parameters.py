@@ -10,28 +10,19 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, StrictStr
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
 from sklenet.study.config.allowed import MAX_WEIGHTS, check_estimator_value
 from sklenet.study.config.errors import BadKey, report_errors, suggest
 from sklenet.training.build import build_net
-from sklenet.training.samples.checks import check_padding, check_size
+from sklenet.training.parameters import check_kernel_size, check_size
 
 _SET_ELSEWHERE = {
     "random_state": "by the key 'seeds'",
     "verbose": "by the command, which shows the progress of every fit",
 }
-
-# (channels, height, width) of the images of each data set.
-SHAPES = {
-    "digits": (1, 8, 8),
-    "mnist": (1, 28, 28),
-    "fashion_mnist": (1, 28, 28),
-    "cifar10": (3, 32, 32),
-}
-
-N_CLASSES = 10  # of each data set
 
 
 @functools.cache
@@ -90,16 +81,17 @@ def check_classifier(
                 _check_combination(LeNet5Classifier(**{name: value}))
         raise
     with report_errors():
-        if has_steps:
-            check_size(classifier, (1, 28, 28), N_CLASSES, MAX_WEIGHTS)
-        else:
-            for name in data:
+        for name in data:
+            if has_steps:
+                n_classes = DATASETS[name].n_classes
+                check_size(classifier, (1, 28, 28), n_classes, MAX_WEIGHTS)
+            else:
                 _check_images(classifier, name)
 
 
 def _check_combination(classifier: LeNet5Classifier) -> None:
     with report_errors():
-        classifier._check_parameters()
+        classifier.check_parameters()
         if classifier.net_params:
             names = ("optimizer", "momentum", "weight_decay", "net_params")
             _check_net(json.dumps({name: getattr(classifier, name) for name in names}))
@@ -123,12 +115,13 @@ def _check_net(parameters: str) -> None:
 
 def _check_images(classifier: LeNet5Classifier, data: str) -> None:
     """Check that the network fits the images of a data set, and is not too large."""
-    shape = check_image_shape(classifier.image_shape) or SHAPES[data]
-    if math.prod(shape) != math.prod(SHAPES[data]):
+    dataset = DATASETS[data]
+    shape = check_image_shape(classifier.image_shape) or dataset.image_shape
+    if math.prod(shape) != math.prod(dataset.image_shape):
         raise ValueError(
             "The 'image_shape' parameter must be a shape of the images of"
-            f" {data}, which are {'x'.join(map(str, SHAPES[data]))}. Got"
+            f" {data}, which are {'x'.join(map(str, dataset.image_shape))}. Got"
             f" {classifier.image_shape!r}."
         )
-    check_padding(classifier, shape)
-    check_size(classifier, shape, N_CLASSES, MAX_WEIGHTS)
+    check_kernel_size(classifier, shape)
+    check_size(classifier, shape, dataset.n_classes, MAX_WEIGHTS)

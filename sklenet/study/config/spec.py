@@ -130,7 +130,18 @@ class Study(Table):
         return [setting for table in self.setting_tables for setting in table.expand()]
 
     def list_settings(self, data: str) -> list[Setting]:
-        """Return the settings for a data set; the default setting if there are none."""
+        """Return the settings for a data set.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        list of Setting
+            In a study without settings, one setting with the estimator's own parameters.
+        """
         settings = self.settings or [Setting(name=DEFAULT_SETTING)]
         return [s for s in settings if s.data is None or data in s.data]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from sklearn.base import clone
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 from sklenet.study.config.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.config.searches import HalvingSearch, SettingsSearch
 from sklenet.study.config.spec import Study
@@ -46,7 +46,7 @@ def group_fits(study: Study, data: str) -> Iterator[FitGroup]:
         for setting in study.list_settings(data):
             epochs = make_pipeline(study, setting)[-1].max_epochs
             n_seeds = len(setting.seeds or study.seeds)
-            name = f"setting {printable(setting.name)!r}"
+            name = f"setting {make_printable(setting.name)!r}"
             yield FitGroup(name, n_seeds, 1 - held_out, epochs)
         return
     epochs = make_pipeline(study)[-1].max_epochs
@@ -119,7 +119,7 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
     n_parallel = max(1, n_jobs) if n_jobs > 0 else os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // n_parallel))
-    lines, groups = [f"{study.name}: {printable(study.title)}"], []
+    lines, groups = [f"{study.name}: {make_printable(study.title)}"], []
     seconds, errors = 0.0, []
     try:
         for data in study.data:

@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
-from sklenet import datasets
+from sklenet.datasets.loaders import load_dataset
 from sklenet.study.config.spec import Study
 from sklenet.study.config.steps import make_steps
 from sklenet.study.engine.evaluate import (
@@ -25,13 +24,6 @@ from sklenet.study.engine.evaluate import (
 )
 from sklenet.study.engine.records import StudyJournal
 
-LOADERS: dict[str, Callable] = {
-    "digits": datasets.load_digits,
-    "mnist": datasets.fetch_mnist,
-    "fashion_mnist": datasets.fetch_fashion_mnist,
-    "cifar10": datasets.fetch_cifar10,
-}
-
 # Parameters on which neither weights nor scores depend.
 _WITHOUT_EFFECT = ("verbose",)
 
@@ -39,12 +31,7 @@ _WITHOUT_EFFECT = ("verbose",)
 @lru_cache(maxsize=4)
 def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
     """Return X and y of a data set, which are read once per process."""
-    return LOADERS[name](subset=subset, return_X_y=True)
-
-
-def class_names(name: str) -> list[str]:
-    """Return the names of the classes 0, 1, ... of a data set."""
-    return [str(one) for one in LOADERS[name](subset="test").target_names]
+    return load_dataset(name, subset, return_X_y=True)
 
 
 def load_rows(name: str) -> tuple[np.ndarray, np.ndarray]:

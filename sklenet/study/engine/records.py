@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from sklenet.study.config.fields import DATA
+from sklenet.datasets.registry import DATASET_NAMES
 from sklenet.study.config.values import find_problem, short_repr
 from sklenet.study.engine.journal import Journal
 
@@ -28,7 +28,7 @@ _Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 _Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Number = _Finite | Annotated[StrictInt, Field(gt=-(2**63), lt=2**63)]
 _Score = _Number | None  # None: not finite
-_Data = Literal[DATA]  # type: ignore[valid-type]
+_Data = Literal[DATASET_NAMES]  # type: ignore[valid-type]
 _Key = Annotated[StrictStr, Field(min_length=1)]
 _Params = dict[StrictStr, Any]
 _Epoch = dict[StrictStr, _Score]

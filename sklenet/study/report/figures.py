@@ -1,91 +1,106 @@
-"""Figures of a study's records."""
+"""Figures of the results of a study."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
-from sklenet.display.images import as_images
-from sklenet.display.text import add_legend, as_label
+from sklenet.display.axes import add_legend, escape_label
+from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
-from sklenet.study.engine.fit import class_names, load_data
+from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 
 CURVES = "learning_curves"
 
-# Ten colours, each solid and dashed: more lines than this cannot be told apart.
-_DASHES = ("-", "--")
-_MOST_CURVES = 10 * len(_DASHES)
+# Ten colours, each solid and dashed: more curves cannot be told apart.
+_LINE_STYLES = ("-", "--")
+_MAX_CURVES = 10 * len(_LINE_STYLES)
 
 
-Picture = tuple[str, str, Callable]
+class Figure(NamedTuple):
+    """A figure that can be drawn.
 
-
-def draw(results: Results) -> Iterator[Picture]:
-    """Give the name and the caption of each figure, and a function that draws it.
-
-    Each figure is to be closed by whoever has it drawn.
+    Parameters
+    ----------
+    name : str
+        Name of its file, without suffix.
+    caption : str
+        What it shows.
+    draw : callable
+        Function without arguments that returns a matplotlib Figure, which the caller
+        closes.
     """
-    for data in results.study.data:
-        yield from draw_data(results, data)
+
+    name: str
+    caption: str
+    draw: Callable[[], Any]
 
 
-def draw_data(results: Results, data: str) -> Iterator[Picture]:
-    """Give the figures of one data set, as `draw` does."""
-    of_data = [r for r in results.fit_records if r["data"] == data]
-    trained = [record for record in of_data if record.get("history")]
-    if trained:
-        n = len({record["setting"] for record in trained})
-        some = f", the first {_MOST_CURVES} settings of {n}" if n > _MOST_CURVES else ""
-        yield (
-            f"{CURVES}_{data}",
-            f"{data}: learning curves, the mean and the range over seeds{some}",
-            lambda: _curves(trained),
-        )
-    yield from _draw_search(results, data)
-    yield from _draw_tests(results, data)
+def iter_figures(results: Results, data: str) -> Iterator[Figure]:
+    """Yield the figures that can be drawn of the results on a data set."""
+    yield from _iter_training_figures(results, data)
+    yield from _iter_search_figures(results, data)
+    yield from _iter_test_figures(results, data)
 
 
-def _draw_search(results: Results, data: str) -> Iterator[Picture]:
-    scored = data in results.searches and results.alike(data)["mean"].notna().any()
-    if not scored or not results.grid:
+def _iter_training_figures(results: Results, data: str) -> Iterator[Figure]:
+    records = [r for r in results.fit_records if r["data"] == data and r.get("history")]
+    if not records:
+        return
+    n_settings = len({record["setting"] for record in records})
+    caption = f"{data}: learning curves, mean and range over the seeds"
+    if n_settings > _MAX_CURVES:
+        caption += f", the first {_MAX_CURVES} settings of {n_settings}"
+    yield Figure(f"{CURVES}_{data}", caption, lambda: _draw_curves(records))
+
+
+def _iter_search_figures(results: Results, data: str) -> Iterator[Figure]:
+    if data not in results.searches or not results.grid:
+        return
+    if results.comparable_candidates(data)["mean"].isna().all():
         return
     effects = results.main_effects(data)
-    yield (
+    yield Figure(
         f"main_effects_{data}",
-        f"{data}: mean score of all candidates that share a value, with its 95 %"
-        " interval; of a distribution, each candidate's",
-        lambda: _main_effects(results, data, effects),
+        f"{data}: mean CV score of all candidates with a value, with its 95% confidence"
+        " interval; for a distribution, the score of each candidate",
+        lambda: _draw_main_effects(results, data, effects),
     )
     if effects["parameter"].nunique() > 1:
-        pair = _strongest(effects)
-        yield (
+        pair = _select_strongest(effects)
+        yield Figure(
             f"heat_map_{data}",
-            f"{data}: {pair[0]} by {pair[1]}, mean over all else",
-            lambda: _heat_map(results, data, pair),
+            f"{data}: mean CV score by {pair[0]} and {pair[1]}, over all other parameters",
+            lambda: _draw_heat_map(results, data, pair),
         )
 
 
-def _draw_tests(results: Results, data: str) -> Iterator[Picture]:
-    tested = results.tested(data)
-    if not tested:
+def _iter_test_figures(results: Results, data: str) -> Iterator[Figure]:
+    records = results.tested_fits(data)
+    if not records:
         return
-    name = tested[0]["setting"]
-    yield (
+    setting, seed = records[0]["setting"], records[0]["seed"]
+    yield Figure(
         f"confusion_{data}",
-        f"{data}: confusion on the test images, {name}, sum of {len(tested)} seeds",
-        lambda: _confusion(results, tested),
+        f"{data}: confusion matrix on the test set, {setting}, sum over"
+        f" {len(records)} seeds",
+        lambda: _draw_confusion(results, data, setting),
     )
-    yield (
+    yield Figure(
         f"mistakes_{data}",
-        f"{data}: mistakes the network was most sure of, {name}, seed {tested[0]['seed']}",
-        lambda: _mistakes(tested[0]),
+        f"{data}: misclassified test images with the highest predicted probability,"
+        f" {setting}, seed {seed}",
+        lambda: _draw_mistakes(records[0]),
     )
 
 
-def _figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
+def _make_figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -94,23 +109,23 @@ def _figure(n_columns=1, n_rows=1, *, height=4.0, width=6.0):
     return figure, axes.ravel()
 
 
-def _curves(records):
+def _draw_curves(records: list[dict]):
     import matplotlib.pyplot as plt
     from cycler import cycler
 
-    validated = any("valid_loss" in row for record in records for row in record["history"])
-    metrics = HISTORY_METRICS if validated else HISTORY_METRICS[:1]
-    n = 2 if validated else 1
-    figure, axes = _figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
+    has_validation = any("valid_loss" in row for r in records for row in r["history"])
+    metrics = HISTORY_METRICS if has_validation else HISTORY_METRICS[:1]
+    n = 2 if has_validation else 1
+    figure, axes = _make_figure(n, n, width=5.0 * n + 1, height=3.5 * n + 0.5)
+    has_several_settings = len({record["setting"] for record in records}) > 1
     histories: dict[str, list] = {}
-    several = len({record["setting"] for record in records}) > 1
     for record in records:
-        label = record["setting"] if several else record["data"]
+        label = record["setting"] if has_several_settings else record["data"]
         histories.setdefault(label, []).append(record["history"])
-    shown = dict(list(histories.items())[:_MOST_CURVES])
+    shown = dict(list(histories.items())[:_MAX_CURVES])
     lines: list = []
     for metric, ax in zip(metrics, axes, strict=True):
-        ax.set_prop_cycle(cycler(linestyle=_DASHES) * plt.rcParams["axes.prop_cycle"])
+        ax.set_prop_cycle(cycler(linestyle=_LINE_STYLES) * plt.rcParams["axes.prop_cycle"])
         display = TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         lines = lines or display.lines_
         ax.get_legend().remove()
@@ -121,40 +136,42 @@ def _curves(records):
     return figure
 
 
-def _main_effects(results, data, effects):
-    names = list(results.grid)
-    candidates = results.alike(data)
-    figure, axes = _figure(len(names), height=3.2, width=max(6.0, 2.2 * len(names)))
+def _draw_main_effects(results: Results, data: str, effects: pd.DataFrame):
+    candidates = results.comparable_candidates(data)
+    n_parameters = len(results.grid)
+    figure, axes = _make_figure(
+        n_parameters, height=3.2, width=max(6.0, 2.2 * n_parameters)
+    )
     low, high = candidates["mean"].min(), candidates["mean"].max()
     margin = 0.1 * (high - low) or 0.01
-    for name, ax in zip(names, axes, strict=True):
+    for (name, values), ax in zip(results.grid.items(), axes, strict=True):
         ax.set_ylim(low - margin, high + margin)
-        ax.set_title(as_label(name), fontsize="small")
-        if isinstance(results.grid[name], Distribution):
+        ax.set_title(escape_label(name), fontsize="small")
+        if isinstance(values, Distribution):
             ax.plot(candidates[name], candidates["mean"], "o")
-            ax.set_xscale("log" if results.grid[name].name == "loguniform" else "linear")
+            ax.set_xscale("log" if values.name == "loguniform" else "linear")
             continue
-        of_name = effects[effects["parameter"] == name]
-        half = (of_name["mean"] - of_name["low"]).fillna(0)
-        values = of_name["value"].map(as_label)
-        ax.errorbar(values, of_name["mean"], yerr=half, fmt="o", capsize=3)
-        ax.set_xlim(-0.5, len(of_name) - 0.5)
+        effect = effects[effects["parameter"] == name]
+        half_width = (effect["mean"] - effect["low"]).fillna(0)
+        labels = effect["value"].map(escape_label)
+        ax.errorbar(labels, effect["mean"], yerr=half_width, fmt="o", capsize=3)
+        ax.set_xlim(-0.5, len(effect) - 0.5)
         ax.tick_params(axis="x", rotation=90, labelsize="small")
     for ax in axes[1:]:
         ax.set_yticklabels([])
-    axes[0].set_ylabel(f"CV {results.study.metrics[0]}")
+    axes[0].set_ylabel(f"mean CV {results.study.metrics[0]}")
     return figure
 
 
-def _strongest(effects) -> list[str]:
-    """Return the two parameters whose values differ most, in the grid's order."""
-    spread = effects.groupby("parameter", sort=False)["mean"].agg(np.ptp)
-    chosen = set(spread.nlargest(2).index)
-    return [name for name in spread.index if name in chosen]
+def _select_strongest(effects: pd.DataFrame) -> list[str]:
+    """Return the two parameters with the largest effects, in the order of the grid."""
+    ranges = effects.groupby("parameter", sort=False)["mean"].agg(np.ptp)
+    largest = set(ranges.nlargest(2).index)
+    return [name for name in ranges.index if name in largest]
 
 
-def _heat_map(results, data, pair):
-    candidates = results.alike(data).copy()
+def _draw_heat_map(results: Results, data: str, pair: list[str]):
+    candidates = results.comparable_candidates(data).copy()
     for name in pair:
         candidates[name] = candidates[name].map(str)
     candidates["mean"] = candidates["mean"].astype(float)
@@ -165,24 +182,24 @@ def _heat_map(results, data, pair):
     rows = [value for value in orders[0] if value in table.index]
     columns = [value for value in orders[1] if value in table.columns]
     table = table.loc[rows, columns]
-    figure, (ax,) = _figure(height=1.2 + 0.45 * len(table))
+    figure, (ax,) = _make_figure(height=1.2 + 0.45 * len(table))
     image = ax.imshow(table, aspect="auto", cmap="viridis")
-    ax.set_xticks(range(table.shape[1]), map(as_label, table.columns))
-    ax.set_yticks(range(table.shape[0]), map(as_label, table.index))
-    ax.set(xlabel=as_label(pair[1]), ylabel=as_label(pair[0]))
+    ax.set_xticks(range(table.shape[1]), map(escape_label, table.columns))
+    ax.set_yticks(range(table.shape[0]), map(escape_label, table.index))
+    ax.set(xlabel=escape_label(pair[1]), ylabel=escape_label(pair[0]))
     middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "black" if value > middle else "white"
         ax.text(column, row, f"{value:.4f}", ha="center", va="center", color=colour)
-    figure.colorbar(image, label=f"CV {results.study.metrics[0]}")
+    figure.colorbar(image, label=f"mean CV {results.study.metrics[0]}")
     return figure
 
 
-def _confusion(results, records):
-    total = results.confusion(records[0]["data"], records[0]["setting"])
-    figure, (ax,) = _figure(height=5.0)
-    names = class_names(records[0]["data"])
-    ConfusionMatrixDisplay(total, display_labels=names).plot(
+def _draw_confusion(results: Results, data: str, setting: str):
+    figure, (ax,) = _make_figure(height=5.0)
+    names = list(DATASETS[data].class_names)
+    matrix = results.confusion_matrix(data, setting)
+    ConfusionMatrixDisplay(matrix, display_labels=names).plot(
         ax=ax,
         cmap="Blues",
         colorbar=False,
@@ -192,16 +209,15 @@ def _confusion(results, records):
     return figure
 
 
-def _mistakes(record):
+def _draw_mistakes(record: dict):
     X, y = load_data(record["data"], "test")
     mistakes = record["tests"][TEST_SET]["mistakes"]
-    rows = [row for row, _, _ in mistakes]
-    names = class_names(record["data"])
-    labels = [names[label] for label in y[rows]]
-    guesses = [names[guess] for _, guess, _ in mistakes]
+    indices = [index for index, _, _ in mistakes]
+    names = list(DATASETS[record["data"]].class_names)
+    y_true = [names[label] for label in y[indices]]
+    y_pred = [names[label] for _, label, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
-    return (
-        MisclassifiedDisplay(as_images(X[rows]), labels, guesses, probabilities)
-        .plot()
-        .figure_
+    display = MisclassifiedDisplay(
+        reshape_to_images(X[indices]), y_true, y_pred, probabilities
     )
+    return display.plot().figure_

@@ -1,4 +1,4 @@
-"""Files of a report: each is written whole or not at all, and each by itself."""
+"""The files of a report, each of which is written as a whole or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,20 +7,21 @@ from sklenet._utils.writing import write_file
 from sklenet.study.config.errors import StudyError
 
 
-class Files:
-    """Write the files of a folder, and note those that could not be written.
+class ReportFiles:
+    """Writer of the files of a report, which continues when one of them fails.
 
-    A file replaces an older one when it is complete, so that there is never a part of one
-    under its name. What a killed process left of its files is removed.
+    A file replaces an older one only when it is complete. Temporary files of processes that
+    were killed are removed.
 
     Parameters
     ----------
     folder : Path
+        Folder of the report.
 
     Attributes
     ----------
     errors : list of str
-        A line for each file that could not be made or written.
+        One line for each file that could not be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,22 +29,27 @@ class Files:
         self.errors: list[str] = []
 
     def write(self, name: str, make: Callable[[], str | bytes]) -> bool:
-        """Write a file, and return whether that was possible.
+        """Write a file, and return whether this succeeded.
 
         Parameters
         ----------
         name : str
+            Name of the file in the folder.
         make : callable
-            Called without arguments; returns the content, text in UTF-8.
+            Function without arguments that returns the content; text is encoded as UTF-8.
         """
         try:
             write_file(self.folder / name, make())
-        except Exception as error:  # the other files are worth having without this one
-            self.errors.append(f"{name}: {type(error).__name__}: {error}")
+        except Exception as error:  # the other files are useful without this one
+            self.add_error(name, error)
             return False
         return True
 
-    def check(self) -> None:
+    def add_error(self, name: str, error: Exception) -> None:
+        """Record why a file could not be made or written."""
+        self.errors.append(f"{name}: {type(error).__name__}: {error}")
+
+    def raise_errors(self) -> None:
         """Raise a StudyError that names the files that could not be written, if any."""
         if self.errors:
             raise StudyError("\n".join(f"not written: {line}" for line in self.errors))

@@ -1,125 +1,136 @@
-"""Figures that others report, with ours beside them."""
+"""Published results, compared with those of a study."""
 
 from functools import partial
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from sklenet.study.config.spec import AT_BEST_EPOCH
+from sklenet.study.config.tables import Published
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.results import Results
-from sklenet.study.report.text import as_markdown, as_table, number, spread
+from sklenet.study.report.text import format_mean_sd, format_score
+
+_COLUMNS = ["source", "data", "setting", "metric", "published", "ours", "sd", "n"]
+_COLUMNS += ["difference", "explanation"]
 
 
-def published_rows(results: Results) -> pd.DataFrame:
-    """Return the published figures, each with ours beside it."""
-    rows: list[dict] = []
-    summary = results.summary
-    for published in results.study.published:
-        for name, value in published.results.items():
-            row = {"source": published.source, "data": published.data}
-            row |= {"setting": published.setting or "", "figure": name, "published": value}
-            if len(summary):
-                ours = summary[
-                    (summary["data"] == published.data) & (summary["score"] == name)
-                ]
-                if published.setting is not None:
-                    names = ours["setting"].map(
-                        lambda name, data=published.data: _trained(results, data, name)
-                    )
-                    ours = ours[names == published.setting]
-                for one in ours.to_dict("records"):
-                    row |= {"ours": one["mean"], "sd": one["sd"], "n": one["n"]}
-                    row["difference"] = one["mean"] - value
-            rows.append(row | {"why": published.why})
-    return pd.DataFrame(rows)
+class Curve(NamedTuple):
+    """A published learning curve and the mean of ours, as a table with its heading."""
+
+    heading: str
+    table: pd.DataFrame
 
 
-def published_frame(results: Results) -> pd.DataFrame:
-    """Return the published figures beside ours in words, without empty columns."""
-    rows = published_rows(results)
-    if not len(rows):
-        return rows
-    names = rows["figure"]
-    if "ours" in rows:
-        columns = (names, rows["ours"], rows["sd"])
-        rows["ours"] = [
-            spread(mean, sd, partial(_shown, name))
-            for name, mean, sd in zip(*columns, strict=True)
-        ]
-        rows["n"] = rows["n"].map(lambda n: "" if pd.isna(n) else str(int(n)))
-        gaps = zip(names, rows["difference"], strict=True)
-        rows["difference"] = [_shown(name, gap, "+") for name, gap in gaps]
-        rows = rows.drop(columns="sd")
-    figures = zip(names, rows["published"], strict=True)
-    rows["published"] = [_shown(name, value) for name, value in figures]
-    return rows[[name for name in rows if rows[name].map(str).str.len().any()]]
+def compare_to_published(results: Results) -> pd.DataFrame:
+    """Return one row per published result, with the study's result beside it.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+
+    Returns
+    -------
+    DataFrame
+        ``published`` is the published value; ``ours``, ``sd`` and ``n`` are the mean over
+        the seeds, its standard deviation and the number of seeds, missing without fits.
+    """
+    rows = []
+    for publication in results.study.published:
+        ours = _find_summary(results, publication)
+        for metric, value in publication.results.items():
+            row = {
+                "source": publication.source,
+                "data": publication.data,
+                "setting": publication.setting or "",
+                "metric": metric,
+                "published": value,
+                "explanation": publication.why,
+            }
+            if metric in ours:
+                mean, sd, n = (ours[metric][key] for key in ("mean", "sd", "n"))
+                row |= {"ours": mean, "sd": sd, "n": n, "difference": mean - value}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def published_table(results: Results) -> str:
-    """Return the table of published figures beside ours; "" where there are none."""
-    frame = published_frame(results)
-    return as_table(frame) if len(frame) else ""
+def format_published(results: Results) -> pd.DataFrame:
+    """Return the comparison as text, without columns that are empty."""
+    rows = []
+    for row in compare_to_published(results).to_dict("records"):
+        format_number = partial(_format_metric, row["metric"])
+        mean, sd = row["ours"], row.pop("sd")
+        row["published"] = format_number(row["published"])
+        row["ours"] = "" if pd.isna(mean) else format_mean_sd(mean, sd, format_number)
+        row["n"] = "" if pd.isna(row["n"]) else str(int(row["n"]))
+        row["difference"] = format_number(row["difference"], sign="+")
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    return frame.loc[:, (frame != "").any()] if len(frame) else frame
 
 
-def _shown(name: str, value, sign: str = "") -> str:
-    """Return a figure as its kind has it: losses differ by orders of magnitude."""
+def compare_curves(results: Results) -> list[Curve]:
+    """Return the published learning curves, with the mean of ours below each."""
+    return [
+        _compare_curve(results, publication, name)
+        for publication in results.study.published
+        for name in publication.curves
+    ]
+
+
+def _compare_curve(results: Results, publication: Published, name: str) -> Curve:
+    published = publication.curves[name]  # type: ignore[index]
+    histories = [
+        [epoch.get(name) for epoch in record["history"]]
+        for record in results.fit_records
+        if record["data"] == publication.data
+        and publication.setting in (None, record["setting"])
+        and "history" in record
+    ]
+    ours = pd.DataFrame(histories, dtype=float).reindex(columns=range(len(published)))
+    rows = {
+        publication.source: published,
+        "ours, mean": ours.mean(),
+        "ours, standard deviation": ours.std(),
+    }
+    table = pd.DataFrame(
+        [
+            [label, *("" if pd.isna(value) else format_score(value) for value in values)]
+            for label, values in rows.items()
+        ],
+        columns=["epoch", *(str(k + 1) for k in range(len(published)))],
+    )
+    setting = f", {publication.setting}" if publication.setting else ""
+    metric = name.replace("_", " ")
+    if name.startswith("valid") and results.study.validation == "test":
+        metric += " (on the test images)"
+    heading = f"{publication.data}{setting}: {metric} per epoch, n = {len(histories)}:"
+    return Curve(heading, table)
+
+
+def _find_summary(results: Results, publication: Published) -> dict[str, dict]:
+    """Return the rows of the summary that a publication is compared with, by score."""
+    return {
+        row["score"]: row
+        for row in results.summary.to_dict("records")
+        if row["data"] == publication.data
+        and publication.setting in (None, _setting_of(results, row))
+    }
+
+
+def _setting_of(results: Results, row: dict) -> str:
+    """Return the setting of a row; for the winner among settings, that setting's name."""
+    if row["setting"] != WINNER or results.grid:
+        return row["setting"]
+    search = results.searches[row["data"]]
+    return search["cv_results"]["params"][search["best"]]["setting"]
+
+
+def _format_metric(name: str, value, sign: str = "") -> str:
+    """Format a value of a metric; losses differ by orders of magnitude."""
     if pd.isna(value):
         return ""
     if name.removesuffix(AT_BEST_EPOCH).endswith("loss"):
         return f"{value:{sign}.3g}"
     return f"{value:{sign}.{1 if name == 'epochs' else 4}f}"
-
-
-def published_curves(results: Results) -> list[str]:
-    """Return the published curves' headings and tables, with ours below them."""
-    return [
-        part
-        for figure in results.study.published
-        for name, published in figure.curves.items()
-        for part in _curve(results, figure, name, published)
-    ]
-
-
-def _curve(results: Results, figure, name: str, published) -> list[str]:
-    """Return a published curve's heading and table, with the mean of ours below it."""
-    histories = [
-        record["history"]
-        for record in results.fit_records
-        if record["data"] == figure.data
-        and figure.setting in (None, record["setting"])
-        and "history" in record
-    ]
-    ours = [
-        [
-            history[k][name]
-            for history in histories
-            if k < len(history) and history[k].get(name) is not None
-        ]
-        for k in range(len(published))
-    ]
-    what = name.replace("_", " ")
-    if name.startswith("valid") and results.study.validation == "test":
-        what += " (on the test images)"
-    rows = {
-        figure.source: [number(value) for value in published],
-        "ours, mean": [number(np.mean(values)) if values else "" for values in ours],
-        "sd": [
-            number(np.std(values, ddof=1)) if len(values) > 1 else "" for values in ours
-        ],
-    }
-    table = pd.DataFrame(
-        [[label, *cells] for label, cells in rows.items()],
-        columns=["epoch", *map(str, range(1, 1 + len(published)))],
-    )
-    of = figure.data + (f", {figure.setting}" if figure.setting else "")
-    heading = as_markdown(f"{of}: {what} per epoch, n = {len(histories)}:")
-    return [heading, as_table(table)]
-
-
-def _trained(results: Results, data: str, name: str) -> str:
-    """Return a setting's name; for the winner of a search over settings, that one's."""
-    if name != WINNER or results.grid:
-        return name
-    search = results.searches[data]
-    return search["cv_results"]["params"][search["best"]]["setting"]

@@ -1,4 +1,4 @@
-"""The records of a study as data frames, with means, intervals and paired differences."""
+"""The results of a study: its records as data frames, summaries and comparisons."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -21,47 +21,67 @@ from sklenet.study.config.spec import (
 from sklenet.study.config.values import short_repr
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
-from sklenet.study.report.statistics import describe, p_value
+from sklenet.study.report.statistics import compute_p_value, describe
 
-_COPIED = [
+_COPIED_FIELDS = [
     *("data", "setting", "seed", "n_train", "n_valid", "n_test", "n_parameters"),
     *("best_epoch", "seconds", "cpu_seconds", "device", "threads", "error", "run"),
 ]
 
 
 def load(folder) -> pd.DataFrame:
-    """Return the tested fits of the study in `folder`, one per row.
+    """Load the fits of a study that were evaluated on the test set.
 
     Parameters
     ----------
     folder : path-like
-        The study's own, with its ``records.jsonl``.
+        Folder of the study, which contains ``records.jsonl``.
 
     Returns
     -------
     DataFrame
-        With the columns ``data``, ``setting``, ``seed``, ``<test>_<metric>`` after the last
-        epoch, ``<test>_<metric>_at_best_epoch`` at that of the lowest validation loss,
-        ``train_accuracy``, ``valid_accuracy``, ``epochs``, ``seconds``, ``cpu_seconds``,
-        ``n_parameters``, ``error`` and the parameters of the classifier.
+        One row per fit, with the columns ``data``, ``setting``, ``seed``,
+        ``<test>_<metric>`` after the last epoch, ``<test>_<metric>_at_best_epoch`` at the
+        epoch with the lowest validation loss, ``train_accuracy``, ``valid_accuracy``,
+        ``epochs``, ``seconds``, ``cpu_seconds``, ``n_parameters``, ``error`` and the
+        parameters of the classifier.
     """
     return Results(folder).fits
 
 
 class Results:
-    """What a study's journal holds.
+    """Results of a study, read from its journal.
 
     Parameters
     ----------
     folder : path-like
-        The study's own.
+        Folder of the study, which contains ``records.jsonl``.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the study.
+    study : Study
+        The study as it was last run.
+    fits : DataFrame
+        Tested fits, one per row; see :func:`load`.
+    folds : DataFrame
+        Fits of the searches, one row per candidate and fold.
+    summary : DataFrame
+        Mean, standard deviation, number of seeds and 95% confidence interval of each
+        score, one row per data set, setting and score.
+    searches : dict of str to dict
+        The ``cv_results`` of the search on each data set, and ``best``, the index of the
+        best candidate.
+    records, runs : list of dict
+        All records of the journal, and those of its runs.
 
     Raises
     ------
     StudyError
-        If there are no records of a study, or it is not a valid one.
+        If the journal contains no study, or one that is not valid.
     JournalError
-        If a line is not a valid record, with the file and the line.
+        If a line of the journal is not a valid record.
     """
 
     def __init__(self, folder) -> None:
@@ -76,10 +96,10 @@ class Results:
 
     @cached_property
     def fit_records(self) -> list[dict]:
-        """The records of the tested fits that the study asks for, in its order."""
+        """Records of the tested fits that the study requests, in its order."""
         found = {r["key"]: r for r in self.records if r["kind"] == "fit"}
         return [
-            # Two settings may be the same fit, known by the name of the first.
+            # Two settings may be the same fit, recorded under the name of the first.
             found[key] | {"setting": job.setting, "seed": job.seed}
             for job in self.jobs
             if (key := job.make_key(self.study)) in found
@@ -87,7 +107,7 @@ class Results:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """The tested fits that the study asks for, as far as its searches have ended."""
+        """Tested fits that the study requests, for searches that have ended."""
         return [
             job
             for data in self.study.data
@@ -95,13 +115,24 @@ class Results:
         ]
 
     @property
-    def n_unasked(self) -> int:
-        """How many tested fits the journal has that the study does not ask for."""
-        asked = {job.make_key(self.study) for job in self.jobs}
-        return sum(r["kind"] == "fit" and r["key"] not in asked for r in self.records)
+    def n_not_requested(self) -> int:
+        """Number of tested fits in the journal that the study does not request."""
+        requested = {job.make_key(self.study) for job in self.jobs}
+        return sum(r["kind"] == "fit" and r["key"] not in requested for r in self.records)
 
     def winner(self, data: str) -> Pipeline | None:
-        """Return the unfitted pipeline that won the search, if there is one."""
+        """Return the unfitted pipeline of the best candidate of a search.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        Pipeline or None
+            None if there is no search on the data set, or all its candidates failed.
+        """
         best = self.searches[data]["best"] if data in self.searches else None
         if best is None:
             return None
@@ -111,12 +142,12 @@ class Results:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{self.folder / RECORDS}: the best candidate of the search on {data},"
-                f" {short_repr(params)}, is not one of the study's: {error}"
+                f" {short_repr(params)}, is not a candidate of the study: {error}"
             ) from error
 
     @cached_property
     def searches(self) -> dict[str, dict]:
-        """Per data set, the search's ``best`` (an index) and ``cv_results``."""
+        """Record of the search on each data set: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
         own = hash_search(self.study)
@@ -124,18 +155,29 @@ class Results:
         return {record["data"]: record for record in found}
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
-        """Return a search in the form of scikit-learn's ``cv_results_``, without times."""
+        """Return the results of a search in the form of scikit-learn's ``cv_results_``.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The columns of ``cv_results_``, without the times.
+        """
         plain = self.searches[data]["cv_results"]
         return {
-            key: values if key == "params" else _array(values, _type(key))
+            key: values if key == "params" else _to_array(values, _dtype_of(key))
             for key, values in plain.items()
         }
 
     @cached_property
     def folds(self) -> pd.DataFrame:
-        """The fits of searches, one per row and fold, in no meaningful order."""
+        """Fits of the searches, one row per candidate and fold, in arbitrary order."""
         rows = [
-            {name: record.get(name) for name in _COPIED if name in record}
+            {name: record.get(name) for name in _COPIED_FIELDS if name in record}
             | {f"valid_{name}": v for name, v in record.get("scores", {}).items()}
             | _epochs(record)
             | record["params"]
@@ -147,10 +189,10 @@ class Results:
 
     @cached_property
     def fits(self) -> pd.DataFrame:
-        """The tested fits, one per row; see `load`."""
+        """Tested fits, one per row; see `load`."""
         rows = []
         for record in self.fit_records:
-            row = {name: record.get(name) for name in _COPIED}
+            row = {name: record.get(name) for name in _COPIED_FIELDS}
             for test, values in record.get("tests", {}).items():
                 for metric in self.study.metrics:
                     row[f"{test}_{metric}"] = values.get(metric)
@@ -162,10 +204,11 @@ class Results:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Mean, standard deviation, n and 95 % interval over seeds of all scores.
+        """Mean, standard deviation, n and 95% confidence interval of each score.
 
-        One row per data set, setting, score and, where there is validation data, epoch.
-        The interval is Student's, of the mean: seeds are a sample of all seeds.
+        One row per data set, setting and score, at the last epoch and, with validation
+        data, at the best epoch. The confidence interval is Student's interval of the mean
+        over the seeds.
         """
         rows = []
         scores = self.study.metric_names
@@ -183,18 +226,19 @@ class Results:
         return pd.DataFrame(rows)
 
     def compare(self, score: str) -> pd.DataFrame:
-        """Return each setting's difference from the first one, paired over seeds.
+        """Compare each setting with the first one, paired over the seeds.
 
         Parameters
         ----------
         score : str
-            A column of the fits, such as ``test_accuracy``.
+            Column of `fits`, such as ``test_accuracy``.
 
         Returns
         -------
         DataFrame
-            With the mean of the differences, its 95 % interval, n, and the p value of the
-            paired t test, one row per data set and further setting.
+            One row per data set and setting other than the first, which is the
+            ``baseline``: the mean difference, its standard deviation and 95% confidence
+            interval, n, and the p-value ``p`` of the paired t test.
         """
         rows = []
         if score not in self.fits:
@@ -203,26 +247,46 @@ class Results:
             table = of_data.pivot(index="seed", columns="setting", values=score)
             names = list(dict.fromkeys(of_data["setting"]))
             for name in names[1:]:
-                gaps = table[name].astype(float) - table[names[0]].astype(float)
-                pairs = gaps.dropna().to_numpy()
-                if len(pairs) > 1:
+                paired = table[name].astype(float) - table[names[0]].astype(float)
+                differences = paired.dropna().to_numpy()
+                if len(differences) > 1:
                     rows.append(
-                        {"data": data, "setting": name, "minus": names[0]}
-                        | describe(pairs)
-                        | {"p": p_value(pairs)}
+                        {"data": data, "setting": name, "baseline": names[0]}
+                        | describe(differences)
+                        | {"p": compute_p_value(differences)}
                     )
         return pd.DataFrame(rows)
 
-    def tested(self, data: str) -> list[dict]:
-        """Return the records of the first setting with a confusion matrix, per seed.
+    def tested_fits(self, data: str) -> list[dict]:
+        """Return the fits of the first setting that has confusion matrices.
 
-        Empty if no fit on the data set was tested.
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        list of dict
+            One record per seed; empty if no fit on the data set was tested.
         """
         found = [r for r in self.fit_records if r["data"] == data and _confusion(r)]
         return [r for r in found if r["setting"] == found[0]["setting"]]
 
-    def confusion(self, data: str, setting: str) -> np.ndarray:
-        """Return the sum over seeds of the confusion matrices on the test images.
+    def confusion_matrix(self, data: str, setting: str) -> np.ndarray:
+        """Return the confusion matrix on the test set, summed over the seeds.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+        setting : str
+            Name of the setting.
+
+        Returns
+        -------
+        ndarray of shape (n_classes, n_classes)
+            True classes in rows, predicted classes in columns.
 
         Raises
         ------
@@ -235,19 +299,28 @@ class Results:
             if (record["data"], record["setting"]) == (data, setting) and _confusion(record)
         ]
         if not matrices:
-            raise KeyError(f"no test of the setting {setting!r} on {data}")
+            raise KeyError(f"no tested fit of the setting {setting!r} on {data}")
         return np.sum(matrices, axis=0)
 
     def candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search, best first.
 
-        ``difference`` is the mean over folds of a score less the best candidate's, or the
-        first setting's, with its 95 % interval ``low`` to ``high``, paired over the folds.
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            One row per candidate. ``difference`` is its mean difference from the best
+            candidate (from the first setting in a search of kind "settings"), paired over
+            the folds; ``low`` and ``high`` are the limits of the 95% confidence interval.
         """
         results = self.cv_results(data)
         splits = sorted(key for key in results if key.startswith("split"))
         folds = np.stack([results[key] for key in splits], axis=1)
-        origin = 0 if "param_setting" in results else self.searches[data]["best"]
+        baseline = 0 if "param_setting" in results else self.searches[data]["best"]
         rounds = results.get("iter", np.zeros(len(folds), dtype=int))
         rows = []
         for k, params in enumerate(results["params"]):
@@ -257,22 +330,34 @@ class Results:
             if "state" in results:
                 row |= {name: results[name][k] for name in ("state", "epochs")}
             row |= {"mean": folds[k].mean(), "sd": folds[k].std(ddof=1)}
-            if origin is not None:
-                # Rounds of a halving search have folds of their own.
-                same = rounds[k] == rounds[origin] and row.get("state") != "pruned"
-                gap = describe(folds[k] - folds[origin] if same else [])
-                row |= {"difference": gap["mean"], "low": gap["low"], "high": gap["high"]}
+            if baseline is not None:
+                # Each round of a halving search has its own folds.
+                is_paired = rounds[k] == rounds[baseline] and row.get("state") != "pruned"
+                paired = describe(folds[k] - folds[baseline] if is_paired else [])
+                row |= {"difference": paired["mean"]}
+                row |= {"low": paired["low"], "high": paired["high"]}
             rows.append(row)
         frame = pd.DataFrame(rows, dtype=object).infer_objects()
-        # pandas makes NaN of None: a parameter's value is kept as it is.
+        # infer_objects converts None to NaN; values of parameters must not change.
         for name in results["params"][0]:
             frame[name] = pd.Series([row[name] for row in rows], dtype=object)
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 
-    def alike(self, data: str) -> pd.DataFrame:
-        """Return the candidates of a search that were trained alike.
+    def comparable_candidates(self, data: str) -> pd.DataFrame:
+        """Return the candidates of a search that were trained in the same way.
 
-        The first round of a halving search, which has all; what Optuna did not give up.
+        These are the candidates in the first round of a halving search, and those that
+        Optuna did not prune.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            Rows of :meth:`candidates`.
         """
         candidates = self.candidates(data)
         for column, value in (("round", 1), ("state", "complete")):
@@ -281,12 +366,24 @@ class Results:
         return candidates
 
     def main_effects(self, data: str) -> pd.DataFrame:
-        """Return the mean score of all candidates, trained alike, that share a value."""
-        candidates, rows = self.alike(data), []
+        """Return the mean score of the candidates that share the value of a parameter.
+
+        Parameters
+        ----------
+        data : str
+            Name of the data set.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter and value: mean, standard deviation, number of candidates
+            and 95% confidence interval, over the :meth:`comparable_candidates`.
+        """
+        candidates, rows = self.comparable_candidates(data), []
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Distribution) else values:
-                same = [given == value for given in candidates[name]]
-                means = candidates["mean"][same].dropna().to_numpy(dtype=float)
+                has_value = [other == value for other in candidates[name]]
+                means = candidates["mean"][has_value].dropna().to_numpy(dtype=float)
                 if len(means):
                     row = {"parameter": name, "value": str(value)}
                     rows.append(row | describe(means))
@@ -294,30 +391,26 @@ class Results:
 
     @property
     def grid(self) -> Mapping:
-        """The values, or the distribution, of each parameter searched."""
+        """Values or distribution of each parameter of the search."""
         return self.study.search.grid if self.study.search else {}
 
 
 def _checked_study(path: Path, recorded: dict) -> Study:
-    """Return the study of a record, which is checked like the file of a study.
-
-    Raises
-    ------
-    StudyError
-    """
+    """Return a recorded study, validated like a study file."""
     try:
         return Study.from_record(recorded)
     except ValidationError as error:
-        raise StudyError(f"{path}: the study in it: {explain_errors(error)[0]}") from error
+        problem = explain_errors(error)[0]
+        raise StudyError(f"{path}: the recorded study: {problem}") from error
 
 
 def _confusion(record: dict) -> list | None:
-    """Return the confusion matrix on the test images as they are, if there is one."""
+    """Return the confusion matrix on the unchanged test images, if there is one."""
     return record.get("tests", {}).get(TEST_SET, {}).get("confusion")
 
 
 def _epochs(record) -> dict:
-    """Return the number of epochs, and the history's figures at the last and the best."""
+    """Return the number of epochs, and the metrics of the last and the best epoch."""
     history = record.get("history")
     if not history:
         return {}
@@ -334,15 +427,15 @@ def _epochs(record) -> dict:
     return row
 
 
-def _array(values: list, dtype) -> np.ndarray:
+def _to_array(values: list, dtype) -> np.ndarray:
     array = np.empty(len(values), dtype=dtype)
-    for k, value in enumerate(values):  # values may be lists
+    for k, value in enumerate(values):  # a value may be a list, which stays one element
         array[k] = value
     return array
 
 
-def _type(key: str):
+def _dtype_of(key: str):
     if key.startswith("param_") or key == "state":
         return object
-    whole = key.startswith("rank") or key in ("iter", "n_resources", "epochs")
-    return np.int32 if whole else float
+    is_integer = key.startswith("rank") or key in ("iter", "n_resources", "epochs")
+    return np.int32 if is_integer else float

@@ -1,24 +1,24 @@
-"""Tables of a study's records: Markdown to read, CSV to compute with."""
+"""Tables of the results of a study, in Markdown and CSV."""
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from sklenet.study.config.spec import AT_BEST_EPOCH, DEFAULT_SETTING, TEST_SET
 from sklenet.study.engine.plan import WINNER
-from sklenet.study.report.files import Files
-from sklenet.study.report.published import published_curves, published_table
+from sklenet.study.report.files import ReportFiles
+from sklenet.study.report.published import compare_curves, format_published
 from sklenet.study.report.results import Results
+from sklenet.study.report.templates import render_template
 from sklenet.study.report.text import (
-    as_csv,
-    as_markdown,
-    as_prose,
-    as_table,
-    difference,
-    intervals,
-    number,
-    spread,
-    word,
+    format_difference,
+    format_interval,
+    format_mean_sd,
+    format_score,
+    format_value,
+    to_csv,
+    to_markdown_table,
 )
 
 TABLE = "table.md"
@@ -26,17 +26,18 @@ FITS = "fits.csv"
 SUMMARY = "summary.csv"
 CANDIDATES = "candidates_{}.csv"
 
-_SHOWN_CANDIDATES = 10
+_MAX_CANDIDATES = 10
 
 
-def write_tables(results: Results, files: Files | None = None) -> str:
-    """Write the tables into the study's folder.
+def write_tables(results: Results, files: ReportFiles | None = None) -> str:
+    """Write the tables into the folder of the study.
 
     Parameters
     ----------
     results : Results
-    files : Files, optional
-        Where errors are noted; each file is written whatever becomes of the others.
+        Results of the study.
+    files : ReportFiles, optional
+        Writer that collects errors; one file that fails does not prevent the others.
 
     Returns
     -------
@@ -46,211 +47,207 @@ def write_tables(results: Results, files: Files | None = None) -> str:
     Raises
     ------
     StudyError
-        Without `files`, if a file could not be made or written; the others have been.
+        Without `files`, if a file could not be made or written. The other files have been
+        written.
     """
-    own = Files(results.folder) if files is None else files
+    writer = ReportFiles(results.folder) if files is None else files
     texts = []
 
-    def make() -> str:
-        texts.append(markdown(results))
+    def make_table() -> str:
+        texts.append(render_tables(results))
         return texts[0]
 
-    own.write(TABLE, make)
-    own.write(FITS, lambda: as_csv(results.fits))
-    own.write(SUMMARY, lambda: as_csv(results.summary))
+    writer.write(TABLE, make_table)
+    writer.write(FITS, lambda: to_csv(results.fits))
+    writer.write(SUMMARY, lambda: to_csv(results.summary))
     for data in results.searches:
-        own.write(CANDIDATES.format(data), partial(_candidates_csv, results, data))
+        writer.write(CANDIDATES.format(data), partial(_make_candidates_csv, results, data))
     if files is None:
-        own.check()
+        writer.raise_errors()
     return texts[0] if texts else ""
 
 
-def _candidates_csv(results: Results, data: str) -> str:
-    return as_csv(results.candidates(data))
+def _make_candidates_csv(results: Results, data: str) -> str:
+    return to_csv(results.candidates(data))
 
 
-def markdown(results: Results) -> str:
-    """Return the study's tables: its candidates, its tests, and paired differences.
+def render_tables(results: Results) -> str:
+    """Render the tables of candidates, test results and paired differences in Markdown.
 
-    Nothing in them depends on when, or in how many runs, the fits were made.
+    They do not depend on when, or in how many runs, the fits were made.
     """
     study = results.study
-    parts = [f"**{as_markdown(study.title)}**"]
-    for data in study.data:
-        if data in results.searches:
-            parts.append(search_text(results, data))
-    tested = test_table(results)
-    if tested:
-        parts += [_test_intro(results), tested]
-    beside = published_table(results)
-    if beside:
-        parts += ["Published figures beside ours:", beside]
-    parts += published_curves(results)
-    parts += [
-        as_markdown(
-            f"Failed: {record['data']}, {record['setting']}, seed {record['seed']}:"
+    return render_template(
+        "table.md.j2",
+        study=study,
+        searches=[
+            _describe_search(results, data)
+            for data in study.data
+            if data in results.searches
+        ],
+        result_table=_if_any(make_result_table(results)),
+        training_set=_describe_training_set(results),
+        evaluated_at=_describe_evaluation(results),
+        has_best_epoch=any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits),
+        published=_if_any(format_published(results)),
+        curves=compare_curves(results),
+        failures=[
+            f"{record['data']}, {record['setting']}, seed {record['seed']}:"
             f" {' '.join(record['error'].split())}"
-        )
-        for record in results.fit_records
-        if "error" in record
-    ]
-    compared = difference_table(results)
-    if compared:
-        parts += [f"Differences of test {study.metrics[0]}, paired over seeds:", compared]
-    if study.notes:
-        parts.append(as_prose(study.notes.strip()))
-    return "\n\n".join(parts) + "\n"
+            for record in results.fit_records
+            if "error" in record
+        ],
+        differences=_if_any(make_difference_table(results)),
+    )
 
 
-def search_text(results: Results, data: str) -> str:
-    """Return what a search on a data set did, and the table of its candidates."""
-    return f"{_search_intro(results, data)}\n\n{_candidate_table(results, data)}"
+def _if_any(frame: pd.DataFrame) -> pd.DataFrame | None:
+    return frame if len(frame) else None
 
 
-def _search_intro(results: Results, data: str) -> str:
+def render_search(results: Results, data: str) -> str:
+    """Render a search on a data set in Markdown: its description and its candidates."""
+    return render_template("search.md.j2", search=_describe_search(results, data))
+
+
+def _describe_search(results: Results, data: str) -> dict[str, Any]:
+    """Return the variables of the template of a search."""
     search = results.study.search
     assert search is not None
-    n_train = max(
-        (
-            one.get("n_train", 0)
-            for one in results.records
-            if one["kind"] in ("fold", "trial") and one["data"] == data
-        ),
-        default=0,
-    )
     candidates = results.candidates(data)
-    n = len(candidates)
-    shown = f"; the best {_SHOWN_CANDIDATES}" if n > _SHOWN_CANDIDATES else ""
-    if search.kind == "settings":
-        first = as_markdown(results.cv_results(data)["param_setting"][0])
-        shown = f"; differences from {first!r}, paired over the folds, whose training"
-        shown += " images overlap, so that the intervals are rough"
-    given_up = ""
-    if "state" in candidates:
-        n_given_up = (candidates["state"] == "pruned").sum()
-        given_up = f", {n_given_up} of them given up before their last epoch"
-    return (
-        f"{data}: {n} candidates in a search of kind {search.kind!r}{given_up},"
-        f" {search.cv}-fold cross-validation with up to {n_train:,} images to train"
-        f" on{shown}:"
-    )
+    is_of_settings = search.kind == "settings"
+    shown = candidates if is_of_settings else candidates.head(_MAX_CANDIDATES)
+    n_train = [
+        record.get("n_train", 0)
+        for record in results.records
+        if record["kind"] in ("fold", "trial") and record["data"] == data
+    ]
+    return {
+        "data": data,
+        "kind": search.kind,
+        "n_candidates": len(candidates),
+        "n_shown": len(shown),
+        "n_pruned": sum(candidates["state"] == "pruned") if "state" in candidates else 0,
+        "n_folds": search.cv,
+        "n_train": max(n_train, default=0),
+        "baseline": results.cv_results(data)["param_setting"][0] if is_of_settings else "",
+        "table": _make_candidate_table(shown, results.study.metrics[0]),
+    }
 
 
-def _candidate_table(results: Results, data: str) -> str:
-    """Return the table of a search's best candidates, or of all its settings."""
-    candidates = results.candidates(data)
-    metric = results.study.metrics[0]
-    of_settings = "setting" in candidates
-    shown = candidates if of_settings else candidates.head(_SHOWN_CANDIDATES)
-    columns = [c for c in shown if c not in ("mean", "sd", "difference", "low", "high")]
-    table = shown[columns].map(word)
-    table[f"CV {metric}"] = shown["mean"].map(number)
-    table["sd over folds"] = shown["sd"].map(number)
-    if of_settings:
-        table["difference"] = shown["difference"].map(difference)
-        table["95 %"] = intervals(shown)
-    return as_table(table, {"rank", f"CV {metric}", "sd over folds"})
+def _make_candidate_table(candidates: pd.DataFrame, metric: str) -> str:
+    scores = ("mean", "sd", "difference", "low", "high")
+    table = candidates.drop(columns=list(scores), errors="ignore").map(format_value)
+    mean, sd = f"CV {metric}", "sd over folds"
+    table[mean] = candidates["mean"].map(format_score)
+    table[sd] = candidates["sd"].map(format_score)
+    if "setting" in candidates:
+        table["difference"] = candidates["difference"].map(format_difference)
+        table["95% CI"] = _format_intervals(candidates)
+    return to_markdown_table(table, {"rank", mean, sd})
 
 
-def _test_intro(results: Results) -> str:
+def _format_intervals(frame: pd.DataFrame) -> list[str]:
+    """Format the confidence intervals of differences."""
+    limits = frame[["low", "high"]].to_numpy()
+    return [format_interval(low, high, "+.4f") for low, high in limits]
+
+
+def _describe_training_set(results: Results) -> str:
     held_out = results.study.validation
     if held_out is None or held_out == "test":
-        trained = "Trained on the whole training set"
-    else:
-        how = "the first" if results.study.validation_rows == "first" else "a random"
-        trained = (
-            f"Trained without {how} {held_out:.0%} of the training set, for validation"
-        )
-    when, at_best = "after the last epoch", ""
+        return "on the whole training set"
+    which = "the first" if results.study.validation_rows == "first" else "a random"
+    return f"without {which} {held_out:.0%} of the training set, held out for validation,"
+
+
+def _describe_evaluation(results: Results) -> str:
+    text = "after the last epoch"
     if any(record["params"].get("early_stopping") for record in results.fit_records):
-        when += " or, with early stopping, after the epoch that was restored"
-    if any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits):
-        at_best = " The best epoch is that with the lowest validation loss."
-    elif held_out == "test":
-        when += " (and after each, for the curves)"
+        text += " or, with early stopping, with the weights of the epoch that was restored"
+    if results.study.validation == "test":
+        text += " (and after every epoch, for the learning curves)"
+    return text
+
+
+def make_result_table(results: Results) -> pd.DataFrame:
+    """Return the test results of each setting as text, empty without fits."""
+    study, fits = results.study, results.fits
+    if not len(results.summary):
+        return pd.DataFrame()
+    summary = results.summary.to_dict("records")
+    rows = []
+    for key, group in fits.groupby(["data", "setting"], sort=False):
+        data, setting = map(str, key)
+        scores = {
+            one["score"]: one
+            for one in summary
+            if (one["data"], one["setting"]) == (data, setting)
+        }
+        done = group[group["error"].isna()]
+        row = {"data": data, "setting": describe_setting(results, data, setting)}
+        row["parameters"] = _format_range(done["n_parameters"])
+        for test in study.test_names:
+            for metric in study.metrics:
+                name = f"{test}_{metric}"
+                row[f"{test} {metric}"] = _format_summary(scores, name)
+                if name == f"{TEST_SET}_{study.metrics[0]}":
+                    row["95% CI"] = _format_summary_interval(scores, name)
+                    if f"{name}{AT_BEST_EPOCH}" in scores:
+                        row["at the best epoch"] = _format_summary(
+                            scores, name + AT_BEST_EPOCH
+                        )
+        if "valid_accuracy" in fits and study.validation != "test":
+            row["validation accuracy"] = _format_summary(scores, "valid_accuracy")
+        row["seeds"] = str(len(done))
+        row["epochs"] = _format_range(done["epochs"]) if "epochs" in done else ""
+        row["test images"] = _format_range(done["n_test"])
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def describe_setting(results: Results, data: str, name: str) -> str:
+    """Return the name of a setting, or the parameters that it stands for."""
+    if name == WINNER:
+        search = results.searches[data]
+        params = search["cv_results"]["params"][search["best"]]
+        if "setting" in params:
+            return params["setting"]
+    elif name == DEFAULT_SETTING:
+        params = results.study.estimator
+    else:
+        return name
+    words = [f"{key} {format_value(value)}" for key, value in params.items()]
+    return ", ".join(words) or "defaults"
+
+
+def make_difference_table(results: Results) -> pd.DataFrame:
+    """Return each setting's difference from the first one as text, empty without pairs."""
+    differences = results.compare(f"{TEST_SET}_{results.study.metrics[0]}")
+    if not len(differences):
+        return pd.DataFrame()
+    table = differences[["data", "setting", "baseline"]].copy()
+    table["difference"] = differences["mean"].map(format_difference)
+    table["95% CI"] = _format_intervals(differences)
+    table["seeds"] = differences["n"].map(str)
+    return table
+
+
+def _format_summary(scores: dict[str, dict], name: str) -> str:
+    if name not in scores:
+        return "failed"
+    return format_mean_sd(scores[name]["mean"], scores[name]["sd"])
+
+
+def _format_summary_interval(scores: dict[str, dict], name: str) -> str:
     return (
-        f"{trained}, tested once per seed, {when}: mean ± standard deviation"
-        " over seeds, and Student's 95 % interval of the mean of the first figure."
-        f"{at_best}"
+        format_interval(scores[name]["low"], scores[name]["high"]) if name in scores else ""
     )
 
 
-def test_table(results: Results) -> str:
-    """Return the table of test figures; "" without fits."""
-    study = results.study
-    summary, fits = results.summary, results.fits
-    if not len(summary):
-        return ""
-    summary = summary.set_index(["data", "setting", "score"])
-    rows = []
-    for name, group in fits.groupby(["data", "setting"], sort=False):
-        data, setting = map(str, name)
-        done = group[group["error"].isna()]
-        row = {"data": data, "setting": setting_text(results, data, setting)}
-        row["parameters"] = _range(done["n_parameters"].dropna())
-        for test in study.test_names:
-            for metric in study.metrics:
-                row[f"{test} {metric}"] = _spread(
-                    summary, data, setting, f"{test}_{metric}"
-                )
-                if (test, metric) == (TEST_SET, study.metrics[0]):
-                    row["95 %"] = _interval(summary, data, setting, f"{test}_{metric}")
-                    at_best = f"{test}_{metric}_at_best_epoch"
-                    if (data, setting, at_best) in summary.index:
-                        row["at the best epoch"] = _spread(summary, data, setting, at_best)
-        if "valid_accuracy" in fits and study.validation != "test":
-            row["validation accuracy"] = _spread(summary, data, setting, "valid_accuracy")
-        row["seeds"] = str(len(done))
-        row["epochs"] = _range(done["epochs"].dropna()) if "epochs" in done else ""
-        row["test images"] = _range(done["n_test"].dropna())
-        rows.append(row)
-    return as_table(pd.DataFrame(rows).fillna(""))
-
-
-def setting_text(results: Results, data: str, name: str) -> str:
-    """Return a setting's name, or the parameters that it stands for."""
-    if name == WINNER:
-        search = results.searches[data]
-        chosen = search["cv_results"]["params"][search["best"]]
-        if "setting" in chosen:
-            return chosen["setting"]
-    elif name == DEFAULT_SETTING:
-        chosen = results.study.estimator
-    else:
-        return name
-    return ", ".join(f"{key} {word(value)}" for key, value in chosen.items()) or "defaults"
-
-
-def difference_table(results: Results) -> str:
-    """Return the table of differences, paired over seeds; "" where there are none."""
-    score = f"{TEST_SET}_{results.study.metrics[0]}"
-    if score not in results.fits:
-        return ""
-    compared = results.compare(score)
-    if not len(compared):
-        return ""
-    table = compared[["data", "setting", "minus"]].copy()
-    table["difference"] = compared["mean"].map(difference)
-    table["95 %"] = intervals(compared)
-    table["seeds"] = compared["n"].map(str)
-    return as_table(table)
-
-
-def _spread(summary, data, setting, score) -> str:
-    if (data, setting, score) not in summary.index:
-        return "failed"
-    row = summary.loc[(data, setting, score)]
-    return spread(row["mean"], row["sd"])
-
-
-def _interval(summary, data, setting, score) -> str:
-    if (data, setting, score) not in summary.index:
-        return ""
-    row = summary.loc[(data, setting, score)]
-    return f"{number(row['low'])} to {number(row['high'])}" if row["n"] > 1 else ""
-
-
-def _range(values) -> str:
+def _format_range(values: pd.Series) -> str:
+    """Format the smallest and the largest of some counts, or the only one."""
+    values = values.dropna()
     if not len(values):
         return ""
     low, high = int(values.min()), int(values.max())

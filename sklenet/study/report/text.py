@@ -1,58 +1,74 @@
-"""Numbers, names and tables in Markdown and CSV."""
+"""Numbers, names and tables as text, in Markdown and CSV."""
 
 import re
 
 import pandas as pd
 
-from sklenet._utils.printable import printable
+from sklenet._utils.printable import make_printable
 
 
-def number(value) -> str:
-    """Return a score with four places."""
+def format_score(value) -> str:
+    """Format a score with four decimals; the score of a failed fit is "failed"."""
     return "failed" if pd.isna(value) else f"{value:.4f}"
 
 
-def spread(mean, sd, shown=number) -> str:
-    """Return a mean, as `shown` has it, and its standard deviation where it has one."""
-    return shown(mean) + ("" if pd.isna(sd) else f" ± {shown(sd)}")
+def format_mean_sd(mean, sd, format_number=format_score) -> str:
+    """Format a mean with its standard deviation, if it has one.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation; NaN if undefined.
+    format_number : callable
+        Function that formats each of the two.
+    """
+    return format_number(mean) + ("" if pd.isna(sd) else f" ± {format_number(sd)}")
 
 
-def word(value) -> str:
-    """Return a parameter's value."""
+def format_value(value) -> str:
+    """Format the value of a parameter."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def difference(value) -> str:
-    """Return a difference with its sign; of what failed, nothing."""
+def format_difference(value) -> str:
+    """Format a difference with its sign; an undefined one is empty."""
     return "" if pd.isna(value) else f"{value:+.4f}"
 
 
-def intervals(frame: pd.DataFrame) -> list[str]:
-    """Return the intervals ``low`` to ``high`` of the frame's differences."""
-    return [
-        "" if pd.isna(low) else f"{low:+.4f} to {high:+.4f}"
-        for low, high in frame[["low", "high"]].to_numpy()
-    ]
+def format_interval(low, high, spec: str = ".4f") -> str:
+    """Format a confidence interval; an undefined one is empty.
+
+    Parameters
+    ----------
+    low, high : float
+        Limits of the interval.
+    spec : str, default=".4f"
+        Format specification of the limits.
+    """
+    return "" if pd.isna(low) else f"{low:{spec}} to {high:{spec}}"
 
 
-def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) -> str:
-    """Return a frame of words as a Markdown table.
+def to_markdown_table(
+    frame: pd.DataFrame, right=frozenset(), *, literal: bool = True
+) -> str:
+    """Convert a data frame of text to a Markdown table.
 
     Parameters
     ----------
     frame : DataFrame
+        Cells of the table; they are converted to str.
     right : set of str
-        Columns to align to the right.
+        Names of the columns that are aligned to the right.
     literal : bool, default=True
-        Whether cells are shown as they are. Otherwise they are Markdown, such as links.
+        Whether cells are shown literally. If False, they are interpreted as Markdown.
     """
 
-    def cell(value) -> str:
-        text = as_markdown(str(value)) if literal else str(value)
+    def to_cell(value) -> str:
+        text = escape_markdown(str(value)) if literal else str(value)
         return text.replace("|", "\\|")
 
     align = ["right" if column in right else "left" for column in frame]
-    frame = frame.map(cell).rename(columns=cell)
+    frame = frame.map(to_cell).rename(columns=to_cell)
     return frame.to_markdown(index=False, colalign=align, disable_numparse=True)
 
 
@@ -60,38 +76,39 @@ def as_table(frame: pd.DataFrame, right=frozenset(), *, literal: bool = True) ->
 _MARKUP = re.compile(r"<|&(?=#?\w+;)")
 
 
-def as_markdown(text: str) -> str:
-    """Return a name or a message as Markdown that shows it literally, in one line.
+def escape_markdown(text: str) -> str:
+    """Convert a name or a message to one line of Markdown that shows it literally.
 
-    HTML, code spans and links are disarmed. What only changes the type face is left, so
-    that names such as ``max_epochs`` stay readable in the file itself.
+    HTML, code spans and links are escaped. Emphasis is not, so that names such as
+    ``max_epochs`` remain readable in the source.
     """
-    text = as_prose(printable(text))
+    text = escape_html(make_printable(text))
     return text.replace("`", "\\`").replace("](", "]\\(")
 
 
-def as_prose(text: str) -> str:
-    """Return Markdown without HTML and control characters."""
-    text = printable(text, keep="\n")
+def escape_html(text: str) -> str:
+    """Escape HTML and control characters in a Markdown text, but keep its Markdown."""
+    text = make_printable(text, keep="\n")
     return _MARKUP.sub(lambda match: {"<": "&lt;", "&": "&amp;"}[match[0]], text)
 
 
-# A spreadsheet takes text that begins with one of these for a formula.
+# Spreadsheets interpret text that begins with one of these as a formula.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
-def as_csv(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV, with text that no spreadsheet takes for a formula.
+def to_csv(frame: pd.DataFrame) -> str:
+    """Convert a data frame to CSV in which spreadsheets find no formulas.
 
-    Such text gets an apostrophe before it. Numbers are as they are.
+    Text that a spreadsheet would interpret as a formula is preceded by an apostrophe.
+    Numbers are unchanged.
     """
-    frame = frame.map(_csv_cell)
-    frame.columns = [_csv_cell(name) for name in frame]
+    frame = frame.map(_to_csv_cell)
+    frame.columns = [_to_csv_cell(name) for name in frame]
     return frame.to_csv(index=False)
 
 
-def _csv_cell(value):
+def _to_csv_cell(value):
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = make_printable(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -1,1 +1,1 @@
-"""What `fit` and `predict` make of X, y and sample_weight."""
+"""X, y and sample weights, checked and converted for training and prediction."""

@@ -1,23 +1,24 @@
-"""Columns of flat images that are not pixels: a label or an index that was left in."""
+"""Detect columns of flat images that are not pixels, such as a label or an index."""
 
 import math
 import re
-import warnings
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from sklenet._utils.user_warning import warn_user
 from sklenet.images.shapes import infer_image_shape
 
-# Square images of smaller sides are more likely to be tables of features.
+# Smaller square images are more likely to be tables of features.
 _SMALLEST_SIDE = 8
 
-# So many rows tell a column of labels or of row numbers from a coincidence.
-_MANY = 20
+# Number of rows from which on columns that equal labels or row numbers are no coincidence.
+_MIN_ROWS = 20
 
-_NO_PIXELS = {
+# Common names of labels and indices, in lower case.
+_NOT_PIXELS = {
     "class",
     "classes",
     "digit",
@@ -33,50 +34,53 @@ _NO_PIXELS = {
     "y",
 }
 
-# Names of pixels with their numbers as 0: "pixel0", "px_0", "p0", "0x0", "0". Others, as
-# "f0", may be those of a table.
+# Names of pixels, in which all numbers have been replaced by 0: "pixel0", "px_0", "p0",
+# "0x0", "0". Other names, such as "f0", may be those of features in a table.
 _PIXEL_STEM = re.compile(r"(pixels?|pix|px|p|image|img)?[\s_.x,:-]*0([\s_.x,:-]*0)*")
 
 
 def check_number_of_columns(X: np.ndarray, names: Any, y: np.ndarray) -> None:
-    """Complain if X has one or two columns more than square images have pixels.
+    """Check whether X has one or two columns more than square images have pixels.
 
-    Square images are grey or RGB, with sides of at least 8 pixels. An array with 785
-    columns is a warning, since a table may have as many features; where the names or the
-    values of columns tell that they are no pixels, it is an error.
+    Square images are gray or RGB, with sides of at least 8 pixels. An array with 785
+    columns leads to a warning, because it may also be a table of features. It is an error
+    if the names or the values of columns show that they are not pixels.
 
     Parameters
     ----------
     X : ndarray of shape (n, features)
     names : array-like of str of shape (features,), or None
-        The names of the columns, if they have any.
+        Names of the columns, if there are any.
     y : ndarray of shape (n,)
-        The labels.
+        Class labels.
 
     Raises
     ------
     ValueError
-        If the additional columns have names unlike those of the pixels, or names that are
-        usual for labels and indices, or are the labels or the numbers of the rows.
+        If the additional columns have names that differ from those of the pixels, have
+        common names of labels and indices, or equal the labels or the row numbers.
     """
     found = describe_additional_columns(X.shape[1])
     if not found:
         return
     n_additional, text = found
-    culprits = [f"the column {name!r}" for name in _find_odd_names(names, n_additional)]
-    culprits = culprits or _find_odd_values(X, y)
-    if culprits:
-        raise ValueError(f"{text} Drop from X what is not a pixel: {', '.join(culprits)}.")
-    warnings.warn(
-        f"{text} If a label or an index was left in, the images are scrambled: drop it. If"
-        " X is a table of features, ignore this warning.",
-        UserWarning,
-        stacklevel=2,
+    additional = [f"the column {name!r}" for name in _find_odd_names(names, n_additional)]
+    additional = additional or _find_odd_values(X, y)
+    if additional:
+        raise ValueError(
+            f"{text} Drop the columns that are not pixels: {', '.join(additional)}."
+        )
+    warn_user(
+        f"{text} If one of them is a label or an index, drop it, because it shifts all"
+        " pixels. If X is a table of features, ignore this warning."
     )
 
 
 def describe_additional_columns(n_features: int) -> tuple[int, str] | None:
-    """Return how many columns are too many for square images, and a message, or None."""
+    """Return the number of additional columns beside square images, with a message.
+
+    None if there are none.
+    """
     if _is_square_image(n_features):
         return None
     for n_additional in (1, 2):
@@ -102,20 +106,20 @@ def _find_odd_names(names: Any, n_additional: int) -> list[str]:
     if names is None:
         return []
     names = [str(name) for name in names]
-    # "pixel0" and "pixel1", or "1x1" and "1x2", differ in their numbers only.
+    # Names of pixels, such as "pixel0" and "pixel1", differ in their numbers only.
     stems = [re.sub(r"\d+", "0", name) for name in names]
-    usual, count = Counter(stems).most_common(1)[0]
-    if count < len(names) - n_additional:  # perhaps a table, with a feature "y"
-        return [name for name in names if name.strip().lower() in _NO_PIXELS - {"y"}]
-    odd = [name for name, stem in zip(names, stems, strict=True) if stem != usual]
-    if _PIXEL_STEM.fullmatch(usual.strip().lower()):
+    most_common, count = Counter(stems).most_common(1)[0]
+    if count < len(names) - n_additional:  # possibly a table with a feature "y"
+        return [name for name in names if name.strip().lower() in _NOT_PIXELS - {"y"}]
+    odd = [name for name, stem in zip(names, stems, strict=True) if stem != most_common]
+    if _PIXEL_STEM.fullmatch(most_common.strip().lower()):
         return odd
-    return [name for name in odd if name.strip().lower() in _NO_PIXELS]
+    return [name for name in odd if name.strip().lower() in _NOT_PIXELS]
 
 
 def _find_odd_values(X: np.ndarray, y: np.ndarray) -> list[str]:
-    """Return which of the first and last two columns are labels, or count the rows."""
-    if len(X) < _MANY:
+    """Describe columns, among the first and last two, that are labels or row numbers."""
+    if len(X) < _MIN_ROWS:
         return []
     found = []
     labels = y.tolist()

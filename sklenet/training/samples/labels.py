@@ -1,4 +1,4 @@
-"""Labels: checks of y, their form in messages, and class weights by label."""
+"""Class labels: checks of y, labels in messages, and class weights."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import compute_class_weight
 
-_MAX_SHOWN = 10
+_MAX_SHOWN = 10  # number of labels in a message
 
 
 def format_labels(labels: Any) -> str:
-    """Return labels as Python writes them, such as "[1, 2]" or "['a', 'b']"."""
+    """Return labels as text, such as "[1, 2]" or "['a', 'b']", for a message."""
     values = np.asarray(labels).ravel().tolist()
     shown = [repr(value) for value in values[:_MAX_SHOWN]]
     if len(values) > _MAX_SHOWN:
@@ -21,14 +21,14 @@ def format_labels(labels: Any) -> str:
 
 
 def format_label(label: Any) -> str:
-    """Return one label as Python writes it: 1 rather than np.int64(1)."""
+    """Return a label as text for a message: "1" rather than "np.int64(1)"."""
     return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def check_labels(y: Any, name: str = "y") -> None:
     """Raise a ValueError if y is one-hot encoded, or has labels that cannot be sorted.
 
-    Everything else is left to scikit-learn's own checks.
+    Other errors are found by the checks of scikit-learn.
     """
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "buif":
@@ -37,16 +37,16 @@ def check_labels(y: Any, name: str = "y") -> None:
             what = "one-hot encoded" if np.isin(rows, (0, 1)).all() else "probabilities"
             raise ValueError(
                 f"{name} has shape {labels.shape} and looks {what}, one column per class."
-                f" Expected one label per sample, of shape ({len(labels)},):"
-                f" np.asarray({name}).argmax(axis=1) gives the number of each class."
+                f" Expected one label per sample, of shape ({len(labels)},)."
+                f" np.asarray({name}).argmax(axis=1) returns the index of each class."
             )
-    is_list = isinstance(y, list | tuple)  # numpy would make text of all of its elements
+    is_list = isinstance(y, list | tuple)  # numpy may have converted all labels to text
     if labels.ndim != 1 or not (labels.dtype.kind == "O" or is_list):
         return
     values = list(y) if is_list else labels.tolist()
     missing = [k for k, label in enumerate(values) if _is_missing(label)]
     if missing:
-        # scikit-learn says "contains NaN" for every missing value of numeric labels.
+        # scikit-learn also says "contains NaN" if numeric labels are missing.
         raise ValueError(
             f"Input {name} contains NaN or None: {len(missing)} of {len(values)} labels are"
             f" missing, the first one at position {missing[0]}."
@@ -73,21 +73,22 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        The parameter of that name. The keys of a dict are labels, or their text.
+        The parameter of LeNet5Classifier. The keys of a dict are labels, or their text.
     classes : ndarray of shape (n_classes,)
     y : ndarray of shape (n,)
-        The labels that "balanced" counts. Classes that y lacks have the weight 1.
+        Labels whose frequencies "balanced" uses. Classes that y lacks get the weight 1.
 
     Returns
     -------
-    ndarray of shape (n_classes,), or None
+    weights : ndarray of shape (n_classes,), or None
 
     Raises
     ------
     ValueError
-        If a key matches several classes, two keys match one class, or a weight is not a
-        finite, non-negative number; if a key matches no class and some class has no
-        weight. A fold that lacks a rare class can be fitted with the weights of all.
+        If a key matches several classes, two keys match the same class, or a weight is not
+        a finite, non-negative number; or if a key matches no class while another class has
+        no weight. Keys of additional classes are accepted if all classes have a weight, so
+        that a fold that lacks a rare class can be fitted.
     """
     if class_weight is None:
         return None
@@ -110,8 +111,8 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
             )
         if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
             raise ValueError(
-                "The values of the 'class_weight' parameter must be finite numbers, 0 or"
-                f" larger. Got {format_label(weight)} for the class"
+                "The values of the 'class_weight' parameter must be finite, non-negative"
+                f" numbers. Got {format_label(weight)} for the class"
                 f" {format_label(classes[k])}."
             )
         matched[k] = key
@@ -119,7 +120,7 @@ def make_class_weights(class_weight: Any, classes: np.ndarray, y: np.ndarray):
     if unmatched and len(matched) < len(classes):
         raise ValueError(
             f"The 'class_weight' parameter has the key {unmatched[0]!r}, which matches none"
-            f" of the classes {format_labels(classes)}. Classes that are not in"
+            f" of the classes {format_labels(classes)}. Remove it; classes that are not in"
             " class_weight have the weight 1."
         )
     return weights
@@ -130,11 +131,11 @@ def _find_class(key: Any, classes: np.ndarray) -> int | None:
     labels = classes.tolist()
     if isinstance(key, np.generic):
         key = key.item()
-    texts = _texts(key)
-    # A label with the key's value comes first, then one with its text, as files have it.
+    texts = _get_texts(key)
+    # Labels are compared by value first, then by text, because keys in files are text.
     for is_match in (
         lambda label: _have_equal_values(key, label),
-        lambda label: not texts.isdisjoint(_texts(label)),
+        lambda label: not texts.isdisjoint(_get_texts(label)),
     ):
         found = [k for k, label in enumerate(labels) if is_match(label)]
         if len(found) == 1:
@@ -151,8 +152,8 @@ def _have_equal_values(key: Any, label: Any) -> bool:
     return isinstance(key, str) == isinstance(label, str) and bool(key == label)
 
 
-def _texts(value: Any) -> set[str]:
-    """Return the ways to write a label in a text file."""
+def _get_texts(value: Any) -> set[str]:
+    """Return the ways in which a label may be written in a text file."""
     if isinstance(value, bool):
         return {str(value), str(value).lower()}
     texts = {str(value).strip()}

@@ -1,4 +1,4 @@
-"""The 1998 network's own parts, against the paper's numbers and plain formulas."""
+"""Parts of the 1998 network, compared with numbers of the paper and with formulas."""
 
 import math
 import pickle
@@ -10,8 +10,12 @@ from torch import nn
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.network import INITS, LOSSES, LeNet5
-from sklenet.network.lecun1998.codes import digit_bitmaps, make_codes, separated_codes
+from sklenet.network import INITS, LeNet5
+from sklenet.network.lecun1998.codes import (
+    make_codes,
+    make_digit_bitmaps,
+    make_separated_codes,
+)
 from sklenet.network.lecun1998.layers import (
     CONNECTIONS,
     PartialConv2d,
@@ -31,13 +35,13 @@ def network():
     )
 
 
-def n_parameters(module):
+def count_parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def test_parameters_of_each_layer(network):
-    # Section II.B; the output's codes are fixed.
-    layers = {name: n_parameters(layer) for name, layer in network.layers().items()}
+def test_number_of_parameters_of_each_layer_in_1998(network):
+    # Section II.B; the codes of the output layer are not trained.
+    layers = {name: count_parameters(layer) for name, layer in network.layers().items()}
     assert {name: n for name, n in layers.items() if n} == {
         "C1": 156,
         "S2": 12,
@@ -46,11 +50,11 @@ def test_parameters_of_each_layer(network):
         "C5": 48_120,
         "F6": 10_164,
     }
-    assert n_parameters(network) == 60_000
+    assert count_parameters(network) == 60_000
 
 
-def test_connections_of_each_layer(network):
-    # Section II.B: what each unit is connected to, its bias included.
+def test_number_of_connections_of_each_layer(network):
+    # Section II.B: the inputs of all units, including the bias.
     layers = {
         "C1": network.features.C1,
         "S2": network.features.S2.sum,
@@ -67,7 +71,7 @@ def test_connections_of_each_layer(network):
     positions = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
     per_unit = {"S2": 6 * (4 + 1), "S4": 16 * (4 + 1)}
     connections = {
-        name: positions[name] * per_unit.get(name, n_parameters(layer))
+        name: positions[name] * per_unit.get(name, count_parameters(layer))
         for name, layer in layers.items()
     }
     assert connections == {
@@ -79,7 +83,7 @@ def test_connections_of_each_layer(network):
     }
 
 
-def test_the_table_of_connections():
+def test_table_of_connections():
     assert len(CONNECTIONS) == 16
     assert sum(map(len, CONNECTIONS)) == 60
     # "The first six C3 feature maps take inputs from every contiguous subset of three
@@ -94,12 +98,12 @@ def test_the_table_of_connections():
         assert len(maps) == 4
         assert maps not in fours
     assert CONNECTIONS[15] == tuple(range(6))
-    # Every map of S2 is seen by ten of C3's.
+    # Each feature map of S2 is connected to ten of C3.
     assert [sum(m in maps for maps in CONNECTIONS) for m in range(6)] == [10] * 6
 
 
 @pytest.mark.parametrize("k", range(16))
-def test_each_map_of_c3_sees_its_maps_and_no_other(network, k):
+def test_each_map_of_c3_depends_on_its_own_connections_only(network, k):
     c3 = network.features.C3
     x = torch.randn(2, 6, 14, 14)
     before = c3(x)
@@ -110,13 +114,13 @@ def test_each_map_of_c3_sees_its_maps_and_no_other(network, k):
         assert same is (m not in CONNECTIONS[k])
 
 
-def test_a_partial_convolution_is_one_with_zeros():
+def test_a_partial_convolution_equals_a_full_one_with_zeros():
     torch.manual_seed(0)
     partial = PartialConv2d(CONNECTIONS, 6, 5).double()
     nn.init.normal_(partial.weight)
     nn.init.normal_(partial.bias)
     full = nn.Conv2d(6, 16, 5).double()
-    full.load_state_dict({"weight": partial.dense(), "bias": partial.bias})
+    full.load_state_dict({"weight": partial.to_dense(), "bias": partial.bias})
     x = torch.randn(3, 6, 9, 9, dtype=torch.float64)
     assert torch.equal(partial(x), full(x))
     (partial(x) ** 2).sum().backward()
@@ -127,7 +131,7 @@ def test_a_partial_convolution_is_one_with_zeros():
     missing = torch.ones(96, dtype=torch.bool)
     missing[partial.index] = False
     assert missing.sum() == 36
-    assert not partial.dense().flatten(0, 1)[missing].any()
+    assert not partial.to_dense().flatten(0, 1)[missing].any()
 
 
 def test_subsampling_is_a_sum_times_a_coefficient_plus_a_bias():
@@ -137,10 +141,10 @@ def test_subsampling_is_a_sum_times_a_coefficient_plus_a_bias():
         layer.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     x = torch.arange(2 * 3 * 4 * 6, dtype=torch.float32).view(2, 3, 4, 6)
     blocks = x.numpy().reshape(2, 3, 2, 2, 3, 2).sum(axis=(3, 5))
-    wanted = (
+    expected = (
         blocks * np.array([1, 2, -0.5])[:, None, None] + np.array([0, 1, 2])[:, None, None]
     )
-    assert np.allclose(layer(x).detach(), wanted)
+    assert np.allclose(layer(x).detach(), expected)
 
 
 def test_subsampled_maps_are_squashed(network):
@@ -150,90 +154,27 @@ def test_subsampled_maps_are_squashed(network):
     assert network.features.S2.squash is not network.features.C1_activation
 
 
-def test_distances_against_the_formula():
+def test_outputs_are_negative_squared_distances():
     rng = np.random.default_rng(0)
-    x, codes = rng.normal(size=(5, 84)), digit_bitmaps().reshape(10, 84)
+    x, codes = rng.normal(size=(5, 84)), make_digit_bitmaps().reshape(10, 84)
     layer = RadialBasis(torch.from_numpy(codes).double())
-    wanted = [[((row - code) ** 2).sum() for code in codes] for row in x]
-    assert np.allclose(-layer(torch.from_numpy(x)).numpy(), wanted)
-    assert n_parameters(layer) == 0
+    expected = [[((row - code) ** 2).sum() for code in codes] for row in x]
+    assert np.allclose(-layer(torch.from_numpy(x)).numpy(), expected)
+    assert count_parameters(layer) == 0
 
 
-@pytest.mark.parametrize("j", [0.1, 1.0, 10.0])
-def test_map_loss_per_pattern_against_equation_9(j):
-    rng = np.random.default_rng(1)
-    distances = rng.uniform(0, 20, (6, 10))
-    labels = rng.integers(0, 10, 6)
-    loss = LOSSES["map"](j=j)
-    right = distances[np.arange(6), labels]
-    wanted = right + np.log(np.exp(-j) + np.exp(-distances).sum(axis=1))
-    outputs = torch.from_numpy(-distances)
-    ours = loss(outputs, torch.from_numpy(labels))
-    assert np.allclose(ours, wanted, rtol=1e-12)
-    # Independent of the batch.
-    for k in range(6):
-        one = loss(outputs[k : k + 1], torch.from_numpy(labels[k : k + 1]))
-        assert one.item() == pytest.approx(ours[k].item(), rel=1e-12)
-
-
-def test_map_loss_of_large_distances_is_finite():
-    outputs = torch.tensor([[-5000.0, -4000.0]])
-    assert LOSSES["map"]()(outputs, torch.tensor([0])).item() == pytest.approx(4999.9)
-
-
-def test_losses_of_a_pattern_do_not_depend_on_the_others():
-    outputs = -torch.rand(20, 10, dtype=torch.float64) * 50
-    labels = torch.arange(20) % 10
-    for name in ("map", "distance"):
-        loss = LOSSES[name]()
-        alone = [loss(outputs[k : k + 1], labels[k : k + 1]).item() for k in range(20)]
-        assert loss(outputs, labels).tolist() == pytest.approx(alone, rel=1e-12)
-
-
-def test_distance_loss_is_equation_8():
-    outputs = -torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert LOSSES["distance"]()(outputs, torch.tensor([1, 0])).tolist() == [2.0, 3.0]
-
-
-def test_bitmaps():
-    bitmaps = digit_bitmaps()
-    assert bitmaps.shape == (10, 12, 7)
-    assert set(np.unique(bitmaps)) == {-1.0, 1.0}
-    assert len(np.unique(bitmaps.reshape(10, 84), axis=0)) == 10
-    one = ["".join("#" if v > 0 else "." for v in row) for row in bitmaps[1]]
-    assert one[:3] == ["...##..", "..###..", ".####.."]
-    # What looks alike is close: an 8 is nearer to 0, 3, 6 and 9 than to 1, 4 and 7.
-    far = ((bitmaps - bitmaps[8]) ** 2).sum(axis=(1, 2))
-    assert far[[0, 3, 6, 9]].max() < far[[1, 4, 7]].min()
-
-
-def test_codes_of_digits_and_of_other_classes():
-    bitmaps = digit_bitmaps().reshape(10, 84)
-    assert np.array_equal(make_codes(np.arange(10), 84), bitmaps)
-    assert np.array_equal(make_codes(np.array(["3", "7"]), 84), bitmaps[[3, 7]])
-    for classes, length in ((np.arange(11), 84), (np.arange(10), 80), (["a", "b"], 84)):
-        codes = make_codes(np.array(classes), length)
-        assert codes.shape == (len(classes), length)
-        assert np.array_equal(codes, separated_codes(len(classes), length))
-    for n in (2, 10, 26, 62):
-        codes = separated_codes(n, 84)
-        differ = (codes[:, None] != codes).sum(axis=2) + 84 * np.eye(n, dtype=int)
-        assert differ.min() >= 84 // 4
-        assert set(np.unique(codes)) == {-1.0, 1.0}
-
-
-def test_fan_ins_of_the_partial_layers():
+def test_lecun_uniform_uses_the_fan_in_of_partial_layers():
     generator = torch.Generator().manual_seed(0)
-    draws = [PartialConv2d(CONNECTIONS, 6, 5) for _ in range(200)]
-    for layer in draws:
+    layers = [PartialConv2d(CONNECTIONS, 6, 5) for _ in range(200)]
+    for layer in layers:
         INITS["lecun_uniform"](layer, generator)
-    largest = torch.stack([layer.weight.detach().abs() for layer in draws]).amax((0, 2, 3))
+    largest = torch.stack([layer.weight.detach().abs() for layer in layers]).amax((0, 2, 3))
     first = 0
     for maps in CONNECTIONS:
         bound = 2.4 / (25 * len(maps))
-        of_map = largest[first : first + len(maps)]
-        assert of_map.max() <= bound * 1.000001
-        assert of_map.min() > bound * 0.97
+        map_largest = largest[first : first + len(maps)]
+        assert map_largest.max() <= bound * 1.000001
+        assert map_largest.min() > bound * 0.97
         first += len(maps)
     layer = Subsample(2000)
     INITS["lecun_uniform"](layer, generator)
@@ -241,12 +182,12 @@ def test_fan_ins_of_the_partial_layers():
 
 
 @pytest.mark.parametrize("init", INITS)
-def test_every_init_makes_finite_weights(init):
+def test_all_initializers_are_finite_and_reproducible(init):
     options = {"pooling": "subsample", "connections": CONNECTIONS, "init": init}
     module = LeNet5(**options)
     assert all(p.isfinite().all() for p in module.parameters())
-    again = LeNet5(**options)
-    assert all(map(torch.equal, module.parameters(), again.parameters()))
+    repeated = LeNet5(**options)
+    assert all(map(torch.equal, module.parameters(), repeated.parameters()))
 
 
 PAPER = {
@@ -261,13 +202,13 @@ PAPER = {
 
 
 @pytest.mark.parametrize("loss", ["map", "distance", "cross_entropy"])
-def test_the_whole_network_learns_real_digits(digits, loss):
+def test_the_1998_network_learns_digits(digits, loss):
     *_, X_test, y_test = digits
-    # Of 300 digits cross-entropy learns 85 % or so, which rounding and seed decide.
+    # With 300 digits, cross-entropy reaches only about 85 %, depending on rounding.
     X, y = (array[:1000] for array in load_digits(return_X_y=True))
     estimator = LeNet5Classifier(loss=loss, max_epochs=8, batch_size=8, lr=0.003, **PAPER)
     assert estimator.fit(X, y).score(X_test, y_test) > 0.85
-    assert n_parameters(estimator.module_) == 60_000
+    assert count_parameters(estimator.module_) == 60_000
     probabilities = estimator.predict_proba(X_test)
     assert np.allclose(probabilities.sum(axis=1), 1)
     distances = -estimator.decision_function(X_test)
@@ -275,45 +216,45 @@ def test_the_whole_network_learns_real_digits(digits, loss):
     assert np.array_equal(distances.argmin(axis=1), probabilities.argmax(axis=1))
 
 
-def test_each_part_is_usable_alone(digits):
+def test_each_part_can_be_used_by_itself(digits):
     X, y, *_ = digits
     for name in ("pooling", "connections", "output"):
         estimator = LeNet5Classifier(max_epochs=8, random_state=0, **{name: PAPER[name]})
         assert estimator.fit(X, y).score(X, y) > 0.5, name
-    own = LeNet5Classifier(connections=[[k % 6] for k in range(16)], max_epochs=1)
-    assert n_parameters(own.fit(X, y).module_.features.C3) == 16 * 26
+    custom = LeNet5Classifier(connections=[[k % 6] for k in range(16)], max_epochs=1)
+    assert count_parameters(custom.fit(X, y).module_.features.C3) == 16 * 26
 
 
-def test_other_classes_have_separated_codes(digits):
+def test_classes_other_than_digits_have_separated_codes(digits):
     X, y, *_ = digits
     names = np.array([f"digit {label}" for label in y])
     estimator = LeNet5Classifier(output="rbf", max_epochs=15, batch_size=8, random_state=0)
     assert estimator.fit(X, names).score(X, names) > 0.8
     codes = estimator.module_.head.output.codes
-    assert np.array_equal(codes, separated_codes(10, 84))
+    assert np.array_equal(codes, make_separated_codes(10, 84))
 
 
-def test_one_pattern_at_a_time_by_sdlm(digits):
+def test_sdlm_trains_with_single_patterns(digits):
     X, y, X_test, y_test = digits
     parameters = PAPER | {"loss": "map", "optimizer": "sdlm", "lr": 5e-4, "init": "torch"}
     parameters |= {"batch_size": 1, "max_epochs": 4, "lr_schedule": "lecun1998"}
     fitted = LeNet5Classifier(**parameters).fit(X, y)
     assert fitted.score(X_test, y_test) > 0.8
-    again = LeNet5Classifier(**parameters).fit(X, y)
-    assert np.array_equal(again.predict_proba(X_test), fitted.predict_proba(X_test))
-    # Every weight has a rate of its own; the schedule has gone down to a 50th by now.
-    rates = (fitted.net_.optimizer_.rates() * 50).numpy()
+    repeated = LeNet5Classifier(**parameters).fit(X, y)
+    assert np.array_equal(repeated.predict_proba(X_test), fitted.predict_proba(X_test))
+    # Each weight has its own learning rate. The schedule has decayed by a factor of 50.
+    rates = (fitted.net_.optimizer_.compute_learning_rates() * 50).numpy()
     assert len(rates) == 60_000
     assert 0 < rates.min() < rates.max() / 10
     assert rates.max() <= 5e-4 / 0.02
 
 
-def test_sdlm_goes_on_where_it_was(digits):
+def test_sdlm_continues_training_with_warm_start(digits):
     X, y, *_ = digits
     options = {"optimizer": "sdlm", "init": "torch", "output": "rbf", "max_epochs": 1}
     warm = LeNet5Classifier(warm_start=True, random_state=0, **options).fit(X, y)
     first = warm.loss_curve_[0]
     assert pickle.loads(pickle.dumps(warm)).fit(X, y).loss_curve_[1] < first
     options["net_params"] = {"optimizer__mu": 1e6}
-    still = LeNet5Classifier(random_state=0, **options).fit(X, y)
-    assert still.net_.optimizer_.rates().max() < 1.1e-9
+    frozen = LeNet5Classifier(random_state=0, **options).fit(X, y)
+    assert frozen.net_.optimizer_.compute_learning_rates().max() < 1.1e-9

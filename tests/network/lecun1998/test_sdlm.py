@@ -1,4 +1,4 @@
-"""The second derivatives against plain float64 loops and against autograd."""
+"""SDLM's second derivatives compared with loops in float64 and with autograd."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from sklenet.datasets import fetch_mnist
 from sklenet.network import ACTIVATIONS, LOSSES, POOLINGS, LeNet5
 from sklenet.network.lecun1998.codes import make_codes
 from sklenet.network.lecun1998.layers import CONNECTIONS, RadialBasis
-from sklenet.network.lecun1998.sdlm import SDLM, second_derivatives
+from sklenet.network.lecun1998.sdlm import SDLM, estimate_second_derivatives
 from sklenet.presets import lecun1998
 
 
-def paper(**options):
+def make_1998_network(**options):
     defaults = {
         "activation": "scaled_tanh",
         "pooling": "subsample",
@@ -26,7 +26,7 @@ def paper(**options):
 
 
 def hessian_diagonal(module, x, labels, loss):
-    """Return the exact diagonal, from autograd, per parameter."""
+    """Return the exact second derivatives of each parameter by autograd."""
     total = loss(module(x), labels).mean()
     diagonals = {}
     for p in module.parameters():
@@ -40,22 +40,24 @@ def hessian_diagonal(module, x, labels, loss):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "map"])
-def test_one_layer_without_shared_weights_is_exact(loss):
+def test_second_derivatives_of_one_linear_layer_are_exact(loss):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(7, 5)).double()
     x, labels = torch.randn(9, 7, dtype=torch.float64), torch.arange(9) % 5
     exact = hessian_diagonal(module, x, labels, LOSSES[loss]())
-    for p, h in second_derivatives(module, x, labels, LOSSES[loss]()).items():
+    for p, h in estimate_second_derivatives(module, x, labels, LOSSES[loss]()).items():
         assert torch.allclose(h, exact[p], rtol=1e-10)
 
 
-def test_distances_of_one_layer_are_exact():
+def test_second_derivatives_through_distances_are_exact():
     torch.manual_seed(0)
     codes = torch.from_numpy(make_codes(np.arange(4), 6)).double()
     module = nn.Sequential(nn.Linear(3, 6), RadialBasis(codes)).double()
     x, labels = torch.randn(9, 3, dtype=torch.float64), torch.arange(9) % 4
     exact = hessian_diagonal(module, x, labels, LOSSES["distance"]())
-    for p, h in second_derivatives(module, x, labels, LOSSES["distance"]()).items():
+    for p, h in estimate_second_derivatives(
+        module, x, labels, LOSSES["distance"]()
+    ).items():
         assert torch.allclose(h, exact[p], rtol=1e-10)
 
 
@@ -67,13 +69,13 @@ def _slope(a):
     return 1.7159 * 2 / 3 * (1 - np.tanh(2 / 3 * a) ** 2)
 
 
-def plain_recursion(network, image):
-    """Return the paper's recursion for one pattern by loops over connections, float64.
+def compute_by_loops(network, image):
+    """Compute the recursion of the paper for one pattern by loops over connections.
 
-    Of equation 8, whose second derivative by each unit of F6 is 2.
+    The loss is equation 8, whose second derivative with respect to each unit of F6 is 2.
     """
     w = {name: p.detach().double().numpy() for name, p in network.named_parameters()}
-    dense = network.features.C3.dense().detach().double().numpy()
+    dense = network.features.C3.to_dense().detach().double().numpy()
 
     def convolve(x, kernels, bias):
         n, _, k, _ = kernels.shape
@@ -116,50 +118,50 @@ def plain_recursion(network, image):
     hs = h4 * w["features.S4.sum.weight"][:, None, None] ** 2
     h3 = _slope(a3) ** 2 * hs.repeat(2, axis=1).repeat(2, axis=2)
 
-    def backwards(kernels, x, of_outputs):
-        of_kernels, of_inputs = np.zeros_like(kernels), np.zeros_like(x)
+    def propagate(kernels, x, h):
+        h_kernels, h_inputs = np.zeros_like(kernels), np.zeros_like(x)
         k = kernels.shape[-1]
-        for i in range(of_outputs.shape[1]):
-            for j in range(of_outputs.shape[2]):
+        for i in range(h.shape[1]):
+            for j in range(h.shape[2]):
                 patch = x[:, i : i + k, j : j + k]
-                here = of_outputs[:, i, j][:, None, None, None]
-                of_kernels += here * patch**2
-                of_inputs[:, i : i + k, j : j + k] += (here * kernels**2).sum(axis=0)
-        return of_kernels, of_inputs
+                h_unit = h[:, i, j][:, None, None, None]
+                h_kernels += h_unit * patch**2
+                h_inputs[:, i : i + k, j : j + k] += (h_unit * kernels**2).sum(axis=0)
+        return h_kernels, h_inputs
 
-    of_c3, h2 = backwards(dense, x2, h3)
-    h["features.C3.weight"] = of_c3.reshape(96, 5, 5)[network.features.C3.index.numpy()]
+    h_c3, h2 = propagate(dense, x2, h3)
+    h["features.C3.weight"] = h_c3.reshape(96, 5, 5)[network.features.C3.index.numpy()]
     h["features.C3.bias"] = h3.sum(axis=(1, 2))
     h2 = h2 * _slope(a2) ** 2
     h["features.S2.sum.weight"] = (h2 * s2**2).sum(axis=(1, 2))
     h["features.S2.sum.bias"] = h2.sum(axis=(1, 2))
     hs = h2 * w["features.S2.sum.weight"][:, None, None] ** 2
     h1 = _slope(a1) ** 2 * hs.repeat(2, axis=1).repeat(2, axis=2)
-    h["features.C1.weight"], _ = backwards(w["features.C1.weight"], image, h1)
+    h["features.C1.weight"], _ = propagate(w["features.C1.weight"], image, h1)
     h["features.C1.bias"] = h1.sum(axis=(1, 2))
     return h
 
 
-def test_the_papers_network_against_plain_loops_over_connections():
+def test_second_derivatives_of_the_1998_network_equal_those_by_loops():
     torch.manual_seed(0)
-    network = paper().double()
+    network = make_1998_network().double()
     images, labels = torch.rand(2, 1, 32, 32, dtype=torch.float64), torch.tensor([3, 8])
     names = {p: name for name, p in network.named_parameters()}
-    wanted = [plain_recursion(network, image.numpy()) for image in images]
-    found = second_derivatives(network, images, labels, LOSSES["distance"]())
+    expected = [compute_by_loops(network, image.numpy()) for image in images]
+    found = estimate_second_derivatives(network, images, labels, LOSSES["distance"]())
     assert len(found) == len(names) == 12
     for p, h in found.items():
-        mean = (wanted[0][names[p]] + wanted[1][names[p]]) / 2
+        mean = (expected[0][names[p]] + expected[1][names[p]]) / 2
         assert np.allclose(h.numpy(), mean, rtol=1e-9), names[p]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_network_has_second_derivatives_of_its_own(activation, pooling, loss):
-    network = paper(activation=activation, pooling=pooling)
+def test_second_derivatives_of_all_named_layers_and_losses(activation, pooling, loss):
+    network = make_1998_network(activation=activation, pooling=pooling)
     images, labels = torch.rand(4, 1, 32, 32), torch.arange(4)
-    found = second_derivatives(network, images, labels, LOSSES[loss]())
+    found = estimate_second_derivatives(network, images, labels, LOSSES[loss]())
     assert set(found) == set(network.parameters())
     for p, h in found.items():
         assert h.shape == p.shape
@@ -168,13 +170,13 @@ def test_every_network_has_second_derivatives_of_its_own(activation, pooling, lo
     assert network.training
 
 
-def test_an_average_is_the_sum_with_a_quarter_of_the_weight():
+def test_average_pooling_has_squared_weights():
     average = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 3)
     )
     torch.manual_seed(0)
     x, labels = torch.rand(5, 1, 6, 6), torch.arange(5) % 3
-    found = second_derivatives(average, x, labels, LOSSES["cross_entropy"]())
+    found = estimate_second_derivatives(average, x, labels, LOSSES["cross_entropy"]())
     linear = average[3]
     conv = average[0](x)
     pooled = average[2](average[1](conv))
@@ -184,40 +186,42 @@ def test_an_average_is_the_sum_with_a_quarter_of_the_weight():
     assert torch.allclose(found[average[0].bias], h.sum((0, 2, 3)) / 5, rtol=1e-4)
 
 
-def test_a_layer_that_is_not_known_is_named():
+def test_a_layer_without_a_rule_is_rejected():
     module = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3))
     with pytest.raises(TypeError, match="second derivatives of LayerNorm"):
-        second_derivatives(module, torch.rand(2, 4), torch.arange(2), LOSSES["map"]())
+        estimate_second_derivatives(
+            module, torch.rand(2, 4), torch.arange(2), LOSSES["map"]()
+        )
 
 
-def test_the_step():
+def test_a_step_divides_by_mu_plus_the_second_derivative():
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     optimizer = SDLM([weight], lr=0.1, mu=0.5, weight_decay=0.01)
     optimizer.state[weight]["factor"] = 1 / (0.5 + torch.tensor([0.5, 1.5]))
     weight.grad = torch.tensor([1.0, -1.0])
     optimizer.step()
-    wanted = [1 - 0.1 / 1.0 * 1.01, 2 - 0.1 / 2.0 * (-1 + 0.02)]
-    assert weight.tolist() == pytest.approx(wanted)
-    assert optimizer.rates().tolist() == pytest.approx([0.1, 0.05])
+    expected = [1 - 0.1 / 1.0 * 1.01, 2 - 0.1 / 2.0 * (-1 + 0.02)]
+    assert weight.tolist() == pytest.approx(expected)
+    assert optimizer.compute_learning_rates().tolist() == pytest.approx([0.1, 0.05])
 
 
 @pytest.mark.real_data("mnist")
 @pytest.mark.parametrize("seed", range(3))
-def test_rates_of_the_first_pass_are_the_papers(real_data, seed):
+def test_learning_rates_of_the_first_epoch_are_those_of_the_paper(real_data, seed):
     """Section III.B: between about 7e-5 and 0.016."""
     X, y = fetch_mnist(return_X_y=True)
     options = lecun1998() | {"lr": 5e-4, "lr_schedule": "constant", "max_epochs": 1}
-    seen = []
+    estimates = []
 
-    class FirstRates(SDLM):
+    class RecordingSDLM(SDLM):
         def estimate(self, *args):
             super().estimate(*args)
-            seen.append(self.rates())
+            estimates.append(self.compute_learning_rates())
 
-    # Of 500 patterns the second derivatives are estimated, here and in the whole set.
-    LeNet5Classifier(**options | {"optimizer": FirstRates}, random_state=seed).fit(
+    # Second derivatives are estimated on 500 patterns, whatever the size of the data set.
+    LeNet5Classifier(**options | {"optimizer": RecordingSDLM}, random_state=seed).fit(
         X[:500], y[:500]
     )
-    (rates,) = seen
+    (rates,) = estimates
     assert 7e-5 / 2 < rates.min() < 7e-5 * 2
     assert 0.016 / 2 < rates.max() < 0.016 * 2

@@ -150,7 +150,7 @@ def test_a_file_that_is_not_a_journal_is_an_error(tmp_path, content, capsys):
 def test_the_study_in_a_journal_is_checked_like_a_file(study, tmp_path, change, message):
     study["study"] |= change
     write(tmp_path, study)
-    with pytest.raises(StudyError, match=rf"{RECORDS}: the study in it") as error:
+    with pytest.raises(StudyError, match=rf"{RECORDS}: the recorded study") as error:
         Results(tmp_path)
     assert message in str(error.value)
 

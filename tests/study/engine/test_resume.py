@@ -17,7 +17,7 @@ from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.engine.run import run_study
 from sklenet.study.report.results import Results
-from sklenet.study.report.tables import markdown
+from sklenet.study.report.tables import render_tables
 
 STUDY = """
 name = "killed"
@@ -93,7 +93,7 @@ def _without_circumstances(frame):
 
 
 def _check_same(results, whole):
-    assert markdown(results) == markdown(whole)
+    assert render_tables(results) == render_tables(whole)
     for name in ("fits", "folds"):
         ours, theirs = (_without_circumstances(getattr(r, name)) for r in (results, whole))
         assert ours.equals(theirs)
@@ -223,7 +223,7 @@ def test_a_new_title_does_not_count_as_a_change(quick, tmp_path):
     folder = run_study(quick(), tmp_path)
     run_study(quick(title="better words"), tmp_path)
     assert len(_keys(folder)) == 1
-    assert "better words" in markdown(Results(folder))
+    assert "better words" in render_tables(Results(folder))
 
 
 def test_a_run_reports_a_dropped_last_line(quick, tmp_path):

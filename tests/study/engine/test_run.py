@@ -22,11 +22,11 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import Inverter, PixelScaler
 from sklenet.study import StudyError, read_study, run_study
-from sklenet.study.report.figures import draw
+from sklenet.study.report.figures import iter_figures
 from sklenet.study.report.page import write_page
 from sklenet.study.report.results import Results
-from sklenet.study.report.statistics import per_class
-from sklenet.study.report.tables import markdown, write_tables
+from sklenet.study.report.statistics import compute_class_metrics
+from sklenet.study.report.tables import render_tables, write_tables
 
 FOLDS = StratifiedKFold(2, shuffle=True, random_state=0)
 QUICK = {"max_epochs": 1, "batch_size": 128}
@@ -200,7 +200,7 @@ def test_settings_are_compared_by_cross_validation(run):
     assert compared.loc["plain", "difference"] == 0
     difference = np.mean(scores[1] - scores[0])
     assert compared.loc["scaled", "difference"] == pytest.approx(difference)
-    table = markdown(results)
+    table = render_tables(results)
     assert f"| {difference:+.4f} " in table
     assert "differences from 'plain', paired over the folds" in table
     assert f"| digits | {('plain', 'scaled')[best]} " in re.sub(" +", " ", table)
@@ -212,7 +212,7 @@ def test_settings_are_compared_by_cross_validation(run):
 def test_a_failed_first_setting_leaves_no_differences(run):
     head, plain, _, diverges = SETTINGS.split("[[setting]]")
     text = f"{head}[[setting]]{diverges}[[setting]]{plain}"
-    table = markdown(run("[search]\nkind = 'settings'\ncv = 2\n" + text))
+    table = render_tables(run("[search]\nkind = 'settings'\ncv = 2\n" + text))
     row, winner = [line for line in table.splitlines() if "| plain " in line]
     assert winner.startswith("| digits ")
     assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["", ""]
@@ -240,7 +240,7 @@ def test_a_search_without_a_winner_is_reported(run):
     assert "digits: every candidate failed" in lines
     assert results.searches["digits"]["best"] is None
     assert len(results.fits) == 0
-    assert "failed" in markdown(results)
+    assert "failed" in render_tables(results)
     write_page(results)
 
 
@@ -269,7 +269,9 @@ steps = [{ transformer = "Inverter", maximum = 16 }]
     assert confusion.sum() == len(y)
     assert np.trace(confusion) / len(y) == fit["negatives_accuracy"]
     guesses = fitted.predict(negatives)
-    table = per_class(results.confusion("digits", "estimator"), [*"0123456789"])
+    table = compute_class_metrics(
+        results.confusion_matrix("digits", "estimator"), [*"0123456789"]
+    )
     wanted = precision_recall_fscore_support(y, fitted.predict(X))
     for name, values in zip(("precision", "recall", "f1", "support"), wanted, strict=True):
         assert np.allclose(table[name], values)
@@ -355,7 +357,7 @@ valid_accuracy = [0.1, 0.2, 0.3, 0.4]
         assert fit["valid_accuracy"] == pytest.approx(fit["test_accuracy"])
         assert fit["best_epoch"] is None
     assert not any("best_epoch" in name for name in results.summary["score"])
-    text = markdown(results)
+    text = render_tables(results)
     assert "valid accuracy (on the test images) per epoch, n = 2" in text
     mean = results.fits["valid_accuracy"].mean()
     (row,) = [line for line in text.splitlines() if line.startswith("| ours, mean")]
@@ -378,7 +380,7 @@ def test_equal_settings_have_a_row_each(run):
     ]
     assert results.fits["test_accuracy"][0] == results.fits["test_accuracy"][1]
     assert results.compare("test_accuracy").empty  # no pairs, with one seed
-    markdown(results)
+    render_tables(results)
 
 
 def test_a_metric_for_two_classes_is_an_error_before_training(run, tmp_path):
@@ -444,14 +446,14 @@ def test_main_effects_of_values_of_different_types(run, grid, values):
     assert effects["mean"].tolist() == means.tolist()
     name = grid.split(" =")[0]
     assert set(results.candidates("digits")[name].map(str)) == set(values)
-    list(draw(results))
+    list(iter_figures(results, "digits"))
 
 
 def test_a_figure_names_the_settings_that_it_shows(run, monkeypatch):
-    monkeypatch.setattr("sklenet.study.report.figures._MOST_CURVES", 11)
+    monkeypatch.setattr("sklenet.study.report.figures._MAX_CURVES", 11)
     rates = [round(0.001 * k, 3) for k in range(1, 13)]
     grid = f"[[setting]]\nname = 'rates'\ngrid = {{ lr = {rates} }}\n"
-    pictures = draw(run(f"[estimator]\n{TINY}{grid}"))
+    pictures = iter_figures(run(f"[estimator]\n{TINY}{grid}"), "digits")
     name, caption, make = next(pictures)
     assert name == "learning_curves_digits"
     assert caption.endswith("the first 11 settings of 12")
@@ -482,8 +484,8 @@ def test_results_are_those_of_the_current_search(run):
     without = run(f"[estimator]\n{TINY}", keep=True)
     assert without.searches == {}
     assert len(without.fits) == 1
-    assert without.n_unasked >= 1
-    markdown(without)
+    assert without.n_not_requested >= 1
+    render_tables(without)
 
 
 def test_published_results_are_compared_with_the_winner_of_settings(run):
@@ -507,6 +509,8 @@ figures = { test_accuracy = 0.6 }
     ]["setting"]
     assert best == "scaled"
     ours = f"{results.fits['test_accuracy'][0]:.4f}"
-    rows = [line for line in markdown(results).splitlines() if line.startswith("| of ")]
+    rows = [
+        line for line in render_tables(results).splitlines() if line.startswith("| of ")
+    ]
     assert len(rows) == 2
     assert all(ours in row for row in rows)

@@ -1,4 +1,4 @@
-"""A study with names that Markdown, HTML, CSV, SVG and matplotlib would interpret."""
+"""Names that Markdown, HTML, CSV, SVG or matplotlib would interpret are shown literally."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sklenet._utils.writing import TEMPORARY
+from sklenet._utils.writing import TEMPORARY_SUFFIX
 from sklenet.cli import main
 from sklenet.study import read_study
 from sklenet.study.engine.plan import plan_jobs
@@ -29,7 +29,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The folder of a report of made-up fits, one for each name."""
+    """Folder of a study with artificial records, with one setting for each name."""
     folder = tmp_path_factory.mktemp("hostile")
     settings = "".join(f"[[setting]]\nname = {json.dumps(name)}\n" for name in NAMES)
     path = folder / "s.toml"
@@ -53,7 +53,7 @@ def report(tmp_path_factory):
             records.append(
                 record | {"tests": {"test": test, "+1": test}, "history": history}
             )
-    # Settings without parameters are the same fit, known by one key.
+    # Settings without parameters are the same fit, recorded under one key.
     for job in plan_jobs(study, "digits"):
         records.append(records[2] | {"key": job.make_key(study), "seed": job.seed})
     records[-1]["error"] = "ValueError: <b>\x1b[0m\nsecond line"
@@ -68,18 +68,18 @@ def written(report):
     return report
 
 
-def test_all_files_are_there_and_printable(written):
+def test_all_files_are_written_and_printable(written):
     names = {path.name for path in written.iterdir()}
     assert names >= {"table.md", "fits.csv", "summary.csv", "report.html"}
     assert names >= {"learning_curves_digits.svg", "confusion_digits.png"}
-    assert not [name for name in names if name.endswith(TEMPORARY)]
+    assert not [name for name in names if name.endswith(TEMPORARY_SUFFIX)]
     for name in ("table.md", "fits.csv", "summary.csv", "report.html"):
         text = (written / name).read_text(encoding="utf-8")
         assert not set("\x1b\x0b\r\u202e") & set(text)
         assert "\\x1b[31mred" in text
 
 
-def test_markdown_has_no_html_and_its_columns(written):
+def test_markdown_has_no_html_and_equal_numbers_of_columns(written):
     text = (written / "table.md").read_text(encoding="utf-8")
     assert "<" not in text
     assert "[d](" not in text
@@ -90,7 +90,7 @@ def test_markdown_has_no_html_and_its_columns(written):
     assert "second line" in text
 
 
-def test_csv_has_no_formulas_and_plain_numbers(written):
+def test_csv_has_no_formulas_and_unchanged_numbers(written):
     for name in ("fits.csv", "summary.csv"):
         with (written / name).open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
@@ -104,7 +104,7 @@ def test_csv_has_no_formulas_and_plain_numbers(written):
 
 
 class Tags(HTMLParser):
-    """Collect the names of the elements of a page."""
+    """Collect the elements of a page."""
 
     def __init__(self):
         super().__init__()
@@ -114,7 +114,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attributes)))
 
 
-def test_the_page_has_no_elements_of_names(written):
+def test_names_add_no_elements_to_the_page(written):
     tags = Tags()
     tags.feed((written / "report.html").read_text(encoding="utf-8"))
     assert sum(tag == "script" for tag, _ in tags.found) == 1
@@ -130,13 +130,13 @@ def test_figures_show_all_names(written):
         assert any(one.startswith(name) for one in shown), name
 
 
-def test_a_figure_that_fails_costs_nothing_else(written, monkeypatch, capsys):
+def test_other_files_are_written_if_one_fails(written, monkeypatch, capsys):
     def fail(*args):
         raise ZeroDivisionError("no\x1b reason")
 
     page = (written / "report.html").read_bytes()
-    monkeypatch.setattr("sklenet.study.report.figures._curves", fail)
-    monkeypatch.setattr("sklenet.study.report.tables.markdown", fail)
+    monkeypatch.setattr("sklenet.study.report.figures._draw_curves", fail)
+    monkeypatch.setattr("sklenet.study.report.tables.render_tables", fail)
     assert main(["report", str(written)]) == 1
     told = capsys.readouterr().err
     lines = ["table.md", "learning_curves_digits"]

@@ -67,12 +67,11 @@ def columns(browser, table):
 
 def candidates(browser):
     """Return the id of the table of candidates."""
-    return browser.evaluate(
-        "[...document.querySelectorAll('table')].find(t => t.innerText.includes('rank')).id"
-    )
+    region = "document.querySelector('[aria-label=\"Candidates, digits\"]')"
+    return browser.evaluate(f"{region}.querySelector('table').id")
 
 
-def test_the_file_needs_nothing_else(page):
+def test_page_is_self_contained(page):
     text = page.read_text()
     assert page.stat().st_size < 2_000_000
     for part in ("http://", "https://", '<link rel="stylesheet', ' src="/', "@import"):
@@ -83,13 +82,13 @@ def test_the_file_needs_nothing_else(page):
     assert json.dumps(0.75) in text
 
 
-def test_the_same_records_make_the_same_page(page):
+def test_same_records_give_the_same_page(page):
     first = page.read_bytes()
     write_page(Results(page.parent))
     assert page.read_bytes() == first
 
 
-def test_a_click_on_a_heading_sorts(page, browser):
+def test_click_on_a_column_heading_sorts_the_rows(page, browser):
     browser.open(page)
     table = candidates(browser)
     names = columns(browser, table)
@@ -106,7 +105,7 @@ def test_a_click_on_a_heading_sorts(page, browser):
     assert browser.evaluate(state) == 1
 
 
-def test_words_filter_the_rows(page, browser):
+def test_rows_are_filtered_by_words(page, browser):
     browser.open(page)
     table = candidates(browser)
     names = columns(browser, table)
@@ -122,10 +121,10 @@ def test_words_filter_the_rows(page, browser):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [375, 1280])
-def test_nothing_overflows_and_text_can_be_read(page, browser, width, dark):
+def test_nothing_overflows_and_text_has_contrast(page, browser, width, dark):
     browser.open(page, width=width, dark=dark)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    # Tables scroll in themselves; nothing else is wider than the window.
+    # Tables scroll within their region; nothing else is wider than the window.
     wide = (
         "[...document.querySelectorAll('body > *, figure *, p, pre')]"
         f".filter(e => e.getBoundingClientRect().right > {width} + 1).map(e => e.outerHTML)"
@@ -145,10 +144,38 @@ def test_nothing_overflows_and_text_can_be_read(page, browser, width, dark):
     assert browser.evaluate("document.images.length") >= 4
 
 
-def test_no_message_on_the_console_and_no_request(page, browser):
+def test_page_logs_no_message_and_requests_nothing(page, browser):
     browser.messages.clear()
     browser.requests.clear()
     browser.open(page)
     assert browser.messages == []
     asked = [url for url in browser.requests if not url.startswith("data:")]
     assert asked == [page.as_uri()]
+
+
+def test_headings_and_columns_use_the_terms_of_the_field(page, browser):
+    browser.open(page)
+    headings = browser.evaluate(
+        "[...document.querySelectorAll('h2')].map(heading => heading.textContent)"
+    )
+    assert headings == [
+        "Results",
+        "Published results",
+        "Candidates, digits",
+        "Main effects, digits",
+        "Metrics per class, digits",
+        "Fits",
+        "Figures",
+        "Provenance",
+    ]
+    assert columns(browser, "table-1") == [
+        "data",
+        "setting",
+        "score",
+        "mean",
+        "standard deviation",
+        "n",
+        "95% CI: lower limit",
+        "95% CI: upper limit",
+        "failed fits",
+    ]

@@ -5,7 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklenet.study.report.text import as_csv, as_markdown, as_prose, as_table
+from sklenet.study.report.text import (
+    escape_html,
+    escape_markdown,
+    to_csv,
+    to_markdown_table,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,21 +20,21 @@ from sklenet.study.report.text import as_csv, as_markdown, as_prose, as_table
         *("=cmd|' /C calc'!A0", "\uff1d1", "\uff0b1"),
     ],
 )
-def test_no_text_is_a_formula(text):
-    ((header,), (cell,)) = csv.reader(io.StringIO(as_csv(pd.DataFrame({text: [text]}))))
+def test_csv_has_no_formulas(text):
+    ((header,), (cell,)) = csv.reader(io.StringIO(to_csv(pd.DataFrame({text: [text]}))))
     for one in (header, cell):
         assert one.lstrip()[0] not in "=+-@\t\r\uff1d\uff0b"
         assert "\t" not in one
         assert "\r" not in one
 
 
-def test_numbers_and_other_text_are_as_they_are():
+def test_csv_keeps_numbers_and_other_text():
     frame = pd.DataFrame(
         {"a": [-1.5, np.nan], "b": [-3, 3], "c": ["x-y", "a, 'b'"], "d": [-0.25, None]}
     )
     frame["d"] = frame["d"].astype(object)
     frame["e"] = [["-1"], (1, 2)]
-    assert as_csv(frame) == frame.to_csv(index=False)
+    assert to_csv(frame) == frame.to_csv(index=False)
 
 
 @pytest.mark.parametrize(
@@ -45,16 +50,16 @@ def test_numbers_and_other_text_are_as_they_are():
         ("two\nlines\x1b[0m", "two\\nlines\\x1b[0m"),
     ],
 )
-def test_names_in_markdown_are_literal(text, wanted):
-    assert as_markdown(text) == wanted
+def test_markdown_shows_names_literally(text, wanted):
+    assert escape_markdown(text) == wanted
 
 
-def test_notes_stay_markdown_without_html():
-    assert as_prose("*a*\n\n- `b` <i>\x1b") == "*a*\n\n- `b` &lt;i>\\x1b"
+def test_notes_remain_markdown_without_html():
+    assert escape_html("*a*\n\n- `b` <i>\x1b") == "*a*\n\n- `b` &lt;i>\\x1b"
 
 
-def test_cells_stay_in_their_columns():
-    table = as_table(pd.DataFrame({"a|b": ["x|y", "<b>"]}))
+def test_cells_with_bars_remain_in_their_columns():
+    table = to_markdown_table(pd.DataFrame({"a|b": ["x|y", "<b>"]}))
     rows = table.splitlines()
     assert [row.replace("\\|", "").count("|") for row in rows] == [2, 2, 2, 2]
     assert "&lt;b>" in rows[3]

@@ -1,4 +1,4 @@
-"""Wrong calls: the right exception, a message that names the culprit, nothing changed."""
+"""Wrong calls raise an error that names the cause, and change nothing."""
 
 import threading
 from pathlib import Path
@@ -29,7 +29,7 @@ ELSEWHERE = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
 
 
 def fit(data=X, labels=y, *args, **parameters):
-    """Return a call of fit; data arguments have a capital or ``_val`` in their names."""
+    """Return a function that makes an estimator, and one that calls its fit."""
     routed = {k: parameters.pop(k) for k in list(parameters) if k.endswith("_val")}
     return lambda: _quick(**parameters), lambda e: e.fit(data, labels, *args, **routed)
 
@@ -46,7 +46,7 @@ WRONG = {
     # Shapes
     "X of one dimension": (fit(X[0]), ValueError, "Expected 2D array, got 1D"),
     "X of five dimensions": (fit(np.zeros((60, 1, 1, 8, 8))), ValueError, "dim 5"),
-    "X of no dimension": (fit(3.0), ValueError, "Expected 2D array, got scalar"),
+    "scalar X": (fit(3.0), ValueError, "Expected 2D array, got scalar"),
     "no samples": (fit(X[:0], y[:0]), ValueError, r"0 sample\(s\)"),
     "no features": (fit(X[:, :0]), ValueError, r"0 feature\(s\)"),
     "one sample": (fit(X[:1], y[:1]), ValueError, "1 class"),
@@ -70,7 +70,7 @@ WRONG = {
         ValueError,
         "'image_shape'.*2 or 3",
     ),
-    "image shape of text": (fit(image_shape="8x8"), ValueError, "'image_shape' parameter"),
+    "text as image shape": (fit(image_shape="8x8"), ValueError, "'image_shape' parameter"),
     "negative image shape": (fit(image_shape=(-8, -8)), ValueError, "positive integers"),
     # Values
     "NaN in X": (fit(NAN), ValueError, "X contains NaN"),
@@ -79,18 +79,19 @@ WRONG = {
     "dates in X": (fit(X.astype("M8[D]")), TypeError, "datetime"),
     "complex X": (fit(X + 1j), ValueError, "Complex data not supported"),
     "sparse X": (fit(scipy.sparse.csr_array(X)), TypeError, "Sparse data was passed for X"),
+    "a sparse dict": (fit(scipy.sparse.dok_array(X)), TypeError, "Sparse data was passed"),
     "NaN in y": (fit(X, np.where(y > 5, np.nan, y)), ValueError, "y contains NaN"),
     "continuous y": (fit(X, y + 0.5), ValueError, "Unknown label type: continuous"),
     "one class": (fit(X, np.zeros(60)), ValueError, "1 class"),
     # Containers
-    "nothing": (fit(None), ValueError, "X is None"),
-    "one image of Pillow": (fit(IMAGES[0]), ValueError, "a single image of Pillow.*list"),
+    "None as X": (fit(None), ValueError, "X is None"),
+    "one Pillow image": (fit(IMAGES[0]), ValueError, "a single Pillow image.*list"),
     "images of several sizes": (
         fit([*IMAGES[1:], IMAGES[0].resize((9, 9))]),
         ValueError,
         r"2 shapes, such as \(8, 8\) and \(9, 9\)",
     ),
-    "images of a palette": (
+    "palette images": (
         fit([image.convert("P") for image in IMAGES]),
         ValueError,
         r"mode 'P'.*convert\('L'\)",
@@ -109,22 +110,30 @@ WRONG = {
     "paths in a column": (
         fit(pd.Series([Path("a.png")] * 60)),
         ValueError,
-        "holds text, paths.*load_image_folder",
+        "contains text, paths.*load_image_folder",
     ),
     "a dataset of tensors": (
         fit(DATASET, None),
         TypeError,
-        r"X is a TensorDataset of torch.*X, y = dataset\.tensors",
+        r"X is of type TensorDataset, a torch dataset.*X, y = dataset\.tensors",
     ),
-    "a part of a dataset": (
+    "a subset of a dataset": (
         fit(torch.utils.data.Subset(DATASET, range(60)), None),
         TypeError,
-        r"X is a Subset of torch.*np\.stack",
+        r"X is of type Subset, a torch dataset.*np\.stack",
     ),
-    "a data loader": (fit(DataLoader(DATASET)), TypeError, "X is a DataLoader of torch"),
-    "pairs": (fit(list(DATASET)), ValueError, r"holds pairs.*zip\(\*pairs\)"),
+    "a data loader": (
+        fit(DataLoader(DATASET)),
+        TypeError,
+        "X is of type DataLoader, .* data loader",
+    ),
+    "pairs": (fit(list(DATASET)), ValueError, r"contains pairs.*zip\(\*pairs\)"),
     "a generator": (fit(row for row in X), TypeError, r"X is of type generator.*np\.stack"),
-    "a dict": (fit({"image": X}), TypeError, r"X is a dict with the keys \['image'\]"),
+    "a dict": (
+        fit({"image": X}),
+        TypeError,
+        r"X is of type dict with the keys \['image'\]",
+    ),
     "a sparse tensor": (
         fit(torch.from_numpy(X).to_sparse()),
         TypeError,
@@ -133,7 +142,7 @@ WRONG = {
     "text in a frame": (
         fit(FRAME.assign(pixel7="a")),
         ValueError,
-        r"1 column\(s\) that do not hold numbers: 'pixel7' \(str\)",
+        r"1 non-numeric column\(s\): 'pixel7' \(str\)",
     ),
     "images in a frame": (
         fit(pd.DataFrame({"image": list(X)})),
@@ -160,7 +169,7 @@ WRONG = {
         ValueError,
         r"one column more than the 64 pixels.*X\[:, -1\], which counts the rows",
     ),
-    "a label beside a shape": (
+    "a label with an image shape": (
         fit(np.c_[y, X], image_shape=(8, 8)),
         ValueError,
         r"'image_shape' parameter is \(8, 8\).*65 features.*one column more",
@@ -178,12 +187,12 @@ WRONG = {
         ValueError,
         "looks probabilities.*argmax",
     ),
-    "a label missing": (
+    "a missing label": (
         fit(X, [None, *y[1:].tolist()]),
         ValueError,
         "y contains NaN or None: 1 of 60.*position 0",
     ),
-    "a text label missing": (
+    "a missing text label": (
         fit(X, np.array(["a"] * 30 + ["b"] * 29 + [np.nan], object)),
         ValueError,
         "y contains NaN or None: 1 of 60.*position 59",
@@ -194,7 +203,7 @@ WRONG = {
         "y mixes labels of the types int and str",
     ),
     "one class of text": (fit(X, np.array(["b"] * 60)), ValueError, "1 class: 'b'"),
-    "one class of numpy's": (fit(X, np.ones(60, int)), ValueError, "1 class: 1\\."),
+    "one class as numpy integers": (fit(X, np.ones(60, int)), ValueError, "1 class: 1\\."),
     "one-hot labels in partial_fit": (
         (_quick, lambda e: e.partial_fit(X, ONE_HOT, range(10))),
         ValueError,
@@ -205,7 +214,7 @@ WRONG = {
         ValueError,
         "y_val.*one-hot encoded.*argmax",
     ),
-    "labels that are no classes": (
+    "labels that are not in classes": (
         (_quick, lambda e: e.partial_fit(X, y, ["a", "b"])),
         ValueError,
         r"y has labels \[0, 1, 2, .*\] that are not among the classes \['a', 'b'\]",
@@ -216,7 +225,7 @@ WRONG = {
         ValueError,
         r"'activation' parameter is GLU\(dim=1\).*rather than \(2, 6, 28, 28\)",
     ),
-    "an activation for one width": (
+    "an activation for a fixed number of channels": (
         fit(activation=nn.PReLU(6)),
         ValueError,
         "'activation' parameter is PReLU.*nn.GELU",
@@ -227,7 +236,7 @@ WRONG = {
         ValueError,
         "'activation' parameter.*called without arguments, it raises ZeroDivisionError",
     ),
-    "an activation not called": (
+    "a function that returns a class of activation": (
         fit(activation=lambda: nn.GELU),
         ValueError,
         "'activation' parameter.*it returns <class",
@@ -237,7 +246,7 @@ WRONG = {
         ValueError,
         "'activation'.*Linear",
     ),
-    "a class of no layer": (
+    "a class that is not a layer": (
         fit(activation=int),
         ValueError,
         "'activation' parameter is <c",
@@ -288,7 +297,7 @@ WRONG = {
         ValueError,
         "'loss' parameter.*cannot be differentiated",
     ),
-    "a loss that is a number": (
+    "a loss that returns a number": (
         fit(loss=lambda outputs, labels: 3),
         ValueError,
         "'loss' parameter.*returns 3 rather than a tensor",
@@ -310,7 +319,7 @@ WRONG = {
         ValueError,
         "'lr_schedule' parameter.*ReduceLROnPlateau.*callbacks.*monitor='valid_loss'",
     ),
-    "the class of this schedule": (
+    "the class of a schedule of the validation loss": (
         fit(lr_schedule=lr_scheduler.ReduceLROnPlateau),
         ValueError,
         "'lr_schedule' parameter.*callbacks",
@@ -320,7 +329,7 @@ WRONG = {
         ValueError,
         "'lr_schedule' parameter.*1 positional argument but 2.*number of steps",
     ),
-    "a schedule that is a rate": (
+    "a schedule that returns a learning rate": (
         fit(lr_schedule=lambda optimizer, n_steps: 0.1),
         ValueError,
         "'lr_schedule' parameter.*returns 0.1",
@@ -350,12 +359,7 @@ WRONG = {
         ValueError,
         "'optimizer' parameter is",
     ),
-    "an optimizer of matrices": (
-        fit(optimizer=torch.optim.Muon),
-        ValueError,
-        "'optimizer' parameter is.*2D parameters",
-    ),
-    "a maker of no optimizer": (
+    "a function that does not return an optimizer": (
         fit(optimizer=lambda weights, lr, **options: 3),
         ValueError,
         "'optimizer' parameter.*makes 3",
@@ -375,38 +379,58 @@ WRONG = {
         "'optimizer'.*'adam'.*'lbfgs'",
     ),
     "unknown schedule": (fit(lr_schedule="cyclic"), ValueError, "'lr_schedule'.*'cosine'"),
-    "no rate": (fit(lr=0), ValueError, r"'lr'.*range \(0.*Got 0"),
-    "rate of text": (fit(lr="fast"), ValueError, "'lr'.*'fast'"),
-    "NaN rate": (fit(lr=float("nan")), ValueError, "'lr'.*nan"),
-    "negative batches": (fit(batch_size=-1), ValueError, r"'batch_size'.*\[1"),
-    "half a batch": (fit(batch_size=0.5), ValueError, "'batch_size'.*an int"),
+    "learning rate of 0": (fit(lr=0), ValueError, r"'lr'.*range \(0.*Got 0"),
+    "text as learning rate": (fit(lr="fast"), ValueError, "'lr'.*'fast'"),
+    "NaN as learning rate": (fit(lr=float("nan")), ValueError, "'lr'.*nan"),
+    "negative batch size": (fit(batch_size=-1), ValueError, r"'batch_size'.*\[1"),
+    "fractional batch size": (fit(batch_size=0.5), ValueError, "'batch_size'.*an int"),
     "no epochs": (fit(max_epochs=0), ValueError, r"'max_epochs'.*\[1.*Got 0"),
-    "negative decay": (fit(weight_decay=-0.1), ValueError, "'weight_decay'.*-0.1"),
+    "negative weight decay": (fit(weight_decay=-0.1), ValueError, "'weight_decay'.*-0.1"),
     "negative l1": (fit(l1=-1), ValueError, "'l1'.*Got -1"),
     "momentum of one": (
         fit(momentum=1),
         ValueError,
         "'momentum'.*Got 1 instead",
     ),
-    "no such connections": (fit(connections="sparse"), ValueError, "'connections' param"),
-    "a map too few": (fit(connections=[[0]] * 15), ValueError, "'connections' parameter"),
-    "a map without input": (fit(connections=[[]] * 16), ValueError, "'connections' param"),
-    "a map of S2 twice": (fit(connections=[[1, 1]] * 16), ValueError, "'connections' par"),
-    "a map that S2 lacks": (fit(connections=[[6]] * 16), ValueError, "'connections' para"),
-    "no such output": (fit(output="softmax"), ValueError, "'output'.*'rbf'.*'softmax'"),
-    "distances without codes": (
+    "unknown connections": (fit(connections="sparse"), ValueError, "'connections' param"),
+    "connections of too few maps": (
+        fit(connections=[[0]] * 15),
+        ValueError,
+        "'connections' parameter",
+    ),
+    "a map without connections": (
+        fit(connections=[[]] * 16),
+        ValueError,
+        "'connections' param",
+    ),
+    "a repeated connection": (
+        fit(connections=[[1, 1]] * 16),
+        ValueError,
+        "'connections' par",
+    ),
+    "a connection to an unknown map": (
+        fit(connections=[[6]] * 16),
+        ValueError,
+        "'connections' para",
+    ),
+    "unknown output": (fit(output="softmax"), ValueError, "'output'.*'rbf'.*'softmax'"),
+    "distance loss without codes": (
         fit(loss="distance"),
         ValueError,
         "'loss' parameter is 'distance'.*output='rbf'",
     ),
-    "codes of nothing": (fit(output="rbf", hidden=()), ValueError, "'hidden' has no layer"),
-    "codes too short": (
+    "codes without a hidden layer": (
+        fit(output="rbf", hidden=()),
+        ValueError,
+        "'hidden' has no layer",
+    ),
+    "codes that are too short": (
         fit(output="rbf", hidden=(20, 3)),
         ValueError,
         "'hidden' parameter ends with 3 units: too few.*10 classes",
     ),
-    "kernels of nothing": (fit(kernel_size=0), ValueError, "'kernel_size'.*Got 0"),
-    "half a kernel": (fit(kernel_size=2.5), ValueError, "'kernel_size'.*Got 2.5"),
+    "kernel size of 0": (fit(kernel_size=0), ValueError, "'kernel_size'.*Got 0"),
+    "fractional kernel size": (fit(kernel_size=2.5), ValueError, "'kernel_size'.*Got 2.5"),
     "kernels as large as the canvas": (
         fit(kernel_size=11),
         ValueError,
@@ -418,50 +442,58 @@ WRONG = {
         "'kernel_size' parameter is 5.*nothing of 8x8 pixels.*padding=0.*need 16x16",
     ),
     "negative padding": (fit(padding=-1), ValueError, "'padding'.*Got -1"),
-    "padding of another name": (fit(padding="same"), ValueError, "'padding'.*'canvas'"),
-    "a number of hidden units": (fit(hidden=120), ValueError, "'hidden' parameter"),
-    "no hidden units": (fit(hidden=(120, 0)), ValueError, r"'hidden'.*Got \(120, 0\)"),
-    "connections that are no lists": (
+    "unknown name of padding": (fit(padding="same"), ValueError, "'padding'.*'canvas'"),
+    "hidden as a number": (fit(hidden=120), ValueError, "'hidden' parameter"),
+    "hidden layer without units": (
+        fit(hidden=(120, 0)),
+        ValueError,
+        r"'hidden'.*Got \(120, 0\)",
+    ),
+    "connections that are not lists": (
         fit(connections=[1] * 16),
         ValueError,
         "'connections' parameter.*Got",
     ),
-    "one number of maps": (fit(maps=np.array(5)), ValueError, "'maps'.*Got array"),
-    "maps without an order": (fit(maps={16, 6}), ValueError, "'maps'"),
+    "maps as a number": (fit(maps=np.array(5)), ValueError, "'maps'.*Got array"),
+    "maps as a set": (fit(maps={16, 6}), ValueError, "'maps'"),
     "maps of C1 only": (fit(maps=(6,)), ValueError, r"'maps'.*Got \(6,\) instead"),
-    "no maps": (fit(maps=(6, 0)), ValueError, r"'maps'.*Got \(6, 0\)"),
-    "the paper's table of other maps": (
+    "layer without maps": (fit(maps=(6, 0)), ValueError, r"'maps'.*Got \(6, 0\)"),
+    "the connections of 1998 for other maps": (
         fit(maps=(4, 16), connections="lecun1998"),
         ValueError,
         r"'lecun1998', the table of 6 and 16 maps, but 'maps' is \(4, 16\)",
     ),
-    "a table of maps that are not there": (
+    "a table with unknown maps": (
         fit(maps=(2, 3), connections=[[0], [1], [2]]),
         ValueError,
         r"C3's 3 maps a list of the maps of S2, 0 to 1",
     ),
-    "half a hidden unit": (fit(hidden=[1.5]), ValueError, r"'hidden'.*Got \[1.5\]"),
-    "all dropped": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
-    "all smoothed": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),
-    "smoothing of one's own loss": (
+    "fractional number of hidden units": (
+        fit(hidden=[1.5]),
+        ValueError,
+        r"'hidden'.*Got \[1.5\]",
+    ),
+    "dropout of 1": (fit(dropout=1.0), ValueError, "'dropout'.*Got 1.0"),
+    "label smoothing of 1": (fit(label_smoothing=1.0), ValueError, "'label_smoothing'"),
+    "label smoothing of a custom loss": (
         fit(loss=torch.nn.CrossEntropyLoss, label_smoothing=0.1),
         ValueError,
         "'label_smoothing' parameter is 0.1, but 'loss' is a callable",
     ),
-    "early stopping of text": (fit(early_stopping="yes"), ValueError, "'early_stopping'"),
-    "no patience": (fit(n_iter_no_change=0), ValueError, "'n_iter_no_change'"),
+    "text as early_stopping": (fit(early_stopping="yes"), ValueError, "'early_stopping'"),
+    "patience of 0": (fit(n_iter_no_change=0), ValueError, "'n_iter_no_change'"),
     "negative tolerance": (fit(tol=-1), ValueError, "'tol'"),
-    "all for validation": (
+    "validation fraction of 1": (
         fit(validation_fraction=1.0),
         ValueError,
         "'validation_fraction'",
     ),
-    "a class left out of training": (
+    "a class with a single sample": (
         fit(X, np.minimum(np.arange(60), 1), early_stopping=True),
         ValueError,
         r"'validation_fraction' parameter is 0.1.*class with 1 sample",
     ),
-    "a class mostly held out": (
+    "a class of which all samples would be held out": (
         fit(X[:20], np.arange(20) % 10, early_stopping=True, validation_fraction=0.9),
         ValueError,
         "'validation_fraction' parameter is 0.9.*class with 2 sample",
@@ -471,18 +503,22 @@ WRONG = {
         ValueError,
         "'class_weight'.*balanced",
     ),
-    "a weight for no class": (fit(class_weight={77: 1}), ValueError, "not in class_weight"),
-    "a weight for no class of text": (
+    "a weight of an unknown class": (
+        fit(class_weight={77: 1}),
+        ValueError,
+        "not in class_weight",
+    ),
+    "a weight of an unknown text class": (
         fit(X, np.where(y % 2, "odd", "even"), class_weight={"odd": 2, "evem": 1}),
         ValueError,
         r"'class_weight' parameter has the key 'evem'.*\['even', 'odd'\]",
     ),
-    "a weight for half a class": (
+    "a weight of a fractional class": (
         fit(class_weight={0.5: 1}),
         ValueError,
         "'class_weight' parameter has the key 0.5",
     ),
-    "two weights for a class": (
+    "two weights of a class": (
         fit(class_weight={0: 1, "0": 2}),
         ValueError,
         "'class_weight' parameter has two keys, 0 and '0', for the class 0",
@@ -492,20 +528,20 @@ WRONG = {
         ValueError,
         "'class_weight' parameter.*Got -1 for the class 0",
     ),
-    "a class weight of text": (
+    "text as class weight": (
         fit(class_weight={0: "2"}),
         ValueError,
         "'class_weight' parameter.*Got '2' for the class 0",
     ),
-    "a NaN class weight": (fit(class_weight={0: NAN[3, 5]}), ValueError, "'class_weight'"),
-    "a weight for no class in partial_fit": (
+    "NaN as class weight": (fit(class_weight={0: NAN[3, 5]}), ValueError, "'class_weight'"),
+    "a weight of an unknown class in partial_fit": (
         (lambda: _quick(class_weight={77: 1}), lambda e: e.partial_fit(X, y, range(10))),
         ValueError,
         "'class_weight' parameter has the key 77",
     ),
-    "random state of text": (fit(random_state="a"), ValueError, "'random_state'"),
-    "verbose of text": (fit(verbose="very"), ValueError, "'verbose'"),
-    "net_params of another parameter": (
+    "text as random state": (fit(random_state="a"), ValueError, "'random_state'"),
+    "text as verbose": (fit(verbose="very"), ValueError, "'verbose'"),
+    "net_params that other parameters set": (
         fit(net_params={"batch_size": 8}),
         ValueError,
         "'net_params' parameter has 'batch_size', which other parameters",
@@ -545,22 +581,22 @@ WRONG = {
             "curvature_seed": "random_state",
         }.items()
     },
-    "the momentum of an optimizer without one": (
+    "momentum of an optimizer without momentum": (
         fit(net_params={"optimizer__momentum": 0.5}),
         ValueError,
         "'net_params' parameter has 'optimizer__momentum'.*use 'momentum' instead",
     ),
-    "net_params of no net": (
+    "net_params that skorch lacks": (
         fit(net_params={"callback": []}),
         ValueError,
-        "'net_params' parameter has 'callback', which is no parameter",
+        "'net_params' parameter has 'callback', which is not a parameter",
     ),
-    "net_params of the net's history": (
+    "history in net_params": (
         fit(net_params={"history": []}),
         ValueError,
         "'net_params' parameter has 'history'",
     ),
-    "net_params without a name": (fit(net_params={3: 1}), ValueError, "the key 3"),
+    "a number as key of net_params": (fit(net_params={3: 1}), ValueError, "the key 3"),
     "an option that the optimizer lacks": (
         fit(net_params={"optimizer__betaz": 1}),
         TypeError,
@@ -576,21 +612,25 @@ WRONG = {
         ValueError,
         r"'loss' parameter must give one loss per sample.*reduction='none'",
     ),
-    "a rate that diverges": (
+    "a learning rate that leads to divergence": (
         fit(optimizer="sgd", lr=1e30, max_epochs=5),
         ValueError,
         r"diverged.*lr=1e\+30",
     ),
-    "net_params of a list": (fit(net_params=[1]), ValueError, "'net_params'"),
-    "no such device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
-    "a device that is not there": (
+    "a list as net_params": (fit(net_params=[1]), ValueError, "'net_params'"),
+    "unknown device": (fit(device="gpu"), ValueError, "'device' parameter is 'gpu'.*'cpu'"),
+    "a torch device that is not available": (
         fit(device=torch.device("cuda:99")),
         ValueError,
         "'device' parameter is 'cuda:99'",
     ),
-    "no such GPU": (fit(device="cuda:99"), ValueError, "'device' parameter is 'cuda:99'"),
+    "a GPU that is not available": (
+        fit(device="cuda:99"),
+        ValueError,
+        "'device' parameter is 'cuda:99'",
+    ),
     "feature range of one number": (fit(feature_range=(1,)), ValueError, "'feature_range'"),
-    "feature range upside down": (
+    "reversed feature range": (
         fit(feature_range=(1, 0)),
         ValueError,
         r"'feature_range' parameter.*lower one first. Got \(1, 0\)",
@@ -605,21 +645,25 @@ WRONG = {
         ValueError,
         "'rotation': 181, but 'rotation', the largest angle.*from 0 to 180",
     ),
-    "half a pixel of padding": (fit(augment={"crop": 0.5}), ValueError, "a whole number"),
-    "augmentation of numbers": (fit(augment=[3]), ValueError, "names and dicts.*Got 3"),
+    "fractional padding of crop": (
+        fit(augment={"crop": 0.5}),
+        ValueError,
+        "a whole number",
+    ),
+    "a number as augmentation": (fit(augment=[3]), ValueError, "names and dicts.*Got 3"),
     # Weights and validation data
     "too few weights": (fit(X, y, np.ones(59)), ValueError, r"sample_weight.*\(59,\)"),
     "negative weights": (fit(X, y, -np.ones(60)), ValueError, "Negative values.*weight"),
-    "no weight": (fit(X, y, np.zeros(60)), ValueError, "weight"),
+    "weights that are all zero": (fit(X, y, np.zeros(60)), ValueError, "weight"),
     "NaN weights": (
         fit(X, y, np.full(60, np.nan)),
         ValueError,
         "sample_weight contains NaN",
     ),
-    "weights of text": (fit(X, y, ["a"] * 60), ValueError, "could not convert"),
+    "text as weights": (fit(X, y, ["a"] * 60), ValueError, "could not convert"),
     "X_val alone": (fit(X_val=X), ValueError, "go together; y_val is None"),
     "y_val alone": (fit(y_val=y), ValueError, "go together; X_val is None"),
-    "weights of no validation data": (
+    "weights without validation data": (
         fit(sample_weight_val=np.ones(60)),
         ValueError,
         "sample_weight_val is given without",
@@ -673,19 +717,19 @@ WRONG = {
     "one image as a matrix": (
         after_fit(lambda e: e.predict(X[0].reshape(8, 8))),
         ValueError,
-        r"shape \(8, 8\), that of one image of 1x8x8.*X\[None\]",
+        r"shape \(8, 8\), which is one image of 1x8x8.*X\[None\]",
     ),
     "one image with its channel last": (
         after_fit(lambda e: e.predict(X[0].reshape(8, 8, 1))),
         ValueError,
         r"one image of 1x8x8.*X\.transpose\(2, 0, 1\)\[None\]",
     ),
-    "one image of Pillow to predict": (
+    "one Pillow image to predict": (
         after_fit(lambda e: e.predict(IMAGES[0])),
         ValueError,
-        "a single image of Pillow",
+        "a single Pillow image",
     ),
-    "images of Pillow of another size": (
+    "Pillow images of another size": (
         after_fit(lambda e: e.predict([IMAGES[0].resize((28, 28))])),
         ValueError,
         "1x28x28, but image_shape is 1x8x8",
@@ -693,7 +737,7 @@ WRONG = {
     "a dataset to predict": (
         after_fit(lambda e: e.predict_log_proba(DATASET)),
         TypeError,
-        "X is a TensorDataset of torch",
+        "X is of type TensorDataset, a torch dataset",
     ),
     "no images": (after_fit(lambda e: e.predict(X[:0])), ValueError, r"0 sample\(s\)"),
     "NaN to predict": (after_fit(lambda e: e.predict(NAN)), ValueError, "X contains NaN"),
@@ -703,15 +747,21 @@ WRONG = {
         "Sparse data was passed for X",
     ),
 }
+if hasattr(torch.optim, "Muon"):  # since torch 2.9
+    WRONG["an optimizer of matrices"] = (
+        fit(optimizer=torch.optim.Muon),
+        ValueError,
+        "'optimizer' parameter is.*2D parameters",
+    )
 
 
 def snapshot(estimator):
-    """Return everything an estimator holds, comparable."""
+    """Return the state of an estimator as text."""
     state = estimator.__getstate__()
     return {key: repr(value) for key, value in state.items()}
 
 
-def test_there_are_enough():
+def test_there_are_many_wrong_calls():
     assert len(WRONG) >= 40
 
 
@@ -737,7 +787,7 @@ def test_wrong_call(name):
 @pytest.mark.parametrize(
     "name", [n for n, ((make, _), *_) in WRONG.items() if make is not _quick]
 )
-def test_a_wrong_fit_leaves_an_earlier_one_as_it_was(name):
+def test_a_wrong_call_of_fit_leaves_a_fitted_estimator_unchanged(name):
     (make, call), exception, _ = WRONG[name]
     estimator = LeNet5Classifier(max_epochs=1, random_state=0).fit(X, y)
     expected = estimator.predict_proba(X)
@@ -766,7 +816,7 @@ def test_the_error_of_a_callable_is_chained(parameters, error):
     assert isinstance(caught.value.__cause__, error)
 
 
-def test_misspelt_parameters_are_refused():
+def test_misspelt_parameters_are_rejected():
     with pytest.raises(TypeError, match="activaton"):
         LeNet5Classifier(activaton="relu")
     with pytest.raises(ValueError, match="Invalid parameter 'activaton'"):

@@ -1,4 +1,4 @@
-"""Columns of flat images that are not pixels."""
+"""Detection of columns that are not pixels."""
 
 import warnings
 
@@ -42,12 +42,12 @@ def test_additional_columns(n_features, n_additional, shape):
 @pytest.mark.parametrize(
     "n_features", [*range(1, 65), 784, 783, 1024, 3072, 787, 67, 100, 841, 192, 3075]
 )
-def test_images_and_tables(n_features):
+def test_images_and_tables_have_no_additional_columns(n_features):
     assert describe_additional_columns(n_features) is None
 
 
 @pytest.mark.parametrize("n_features", [65, 785, 3073])
-def test_arrays_without_evidence_give_a_warning(n_features):
+def test_additional_columns_without_evidence_lead_to_a_warning(n_features):
     rows = RNG.integers(0, 255, (60, n_features))
     with pytest.warns(UserWarning, match=f"X has {n_features} columns, one column more"):
         check_number_of_columns(rows, None, y)
@@ -59,7 +59,7 @@ def frame(names):
 
 @pytest.mark.parametrize("names", ["pixel{}", "{}", "p_0_{}", "1x{}", "px{}.0"])
 @pytest.mark.parametrize("extra", ["label", "Unnamed: 0", "class", "anything"])
-def test_a_column_with_another_name(names, extra):
+def test_a_column_whose_name_differs_from_the_others(names, extra):
     data = frame(names)
     data.insert(0, extra, RNG.permutation(60))
     with pytest.raises(ValueError, match=f"one column more.*'{extra}'"):
@@ -68,7 +68,7 @@ def test_a_column_with_another_name(names, extra):
         LeNet5Classifier().fit(pl.DataFrame(data), y)
 
 
-def test_a_known_name_among_names_without_a_pattern():
+def test_a_common_label_name_among_irregular_names():
     names = [f"{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(64)]
     data = pd.DataFrame(np.c_[X, RNG.permutation(60)], columns=[*names, "Label"])
     with pytest.raises(ValueError, match="'Label'"):
@@ -93,19 +93,19 @@ def test_a_label_and_an_index():
 
 
 @pytest.mark.filterwarnings("error")
-def test_images_of_a_given_shape_and_pixels_in_frames_are_fine():
+def test_images_of_a_given_shape_and_pixels_in_data_frames():
     quick = LeNet5Classifier(max_epochs=1)
     quick.fit(frame("pixel{}"), y)
     quick.set_params(image_shape=(5, 13)).fit(np.c_[RNG.permutation(60), X], y)
     quick.set_params(image_shape=None).fit(X.reshape(-1, 8, 8), y)
 
 
-def test_an_image_shape_that_does_not_count_the_label():
+def test_an_image_shape_without_the_label_column():
     with pytest.raises(ValueError, match=r"'image_shape'.*65 features.*one column more"):
         LeNet5Classifier(image_shape=(8, 8)).fit(np.c_[y, X], y)
 
 
-def test_tables_can_still_be_learnt():
+def test_tables_can_be_learned():
     rows, labels = RNG.normal(size=(40, 65)), np.arange(40) % 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,3 +1,5 @@
+"""Class labels and class weights."""
+
 import json
 import tomllib
 
@@ -43,7 +45,7 @@ def test_keys_match_by_value_or_text(labels, keys):
     assert by_label == wanted
 
 
-def test_keys_of_files():
+def test_keys_from_toml_and_json():
     parsed = tomllib.loads("class_weight = { 0 = 2.0, 7 = 0.5 }")["class_weight"]
     again = json.loads(json.dumps({0: 2.0, 7: 0.5}))
     for class_weight in (parsed, again):
@@ -60,7 +62,7 @@ def test_objects_as_labels():
 @pytest.mark.parametrize(
     "keys", [(False, True), ("False", "True"), ("false", "true"), (0, 1)]
 )
-def test_keys_of_booleans(keys):
+def test_keys_of_boolean_classes(keys):
     classes = np.array([False, True])
     weights = make_class_weights(dict(zip(keys, (2, 3), strict=True)), classes, classes)
     assert weights.tolist() == [2, 3]
@@ -94,7 +96,7 @@ def test_wrong_class_weights(classes, class_weight, message):
         make_class_weights(class_weight, classes, classes)
 
 
-def test_balanced_counts_the_classes_that_are_there():
+def test_balanced_weights_ignore_absent_classes():
     weights = make_class_weights("balanced", np.arange(3), np.array([0, 0, 0, 2]))
     assert weights == pytest.approx([4 / (2 * 3), 1, 4 / (2 * 1)])
     assert make_class_weights(None, np.arange(3), np.arange(3)) is None
@@ -103,7 +105,7 @@ def test_balanced_counts_the_classes_that_are_there():
 
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("keys", [("0", "7"), (0, 7), (np.int64(0), 7.0)])
-def test_the_estimator_weights_classes_by_label(text, keys):
+def test_the_estimator_applies_class_weights_by_label(text, keys):
     X, y = (array[:100] for array in load_digits(return_X_y=True))
     labels = y.astype(str) if text else y
     class_weight = dict(zip(keys, (3.0, 0.5), strict=True))
@@ -119,7 +121,7 @@ def test_the_estimator_weights_classes_by_label(text, keys):
     assert np.array_equal(partly.predict_proba(X), expected.predict_proba(X))
 
 
-def test_labels_in_messages_are_pythons():
+def test_labels_in_messages_are_written_as_in_python():
     assert format_label(np.int64(1)) == "1"
     assert format_label(np.str_("b")) == "'b'"
     assert format_labels(np.array([1, 2])) == "[1, 2]"
@@ -129,7 +131,7 @@ def test_labels_in_messages_are_pythons():
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_labels_in_the_messages_of_the_estimator(text):
+def test_labels_in_messages_of_the_estimator(text):
     X, y = (array[:60] for array in load_digits(return_X_y=True))
     labels, shown = (y.astype(str), "'9'") if text else (y, "9")
     fitted = LeNet5Classifier(**QUICK).fit(X, labels)
@@ -142,7 +144,7 @@ def test_labels_in_the_messages_of_the_estimator(text):
     assert "np." not in str(error.value)
 
 
-def test_labels_that_are_left_to_scikit_learn():
+def test_labels_that_scikit_learn_checks():
     for y in (
         [1, 2],
         ["a", "b"],
@@ -158,7 +160,7 @@ def test_labels_that_are_left_to_scikit_learn():
         check_labels(y)
 
 
-def test_a_fold_that_lacks_a_class_takes_the_weights_of_all():
+def test_a_fold_that_lacks_a_class_accepts_weights_of_all_classes():
     weights = {"a": 1.0, "b": 2.0, "c": 3.0}
     found = make_class_weights(weights, np.array(["a", "c"]), np.array(["a", "c", "c"]))
     assert found.tolist() == [1.0, 3.0]

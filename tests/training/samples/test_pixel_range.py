@@ -1,4 +1,4 @@
-"""Images on another scale than those of the training give a warning; dark ones do not."""
+"""Images on another scale than the training data lead to a warning."""
 
 import warnings
 
@@ -90,7 +90,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_another_scale(name):
+def test_another_scale_leads_to_a_warning(name):
     X, trained, remedy = OTHER[name]
     low, high = (f"{end:.6g}" for end in trained)
     message = f"(?s)pixels from .*trained on pixels from {low} to {high}.*{remedy}"
@@ -100,7 +100,7 @@ def test_another_scale(name):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SAME)
-def test_the_same_scale(name):
+def test_the_same_scale_leads_to_no_warning(name):
     X, trained = SAME[name]
     warn_of_other_range(np.asarray(X), trained)
 
@@ -138,8 +138,8 @@ def test_every_method_warns_once(trained, method):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), MaxAbsScaler()])
-def test_scalers_of_single_pixels_give_no_warning(scaler):
-    """Pixels that were hardly lit in training have enormous values elsewhere."""
+def test_scalers_of_single_pixels_lead_to_no_warning(scaler):
+    """Pixels that were almost constant in training have large values in other images."""
     X, y = load_digits(return_X_y=True)
     pipeline = make_pipeline(scaler, LeNet5Classifier(**QUICK)).fit(X[:60], y[:60])
     assert pipeline[0].transform(X[60:]).max() > 2 * pipeline[-1].pixel_range_[1]
@@ -159,5 +159,5 @@ def test_validation_data_and_continued_training():
     estimator.set_params(warm_start=True)
     (message,) = warnings_of(lambda: estimator.fit(X / 255, y))
     assert "X has pixels from 0 to 1" in message
-    # A fit from scratch learns the range anew.
+    # A fit from new weights determines the range from its own data.
     assert warnings_of(lambda: LeNet5Classifier(**QUICK).fit(X / 255, y)) == []

@@ -1,8 +1,9 @@
-"""Everything of scikit-learn that wraps a classifier, each as a function that asserts.
+"""Assertions about classifiers in scikit-learn's meta-estimators, searches and others.
 
-Each takes ``make``, which makes an unfitted classifier from parameters, and small real
-digits: X of shape (n, 64), float32 from 0 to 1, and y from 0 to 9. The tests run them on
-LeNet5Classifier; ``benchmarks/measure/conformance.py`` runs them on others too.
+Each wrapper is a function of ``make``, which returns an unfitted classifier with the given
+parameters, and of small real digits: X of shape (n, 64), float32 from 0 to 1, and y from 0
+to 9. The tests run them on LeNet5Classifier, and conformance.py also on skorch's
+classifier.
 """
 
 import numpy as np
@@ -40,17 +41,27 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 
 from sklenet.preprocessing import Inverter
 
+# scikit-learn's checks that LeNet5Classifier is expected to fail, with the reason. A weight
+# of 2 and a repeated sample give the same objective, but not the same minibatches; the same
+# holds for MLPClassifier. `test_training.py` shows that they are equivalent under
+# full-batch gradient descent.
+EXPECTED_FAILED_CHECKS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "minibatches are drawn without regard to sample weights"
+    )
+}
+
 WRAPPERS = {}
 
 
 def wrapper(function):
-    """Register a wrapper under its name."""
+    """Register a function by its name."""
     WRAPPERS[function.__name__] = function
     return function
 
 
 class PCADenoiser(PCA):
-    """PCA back to pixels."""
+    """Projection of images on their principal components."""
 
     def transform(self, X):
         return self.inverse_transform(super().transform(X)).astype(np.float32)
@@ -60,7 +71,7 @@ class PCADenoiser(PCA):
 
 
 def assert_learns(estimator, X, y, score=0.6):
-    """Fit on the first two thirds and score the rest."""
+    """Assert a minimum accuracy on the last third of the samples; return the fit."""
     n = len(X) * 2 // 3
     fitted = clone(estimator).fit(X[:n], y[:n])
     accuracy = np.mean(fitted.predict(X[n:]) == y[n:])
@@ -69,6 +80,7 @@ def assert_learns(estimator, X, y, score=0.6):
 
 
 def assert_probabilities(fitted, X, n_classes=10):
+    """Assert that predicted probabilities are from 0 to 1 and sum to 1."""
     probabilities = fitted.predict_proba(X)
     assert probabilities.shape == (len(X), n_classes)
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
@@ -147,7 +159,7 @@ def cross_validation(make, X, y):
 
 @wrapper
 def class_missing_from_a_fold(make, X, y):
-    # Each fold is a class that the training folds lack.
+    # Each fold is a class that is missing from the training folds.
     few = y < 4
     X, y = X[few], y[few]
     predicted = cross_val_predict(make(), X, y, groups=y, cv=LeaveOneGroupOut())
@@ -254,7 +266,7 @@ def labels_as_text(make, X, y):
 
 
 def _same_with_two_jobs(make, X, y, backend):
-    # With the flattening step, workers also receive a function by pickle.
+    # The transformer makes workers unpickle a function as well.
     estimator = make_pipeline(FunctionTransformer(np.ascontiguousarray), make())
     serial = cross_val_predict(estimator, X, y, cv=2, method="predict_proba", n_jobs=1)
     with parallel_config(backend):

@@ -1,0 +1,73 @@
+"""What the generated documents have in common: their folders, templates and tables."""
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from sklenet.study.engine.journal import Journal
+from sklenet.study.engine.records import RECORDS
+from sklenet.study.report.published import format_published
+from sklenet.study.report.results import Results
+from sklenet.study.report.tables import make_difference_table, make_result_table
+from sklenet.study.report.templates import make_environment
+from sklenet.study.report.text import to_markdown_table
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+RESULTS = ROOT / "benchmarks" / "results"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_template(name: str, **values) -> str:
+    """Render the template of a document.
+
+    Parameters
+    ----------
+    name : str
+        File name of the document, such as ``"cost.md"``.
+    **values
+        Variables of the template. All templates can use the filters ``literal``, ``prose``
+        and ``table``, and the functions ``study_tables`` and ``difference_table``.
+    """
+    return _environment().get_template(f"{name}.j2").render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = make_environment(jinja2.FileSystemLoader(TEMPLATES))
+    environment.filters["table"] = _to_table
+    environment.globals |= {
+        "study_tables": _render_study_tables,
+        "difference_table": _render_difference_table,
+    }
+    return environment
+
+
+def read_records(name: str) -> list[dict]:
+    """Return the records of a measurement."""
+    return list(Journal(RESULTS / name / RECORDS))
+
+
+@cache
+def read_results(name: str) -> Results:
+    """Return the results of a study."""
+    return Results(RESULTS / name)
+
+
+def _to_table(rows, right=frozenset(), *, literal: bool = False) -> str:
+    """Convert a data frame, or a list of dicts, to a Markdown table."""
+    return to_markdown_table(pd.DataFrame(rows), frozenset(right), literal=literal)
+
+
+def _render_study_tables(name: str) -> str:
+    """Render a study's test results and its comparison with published results."""
+    results = read_results(name)
+    tables = [make_result_table(results), format_published(results)]
+    return "\n\n".join(to_markdown_table(table) for table in tables if len(table))
+
+
+def _render_difference_table(name: str) -> str:
+    """Render the paired differences of a study's settings from the first one."""
+    return to_markdown_table(make_difference_table(read_results(name)))

@@ -1,0 +1,75 @@
+"""Render ``benchmarks/README.md``: published results, then the results of all studies."""
+
+import pandas as pd
+from origin import describe_runs
+from references import describe_references
+from rendering import RESULTS, ROOT, read_results, render_template
+
+from sklenet.study.report.figures import CURVES
+from sklenet.study.report.page import PAGE
+from sklenet.study.report.results import Results
+from sklenet.study.report.statistics import compute_class_metrics
+from sklenet.study.report.tables import TABLE, render_tables
+
+DOCUMENT = ROOT / "benchmarks" / "README.md"
+
+# The figures that are committed, by the beginning of their names.
+_FIGURES = (CURVES, "main_effects", "heat_map")
+
+# Studies whose page is committed.
+_WITH_PAGE = {"activation_study"}
+
+# Studies of publications that report metrics per class.
+_WITH_CLASS_METRICS = {"reference_c"}
+
+
+def list_studies() -> list[str]:
+    """Return the names of the studies with committed results."""
+    return sorted(path.parent.name for path in RESULTS.glob(f"*/{TABLE}"))
+
+
+def render() -> str:
+    """Return the document."""
+    names = list_studies()
+    return render_template(
+        "benchmarks.md",
+        references=describe_references(names),
+        studies=[_describe_study(name) for name in names],
+    )
+
+
+def _describe_study(name: str) -> dict:
+    """Return the variables of the template for a study."""
+    results = read_results(name)
+    folder = results.folder
+    return {
+        "name": name,
+        "title": results.study.title,
+        "needs_download": results.study.data != ("digits",),
+        "tables": render_tables(results).rstrip(),
+        "classes": _describe_classes(results) if name in _WITH_CLASS_METRICS else None,
+        "figures": [
+            {"name": path.name, "alt": path.stem.replace("_", " ")}
+            for beginning in _FIGURES
+            for path in sorted(folder.glob(f"{beginning}*.png"))
+        ],
+        "origin": describe_runs(results),
+        "page": PAGE if name in _WITH_PAGE else None,
+    }
+
+
+def _describe_classes(results: Results) -> dict:
+    """Return the metrics per class and the confusion matrix of a study with one setting."""
+    ((data, setting),) = {(r["data"], r["setting"]) for r in results.fit_records}
+    confusion = results.confusion_matrix(data, setting)
+    names = [str(label) for label in range(len(confusion))]
+    metrics = compute_class_metrics(confusion, names).rename(columns={"f1": "F1"})
+    for column in ("precision", "recall", "F1"):
+        metrics[column] = metrics[column].map("{:.4f}".format)
+    predictions = pd.DataFrame(confusion, columns=names)
+    predictions.insert(0, "", names)
+    return {
+        "n_seeds": len(results.fit_records),
+        "metrics": metrics,
+        "confusion": predictions,
+    }

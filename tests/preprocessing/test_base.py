@@ -1,0 +1,104 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklenet import LeNet5Classifier
+from sklenet.datasets import load_digits
+from sklenet.preprocessing import DarkBackground, Inverter, Padder, PixelScaler, Resizer
+
+TRANSFORMERS = [
+    Inverter(),
+    DarkBackground(),
+    PixelScaler(),
+    PixelScaler("standard"),
+    PixelScaler("column_l2"),
+    PixelScaler((-2.0, 3.0)),
+    Padder(),
+    Resizer(),
+    Resizer(9, interpolation="bilinear"),
+]
+
+
+@parametrize_with_checks(TRANSFORMERS)
+def test_checks_of_scikit_learn_pass(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_flat_and_image_shaped_X_give_the_same_result(transformer, X):
+    flat = transformer.fit_transform(X)
+    for images in (X.reshape(-1, 8, 8), X.reshape(-1, 1, 8, 8)):
+        out = transformer.fit_transform(images)
+        assert out.ndim == images.ndim
+        assert np.array_equal(out.reshape(len(X), -1), flat)
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_feature_names_and_data_frames(transformer, X):
+    out = transformer.fit(X).set_output(transform="pandas").transform(X)
+    assert isinstance(out, pd.DataFrame)
+    assert out.columns.tolist() == transformer.get_feature_names_out().tolist()
+    transformer.set_output(transform="default")
+    assert np.array_equal(out.to_numpy(), transformer.transform(X))
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_in_a_pipeline_with_the_classifier(transformer, X):
+    y = load_digits().target[:50]
+    model = make_pipeline(transformer, LeNet5Classifier(max_epochs=20, random_state=0))
+    assert model.fit(X, y).score(X, y) > 0.5
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [Inverter(maximum=16), DarkBackground(maximum=16), Padder(), Resizer()],
+    ids=repr,
+)
+def test_fit_is_not_needed_if_nothing_is_learnt(transformer, X):
+    assert np.array_equal(clone(transformer).transform(X), transformer.fit_transform(X))
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [Inverter(maximum="white"), DarkBackground(maximum="white"), Padder(0), Resizer(0)],
+    ids=repr,
+)
+def test_parameters_are_also_checked_without_fit(transformer, X):
+    with pytest.raises(ValueError, match=rf"parameter of {type(transformer).__name__}"):
+        transformer.transform(X)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "message"),
+    [
+        (PixelScaler("units"), "'to' parameter.*'lecun1998'.*'units'"),
+        (PixelScaler((1, 0)), r"'to' parameter.*the lower one first. Got \(1, 0\)"),
+        (PixelScaler((1,)), "'to' parameter.*two numbers"),
+        (
+            PixelScaler(image_shape=(7, 9)),
+            r"'image_shape' parameter of PixelScaler.*64 feat",
+        ),
+        (PixelScaler(image_shape=8), "'image_shape' parameter"),
+        (Padder(7), "'size' parameter of Padder is 7, but images are 8x8"),
+        (Padder(0), "'size' parameter"),
+        (Resizer(-1), "'size' parameter"),
+        (Resizer(interpolation="lanczos"), "'interpolation' parameter.*'area'"),
+        (Inverter(maximum="white"), "'maximum' parameter"),
+        (DarkBackground(maximum="white"), "'maximum' parameter"),
+        (DarkBackground(maximum=15), r"'maximum' parameter of DarkBackground.*up to .*16"),
+        (DarkBackground(background="edge"), "'background' parameter of DarkBackground"),
+    ],
+)
+def test_invalid_parameters_are_named(transformer, message, X):
+    with pytest.raises(ValueError, match=message):
+        transformer.fit(X)
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_images_of_another_size_than_in_fit_are_rejected(transformer, X):
+    transformer.fit(X)
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        transformer.transform(X[:, :60])
