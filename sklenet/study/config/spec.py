@@ -72,7 +72,7 @@ class Study(Table):
     title : str
         Heading of the report.
     data : tuple of str
-        Data sets. Each is searched and evaluated separately.
+        Datasets. Each is searched and evaluated separately.
     seeds : tuple of int
         Values of ``random_state`` with which a setting is trained. The first is also used
         by the search.
@@ -130,12 +130,12 @@ class Study(Table):
         return [setting for table in self.setting_tables for setting in table.expand()]
 
     def list_settings(self, data: str) -> list[Setting]:
-        """Return the settings for a data set.
+        """Return the settings for a dataset.
 
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -225,7 +225,7 @@ class Study(Table):
             if data not in self.data:
                 raise BadKey(
                     ("data",),
-                    "must only contain data sets of the study:"
+                    "must only contain datasets of the study:"
                     f" {', '.join(self.data)}. Got {data!r}.",
                 )
         if table.seeds and self.search:
@@ -364,7 +364,7 @@ class Study(Table):
         if published.data not in settings:
             raise BadKey(
                 ("data",),
-                f"must be one of the data sets of the study: {', '.join(self.data)}. Got"
+                f"must be one of the datasets of the study: {', '.join(self.data)}. Got"
                 f" {published.data!r}.",
             )
         names = settings[published.data]

@@ -40,7 +40,7 @@ class FitGroup(NamedTuple):
 
 
 def group_fits(study: Study, data: str) -> Iterator[FitGroup]:
-    """Yield the fits on a data set, by groups that take about the same time."""
+    """Yield the fits on a dataset, by groups that take about the same time."""
     held_out = study.validation if isinstance(study.validation, float) else 0.0
     if study.search is None:
         for setting in study.list_settings(data):

@@ -23,7 +23,7 @@ class Job(NamedTuple):
     Parameters
     ----------
     data : str
-        Name of the data set.
+        Name of the dataset.
     setting : str
         Name of the setting.
     pipeline : Pipeline
@@ -66,13 +66,13 @@ def _hash_search(study: Study, record: dict) -> str:
 
 
 def select_part(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
-    """Return the study with some of its data sets and settings.
+    """Return the study with some of its datasets and settings.
 
     Parameters
     ----------
     study : Study
     data : collection of str
-        Names of data sets. If empty, all of them.
+        Names of datasets. If empty, all of them.
     settings : collection of str
         Names of settings. If empty, all of them.
 
@@ -80,7 +80,7 @@ def select_part(study: Study, data: Collection[str], settings: Collection[str]) 
     ------
     StudyError
         If the study does not have one of them, or none of the settings is for one of the
-        data sets.
+        datasets.
     """
     if settings and (study.search or not study.setting_tables):
         reason = "has a search" if study.search else "has no [[setting]]"
@@ -123,13 +123,13 @@ def make_evaluation(study: Study) -> Evaluation:
 
 
 def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
-    """Yield the fits on a data set that are evaluated on its test set.
+    """Yield the fits on a dataset that are evaluated on its test set.
 
     Parameters
     ----------
     study : Study
     data : str
-        Name of the data set.
+        Name of the dataset.
     winner : Pipeline, optional
         Winner of the search, unfitted. In a study with a search it alone is trained, and
         without it there are no such fits.
@@ -153,7 +153,7 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     ----------
     study : Study
     data : str
-        Name of the data set.
+        Name of the dataset.
     params : dict
         Parameters of the candidate, by their names in the study.
     """

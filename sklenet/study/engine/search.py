@@ -33,14 +33,14 @@ def search(
     n_jobs: int | None,
     echo: Callable[[str], None],
 ) -> Pipeline | None:
-    """Search on the training set of a data set, and journal the result.
+    """Search on the training set of a dataset, and journal the result.
 
     Parameters
     ----------
     study : Study
         A study with a search.
     data : str
-        Name of the data set.
+        Name of the dataset.
     journal : Path
     run : int
         Number of the run, for the records.

@@ -349,7 +349,7 @@ def test_a_setting_can_only_be_like_one_above(read, name):
         read(PLAIN + LIKE.replace('like = "a"', f"like = {name}"))
 
 
-def test_settings_of_different_data_sets_may_have_the_same_name(read):
+def test_settings_of_different_datasets_may_have_the_same_name(read):
     two = MANY.replace('["digits"]', '["digits", "mnist"]')
     both = two.replace('"first"\n\n', '"first"\ndata = ["digits"]\n\n').replace(
         '"second"', '"first"\ndata = ["mnist"]'
@@ -422,7 +422,7 @@ def test_every_combination_of_a_grid_is_a_setting(read):
             'name = "second"',
             'name = "second"\ndata = ["mnist"]',
             11,
-            "data sets of the study: digits. Got 'mnist'",
+            "datasets of the study: digits. Got 'mnist'",
         ),
         ('name = "second"', 'nam = "second"', 10, "Did you mean 'name'?"),
         ('"Inverter"', '"Invertor"', 16, "no transformer 'Invertor'"),
@@ -450,7 +450,7 @@ def test_an_error_in_a_setting_names_its_key_and_line(read, old, new, line, mess
     [
         (
             'data = "mnist"\nsource = "a"\nfigures = { test_accuracy = 0.5 }',
-            "published.0.data: must be one of the data sets of the study: digits. Got",
+            "published.0.data: must be one of the datasets of the study: digits. Got",
         ),
         (
             'data = "digits"\nsource = "a"\nfigures = { accuracy = 0.5 }',
@@ -462,7 +462,7 @@ def test_an_error_in_a_setting_names_its_key_and_line(read, old, new, line, mess
         ),
     ],
 )
-def test_published_results_must_be_of_a_metric_and_data_set_of_the_study(
+def test_published_results_must_be_of_a_metric_and_dataset_of_the_study(
     read, published, message
 ):
     with pytest.raises(StudyError) as error:
