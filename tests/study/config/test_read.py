@@ -74,12 +74,12 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
         (
             "seeds =",
             "sedes =",
-            "sedes: unknown key. Did you mean 'seeds'? Known: name, title,",
+            "unknown key 'sedes'. Did you mean 'seeds'? Known: name, title,",
         ),
         (
             "cv = 2",
             "cvv = 2",
-            "search.cvv: unknown key in a search of kind 'grid'. Did you mean 'cv'? Known:"
+            "search.cvv: unknown key 'cvv' in a search of kind 'grid'. Did you mean 'cv'? Known:"
             " kind, grid, cv.",
         ),
         ('name = "small"', "", "name: this key is required."),
@@ -124,11 +124,15 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
             "kind = 'random'",
             "search.n_iter: this key is required in a search of kind 'random'",
         ),
-        ("cv = 2", "n_iter = 2", "search.n_iter: unknown key in a search of kind 'grid'"),
+        (
+            "cv = 2",
+            "n_iter = 2",
+            "search.n_iter: unknown key 'n_iter' in a search of kind 'grid'",
+        ),
         (
             "cv = 2",
             "kind = 'settings'",
-            "search.grid: unknown key in a search of kind 'settings'",
+            "search.grid: unknown key 'grid' in a search of kind 'settings'",
         ),
         (
             "cv = 2",

@@ -139,7 +139,7 @@ def test_a_file_that_is_not_a_journal_is_an_error(tmp_path, content, capsys):
         ({"estimator": {"net_params": {"callbacks": ["x"]}}}, "'callbacks'"),
         ({"estimator": {"hidden": [10**15]}}, "'hidden'"),
         ({"seeds": "all"}, "seeds: Input should be a valid list"),
-        ({"nonsense": 1}, "nonsense: unknown key."),
+        ({"nonsense": 1}, "unknown key 'nonsense'."),
         ({"title": None}, "title"),
         (
             {"setting": [{"name": "a", "grid": {n: [*range(1, 1001)] for n in THREE}}]},
