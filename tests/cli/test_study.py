@@ -91,7 +91,7 @@ def test_part_of_a_study_and_then_the_rest(study, out, capsys):
         ),
         (
             ["--data", "digits", "--setting", "elsewhere"],
-            "No setting that is left is for digits.",
+            "None of the selected settings is for digits.",
         ),
     ],
 )

@@ -51,7 +51,7 @@ def _explain(key: Key, errors: list[ErrorDetails]) -> BadKey:
         return BadKey(key, f"this key is required{_name_kind(details)}.")
     if details["type"] == "extra_forbidden":
         known = suggest(key[-1], _list_keys(details))
-        return BadKey(key, f"unknown key{_name_kind(details)}.{known}")
+        return BadKey(key, f"unknown key {key[-1]!r}{_name_kind(details)}.{known}")
     if details["type"] == "union_tag_invalid":
         tag = details["ctx"]["tag"]
         return BadKey(key, f"unknown kind {tag!r}.{suggest(tag, _KINDS)}")

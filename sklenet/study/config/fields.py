@@ -10,7 +10,7 @@ from sklenet.study.config.values import short_repr
 
 
 class Table(BaseModel):
-    """A table of a study file: immutable, and unknown keys are errors."""
+    """A table of a study file. It is immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -26,14 +26,14 @@ _SET_ELSEWHERE = {
 
 
 @functools.cache
-def classifier_parameters() -> tuple[str, ...]:
+def list_classifier_parameters() -> tuple[str, ...]:
     """Return the names of the parameters of LeNet5Classifier, sorted."""
     return tuple(sorted(LeNet5Classifier().get_params()))
 
 
 def check_parameter(name: str, value) -> None:
     """Raise a BadKey if a study may not set this parameter, or not to this value."""
-    known = classifier_parameters()
+    known = list_classifier_parameters()
     if name not in known:
         raise BadKey(
             (), f"LeNet5Classifier has no parameter {name!r}.{suggest(name, known)}"
@@ -57,7 +57,7 @@ Parameters = Annotated[dict[StrictStr, Any], AfterValidator(_check_parameters)]
 def check_classifier(
     common: Mapping, own: Mapping, data: Iterable[str], *, has_steps: bool
 ) -> None:
-    """Raise a BadKey if a classifier cannot be trained on the images of the data sets.
+    """Raise a BadKey if a classifier cannot be trained on the images of the datasets.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def check_classifier(
         Parameters of this classifier, which take precedence. If one of them is not valid
         by itself, the error names it.
     data : iterable of str
-        Names of data sets.
+        Names of datasets.
     has_steps : bool
         Whether transformers precede the classifier. They may change the shape of the
         images, which is then not checked.
@@ -114,7 +114,7 @@ def _check_net(parameters: str) -> None:
 
 
 def _check_images(classifier: LeNet5Classifier, data: str) -> None:
-    """Check that the network fits the images of a data set, and is not too large."""
+    """Check that the network fits the images of a dataset, and is not too large."""
     dataset = DATASETS[data]
     shape = check_image_shape(classifier.image_shape) or dataset.image_shape
     if math.prod(shape) != math.prod(dataset.image_shape):

@@ -3,7 +3,7 @@
 from sklearn.pipeline import Pipeline
 
 from sklenet.estimator import LeNet5Classifier
-from sklenet.study.config.parameters import classifier_parameters
+from sklenet.study.config.parameters import list_classifier_parameters
 from sklenet.study.config.spec import Study
 from sklenet.study.config.steps import make_steps
 from sklenet.study.config.tables import Setting
@@ -34,7 +34,7 @@ def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
 def to_pipeline_name(name: str) -> str:
     """Return the name in the pipeline of a parameter in the grid of a study."""
     step, separator, _ = name.partition("__")
-    is_step = separator and step not in classifier_parameters()
+    is_step = separator and step not in list_classifier_parameters()
     return name if is_step else f"{CLASSIFIER}__{name}"
 
 

@@ -75,7 +75,7 @@ def _inherit(table: dict) -> dict:
     settings = table.get("setting")
     if not isinstance(settings, list):
         return table  # rejected later, for its type
-    # Settings of different data sets may have the same name: the last one above counts.
+    # Settings of different datasets may have the same name: the last one above counts.
     above: dict[str, dict] = {}
     inherited = []
     for k, setting in enumerate(settings):

@@ -110,16 +110,16 @@ def _find_tag(values) -> str:
     return "distribution" if is_distribution else "list"
 
 
-Candidates = Annotated[
+GridValues = Annotated[
     Annotated[Values, Tag("list")] | Annotated[Distribution, Tag("distribution")],
     Discriminator(_find_tag),
 ]
-Grid = Annotated[dict[StrictStr, Candidates], Field(min_length=1)]
+Grid = Annotated[dict[StrictStr, GridValues], Field(min_length=1)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Folds = Annotated[StrictInt, Field(ge=2)]
 
 
-def _check_lists(grid: dict[str, Candidates]) -> dict[str, Candidates]:
+def _check_lists(grid: dict[str, GridValues]) -> dict[str, GridValues]:
     for name, values in grid.items():
         if isinstance(values, Distribution):
             raise BadKey(
@@ -133,7 +133,7 @@ def _check_lists(grid: dict[str, Candidates]) -> dict[str, Candidates]:
 ListGrid = Annotated[Grid, AfterValidator(_check_lists)]
 
 
-def n_combinations(grid: Mapping) -> int:
+def count_combinations(grid: Mapping) -> int:
     """Return the number of combinations of the values in a grid, without expanding it."""
     return math.prod(len(values) for values in grid.values())
 
@@ -156,7 +156,7 @@ class GridSearch(Table):
     @property
     def n_candidates(self) -> int:
         """Number of candidates."""
-        return n_combinations(self.grid)
+        return count_combinations(self.grid)
 
     def make_search(self, estimator, rename: Callable[[str], str], seed: int, **options):
         """Return the unfitted search of scikit-learn.
@@ -197,7 +197,7 @@ class RandomSearch(Table):
 
     @model_validator(mode="after")
     def _check_number_of_combinations(self) -> Self:
-        if self._has_only_lists and n_combinations(self.grid) > _MAX_DRAWN_FROM:
+        if self._has_only_lists and count_combinations(self.grid) > _MAX_DRAWN_FROM:
             raise BadKey(
                 ("grid",),
                 f"must not have more than {_MAX_DRAWN_FROM:,} combinations of lists, from"
@@ -213,7 +213,7 @@ class RandomSearch(Table):
     def n_candidates(self) -> int:
         """Number of candidates; from lists, none is drawn twice."""
         if self._has_only_lists:
-            return min(self.n_iter, n_combinations(self.grid))
+            return min(self.n_iter, count_combinations(self.grid))
         return self.n_iter
 
     def make_search(self, estimator, rename: Callable[[str], str], seed: int, **options):
@@ -276,7 +276,7 @@ class HalvingSearch(Table):
     @property
     def n_candidates(self) -> int:
         """Number of candidates in the first round."""
-        return n_combinations(self.grid)
+        return count_combinations(self.grid)
 
     def find_limits(self, n_samples: int, n_classes: int) -> tuple[int, int]:
         """Return the smallest and the largest number of samples that a round may have."""
@@ -392,7 +392,7 @@ class SettingsSearch(Table):
     kind: Literal["settings"] = "settings"
     cv: Folds = 3
 
-    def make_search(self, estimator, pipelines: list, **options):
+    def make_comparison(self, estimator, pipelines: list, **options):
         """Return the unfitted search of scikit-learn over the parameter ``pipeline``."""
         return GridSearchCV(estimator, {"pipeline": pipelines}, **_OPTIONS, **options)
 

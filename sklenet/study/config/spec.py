@@ -19,7 +19,7 @@ from sklenet.study.config.searches import (
     RandomSearch,
     Search,
     SettingsSearch,
-    n_combinations,
+    count_combinations,
     search_to_record,
 )
 from sklenet.study.config.steps import Steps, make_steps
@@ -72,12 +72,12 @@ class Study(Table):
     title : str
         Heading of the report.
     data : tuple of str
-        Data sets. Each is searched and evaluated separately.
+        Datasets. Each is searched and evaluated separately.
     seeds : tuple of int
         Values of ``random_state`` with which a setting is trained. The first is also used
         by the search.
     metrics : tuple of str
-        Names of scikit-learn's scorers. The first decides a search.
+        Names of scikit-learn's scorers. A search selects its winner by the first one.
     validation : float or "test", optional
         Fraction of the training images held out for validation, and scored after every
         epoch. With "test", the test images are scored after every epoch instead, as in some
@@ -130,13 +130,13 @@ class Study(Table):
         """The settings, with one setting per combination of a grid."""
         return [setting for table in self.setting_tables for setting in table.expand()]
 
-    def settings_for(self, data: str) -> list[Setting]:
-        """Return the settings for a data set.
+    def list_settings(self, data: str) -> list[Setting]:
+        """Return the settings for a dataset.
 
         Parameters
         ----------
         data : str
-            Name of the data set.
+            Name of the dataset.
 
         Returns
         -------
@@ -192,21 +192,20 @@ class Study(Table):
 
         A file of a hundred bytes can ask for billions of fits.
         """
-        n_settings = [n_combinations(table.grid) for table in self.setting_tables]
-        if n_settings:
-            largest = n_settings.index(max(n_settings))
-            _check_count(("setting", str(largest)), "settings", sum(n_settings))
+        counts = [count_combinations(table.grid) for table in self.setting_tables]
+        if counts:
+            largest = counts.index(max(counts))
+            _check_count(("setting", str(largest)), "settings", sum(counts))
         if self.search is None:
-            pairs = zip(self.setting_tables, n_settings, strict=True)
             n_fits = sum(
                 n * len(table.seeds or self.seeds) * len(table.data or self.data)
-                for table, n in pairs
+                for table, n in zip(self.setting_tables, counts, strict=True)
             )
             n_fits = n_fits or len(self.seeds) * len(self.data)
             _check_count(("seeds",), "fits", n_fits, MAX_FITS)
             return self
         if isinstance(self.search, SettingsSearch):
-            n_candidates = sum(n_settings)
+            n_candidates = sum(counts)
         else:
             n_candidates = self.search.n_candidates
         _check_count(("search",), "candidates", n_candidates)
@@ -228,7 +227,7 @@ class Study(Table):
             with report_errors("setting", str(k)):
                 self._check_setting(table)
         for data in self.data:
-            names = Counter(setting.name for setting in self.settings_for(data))
+            names = Counter(setting.name for setting in self.list_settings(data))
             for name, n in names.items():
                 if n > 1:
                     raise BadKey(
@@ -243,7 +242,7 @@ class Study(Table):
             if data not in self.data:
                 raise BadKey(
                     ("data",),
-                    "must only contain data sets of the study:"
+                    "must only contain datasets of the study:"
                     f" {', '.join(self.data)}. Got {data!r}.",
                 )
         if table.seeds and self.search:
@@ -280,28 +279,35 @@ class Study(Table):
     @model_validator(mode="after")
     def _check_search(self) -> Self:
         search = self.search
+        if search is None:
+            return self
         if isinstance(search, SettingsSearch):
-            if len(self.settings) < 2:
-                raise BadKey(
-                    ("search",),
-                    "kind 'settings' requires at least two settings. Got"
-                    f" {len(self.settings)}.",
-                )
-            for data in self.data:
-                if not self.settings_for(data):
-                    raise BadKey(("search",), f"there is no setting for {data!r}.")
-        elif search is not None:
-            if self.setting_tables:
-                raise BadKey(
-                    ("search",),
-                    f"a search of kind {search.kind!r} and settings exclude each other."
-                    " Remove the settings, or compare them by the kind 'settings'.",
-                )
-            if isinstance(search, OptunaSearch):
-                self._check_optuna(search)
-            with report_errors("search", "grid"):
-                self._check_candidates(search)
+            with report_errors("search"):
+                self._check_comparison()
+            return self
+        if self.setting_tables:
+            raise BadKey(
+                ("search",),
+                f"a search of kind {search.kind!r} and settings exclude each other. Remove"
+                " the settings, or compare them by the kind 'settings'.",
+            )
+        if isinstance(search, OptunaSearch):
+            self._check_optuna(search)
+        with report_errors("search", "grid"):
+            self._check_candidates(search)
         return self
+
+    def _check_comparison(self) -> None:
+        """Check that there are settings to be compared."""
+        if len(self.settings) < 2:
+            raise BadKey(
+                (),
+                "kind 'settings' requires at least two settings. Got"
+                f" {len(self.settings)}.",
+            )
+        for data in self.data:
+            if not self.list_settings(data):
+                raise BadKey((), f"there is no setting for {data!r}.")
 
     def _check_optuna(self, search: OptunaSearch) -> None:
         tables: list[tuple[Key, Iterable]] = [
@@ -360,7 +366,7 @@ class Study(Table):
     def _check_published(self) -> Self:
         metrics = self.metric_names
         settings = {
-            data: [s.name for s in self.settings_for(data)] if self.setting_tables else []
+            data: [s.name for s in self.list_settings(data)] if self.setting_tables else []
             for data in self.data
         }
         for k, published in enumerate(self.published):
@@ -375,7 +381,7 @@ class Study(Table):
         if published.data not in settings:
             raise BadKey(
                 ("data",),
-                f"must be one of the data sets of the study: {', '.join(self.data)}. Got"
+                f"must be one of the datasets of the study: {', '.join(self.data)}. Got"
                 f" {published.data!r}.",
             )
         names = settings[published.data]

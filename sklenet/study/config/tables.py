@@ -27,14 +27,14 @@ class Setting(Table):
     Parameters
     ----------
     name : str
-        Name in the tables, unique for each data set. To the names of the settings of a
+        Name in the tables, unique for each dataset. To the names of the settings of a
         grid their values are added.
     estimator : dict
         Parameters of LeNet5Classifier that differ from the ``[estimator]`` of the study.
     steps : tuple of dict, optional
         Transformers before the classifier, instead of those of the study.
     data : tuple of str, optional
-        Data sets of the setting. If None, all data sets of the study.
+        Datasets of the setting. If None, all datasets of the study.
     seeds : tuple of int, optional
         Seeds of the setting, instead of those of the study.
     grid : dict of str to tuple
@@ -116,7 +116,7 @@ class Published(Table):
     Parameters
     ----------
     data : str
-        Name of the data set.
+        Name of the dataset.
     source : str
         Author, title or other source.
     setting : str, optional

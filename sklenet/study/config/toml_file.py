@@ -28,7 +28,7 @@ def read_toml(path: Path) -> tuple[str, dict]:
         raise StudyError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > _MAX_BYTES:
         raise StudyError(
-            f"{path}: the file is larger than {_MAX_BYTES:,} bytes, the limit for a study"
+            f"{path}: the file has more than {_MAX_BYTES:,} bytes, the limit for a study"
             " file."
         )
     try:

@@ -33,7 +33,7 @@ def use_cluster(
     """Let joblib run the fits in the block on a Dask cluster.
 
     Every worker appends its fits to the journal of the study. The workers must therefore
-    have the folder of results, and the data sets, under the same paths.
+    have the folder of results, and the datasets, under the same paths.
 
     Parameters
     ----------

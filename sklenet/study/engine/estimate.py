@@ -40,10 +40,10 @@ class FitGroup(NamedTuple):
 
 
 def group_fits(study: Study, data: str) -> Iterator[FitGroup]:
-    """Yield the fits on a data set, by groups that take about the same time."""
+    """Yield the fits on a dataset, by groups that take about the same time."""
     held_out = study.validation if isinstance(study.validation, float) else 0.0
     if study.search is None:
-        for setting in study.settings_for(data):
+        for setting in study.list_settings(data):
             epochs = make_pipeline(study, setting)[-1].max_epochs
             n_seeds = len(setting.seeds or study.seeds)
             name = f"setting {make_printable(setting.name)!r}"
@@ -72,7 +72,7 @@ def _group_candidates(study: Study, data: str, epochs: int) -> Iterator[FitGroup
                 yield FitGroup(name, n * search.cv, share, epochs)
         return
     if isinstance(search, SettingsSearch):
-        n, what = len(study.settings_for(data)), "settings"
+        n, what = len(study.list_settings(data)), "settings"
     else:
         n, what = search.n_candidates, "candidates"
     name = f"{n} {what} x {search.cv} folds"

@@ -30,7 +30,7 @@ _WITHOUT_EFFECT = ("verbose",)
 
 @lru_cache(maxsize=4)
 def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and y of a data set, which are read once per process."""
+    """Return X and y of a dataset, which are read once per process."""
     return load_dataset(name, subset, return_X_y=True)
 
 
@@ -79,7 +79,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
     ----------
     pipeline : Pipeline
     data : str
-        Name of the data set.
+        Name of the dataset.
     evaluation : Evaluation
     journal : Path
     run : int
@@ -145,7 +145,7 @@ def fit_and_evaluate(
     Parameters
     ----------
     data, setting : str
-        Name of the data set and of the setting.
+        Name of the dataset and of the setting.
     pipeline : Pipeline
         Unfitted. Its ``random_state`` is replaced by `seed`.
     seed : int
@@ -254,7 +254,7 @@ def hash_rows(rows: np.ndarray) -> str:
 
 
 def make_fit_key(pipeline: Pipeline, data: str, *others: str) -> str:
-    """Return the key of a fit: a hash of its pipeline, data set and whatever else matters.
+    """Return the key of a fit: a hash of its pipeline, dataset and whatever else matters.
 
     Only parameters that differ from their defaults are hashed. The keys of existing records
     thus remain valid when a class gets an additional parameter.

@@ -23,7 +23,7 @@ class Job(NamedTuple):
     Parameters
     ----------
     data : str
-        Name of the data set.
+        Name of the dataset.
     setting : str
         Name of the setting.
     pipeline : Pipeline
@@ -66,13 +66,13 @@ def _hash_search(study: Study, record: dict) -> str:
 
 
 def select_part(study: Study, data: Collection[str], settings: Collection[str]) -> Study:
-    """Return the study with some of its data sets and settings.
+    """Return the study with some of its datasets and settings.
 
     Parameters
     ----------
     study : Study
     data : collection of str
-        Names of data sets. If empty, all of them.
+        Names of datasets. If empty, all of them.
     settings : collection of str
         Names of settings. If empty, all of them.
 
@@ -80,7 +80,7 @@ def select_part(study: Study, data: Collection[str], settings: Collection[str]) 
     ------
     StudyError
         If the study does not have one of them, or none of the settings is for one of the
-        data sets.
+        datasets.
     """
     if settings and (study.search or not study.setting_tables):
         reason = "has a search" if study.search else "has no [[setting]]"
@@ -94,7 +94,7 @@ def select_part(study: Study, data: Collection[str], settings: Collection[str]) 
         kept = (setting for setting in study.settings if setting.name in settings)
         part["setting_tables"] = tuple(kept)
     selected = study.model_copy(update=part)
-    if not any(selected.settings_for(name) for name in selected.data):
+    if not any(selected.list_settings(name) for name in selected.data):
         raise StudyError(
             f"None of the selected settings is for {', '.join(selected.data)}."
         )
@@ -123,13 +123,13 @@ def make_evaluation(study: Study) -> Evaluation:
 
 
 def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterator[Job]:
-    """Yield the fits on a data set that are evaluated on its test set.
+    """Yield the fits on a dataset that are evaluated on its test set.
 
     Parameters
     ----------
     study : Study
     data : str
-        Name of the data set.
+        Name of the dataset.
     winner : Pipeline, optional
         Winner of the search, unfitted. In a study with a search it alone is trained, and
         without it there are no such fits.
@@ -139,7 +139,7 @@ def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterat
     else:
         found = [
             (setting.name, make_pipeline(study, setting), setting.seeds or study.seeds)
-            for setting in study.settings_for(data)
+            for setting in study.list_settings(data)
         ]
     for name, pipeline, seeds in found:
         for seed in seeds:
@@ -153,12 +153,12 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     ----------
     study : Study
     data : str
-        Name of the data set.
+        Name of the dataset.
     params : dict
         Parameters of the candidate, by their names in the study.
     """
     if isinstance(study.search, SettingsSearch):
-        (setting,) = (s for s in study.settings_for(data) if s.name == params["setting"])
+        (setting,) = (s for s in study.list_settings(data) if s.name == params["setting"])
         return make_pipeline(study, setting)
     parameters = {to_pipeline_name(name): value for name, value in params.items()}
     return clone(make_pipeline(study)).set_params(**parameters)

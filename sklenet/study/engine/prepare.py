@@ -44,10 +44,10 @@ def prepare(
     Raises
     ------
     StudyError
-        If the study cannot be run on its data sets, the folder has the records of another
+        If the study cannot be run on its datasets, the folder has the records of another
         study, or another process runs it.
     OSError
-        If a data set is missing or the folder cannot be written.
+        If a dataset is missing or the folder cannot be written.
     """
     if n_jobs == 0:
         raise StudyError("n_jobs must be at least 1, or -1 for all cores. Got 0.")
@@ -137,7 +137,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_data(study: Study, name: str) -> None:
-    """Raise a BadKey if the study cannot be run on this data set."""
+    """Raise a BadKey if the study cannot be run on this dataset."""
     X, y = load_data(name, "train")
     _, y_test = load_data(name, "test")
     _check_folds(study, name, y)

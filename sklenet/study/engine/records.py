@@ -180,24 +180,25 @@ def _explain(error: ValidationError) -> str:
 def _find_problem_in_table(table: dict, best: int | None) -> str | None:
     """Return what is wrong with the columns of a search's record."""
     n = len(table["params"])
-    splits = [name for name in table if name.startswith("split")]
     for name, values in table.items():
         if not isinstance(values, list) or len(values) != n:
             return f"cv_results.{name} is not a list of {n} values"
-    for name in splits:
-        if not all(map(_is_score, table[name])):
+        if name.startswith("split") and not all(map(_is_score, values)):
             return f"cv_results.{name} has a value that is not a score"
-    if len(splits) < 2:
+        if name in ("iter", "n_resources", "epochs") and not all(map(_is_int, values)):
+            return f"cv_results.{name} has a value that is not a whole number"
+    if sum(name.startswith("split") for name in table) < 2:
         return "cv_results has fewer than 2 folds"
     names = list(table["params"][0])
     if any(list(params) != names for params in table["params"]):
         return "cv_results.params are not all of the same parameters"
     if best is not None and best >= n:
         return f"best is {best}, but there are {n} candidates"
-    for name in ("iter", "n_resources", "epochs"):
-        if not all(isinstance(value, int) for value in table.get(name, [])):
-            return f"cv_results.{name} has a value that is not a whole number"
     return None
+
+
+def _is_int(value) -> bool:
+    return isinstance(value, int)
 
 
 def _is_score(value) -> bool:

@@ -53,10 +53,10 @@ def run_study(
     Raises
     ------
     StudyError
-        If the study cannot be run on its data sets, for example because of a metric for two
+        If the study cannot be run on its datasets, for example because of a metric for two
         classes, the folder has the records of another study, or another process runs it.
     OSError
-        If a data set is missing or the folder cannot be written.
+        If a dataset is missing or the folder cannot be written.
     """
     prepare(study, out, part=part, n_jobs=n_jobs, keep=keep)
     folder = Path(out) / study.name

@@ -33,14 +33,14 @@ def search(
     n_jobs: int | None,
     echo: Callable[[str], None],
 ) -> Pipeline | None:
-    """Search on the training set of a data set, and journal the result.
+    """Search on the training set of a dataset, and journal the result.
 
     Parameters
     ----------
     study : Study
         A study with a search.
     data : str
-        Name of the data set.
+        Name of the dataset.
     journal : Path
     run : int
         Number of the run, for the records.
@@ -102,12 +102,12 @@ def _compare_settings(
     study: Study, spec: SettingsSearch, candidate: JournalledFit, n_jobs: int | None
 ) -> tuple[dict, int]:
     """Compare the settings of the study; in the result they are known by their names."""
-    settings = study.settings_for(candidate.data)
+    settings = study.list_settings(candidate.data)
     pipelines = [
         clone_with_seed(make_pipeline(study, setting), study.seeds[0])
         for setting in settings
     ]
-    found = spec.make_search(candidate, pipelines, cv=make_folds(study), n_jobs=n_jobs)
+    found = spec.make_comparison(candidate, pipelines, cv=make_folds(study), n_jobs=n_jobs)
     found.fit(*load_rows(candidate.data))
     names = [setting.name for setting in settings]
     results = {

@@ -1,4 +1,4 @@
-"""What a study file may name, and that nothing else is imported or called."""
+"""The names that a study file may use; nothing else is imported or called."""
 
 import builtins
 import inspect
@@ -31,7 +31,7 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_the_list_names_transformers_and_their_parameters(name):
+def test_the_list_has_transformers_and_parameters_without_code(name):
     found = find_transformer(name)
     assert issubclass(found, BaseEstimator)
     assert hasattr(found, "transform")
@@ -43,7 +43,7 @@ def test_the_list_names_transformers_and_their_parameters(name):
         assert not re.search("memory|func|callback|path|file|cache|verbose|jobs", parameter)
 
 
-def test_all_of_our_own_are_in_the_list():
+def test_the_list_has_all_transformers_of_this_package():
     ours = {name: set(names) for name, names in TRANSFORMERS.items() if "." not in name}
     assert ours == {
         name: set(inspect.signature(getattr(preprocessing, name)).parameters)
@@ -51,7 +51,7 @@ def test_all_of_our_own_are_in_the_list():
     }
 
 
-def test_the_page_lists_what_is_allowed():
+def test_the_documentation_has_the_same_list():
     _, _, text = DOCS.read_text().partition("## What a study file may name\n")
     text, _, _ = text.partition("\n## ")
     rows = re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE)
@@ -73,7 +73,7 @@ EVERYWHERE = {
 
 
 class Unpickled:
-    """Leaves a file behind when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -84,7 +84,7 @@ class Unpickled:
 
 @pytest.mark.parametrize("where", EVERYWHERE)
 @pytest.mark.parametrize("dry", [True, False])
-def test_no_folder_of_pickles_is_opened(where, dry, tmp_path, monkeypatch, capsys):
+def test_a_folder_of_pickles_is_never_opened(where, dry, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     trap = tmp_path / "cache" / "joblib" / "sklearn" / "cluster" / "_agglomerative"
     trap.mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_no_folder_of_pickles_is_opened(where, dry, tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize(
     "parameter", ["memory", "pooling_func", "connectivity", "memory__location", "x"]
 )
-def test_no_parameter_that_is_not_listed_in_a_grid(read, kind, parameter):
+def test_a_grid_cannot_have_parameters_that_are_not_listed(read, kind, parameter):
     text = f"steps = [{{ {STEP} }}]\n{QUICK}[search]\n{kind}\n[search.grid]\n"
     with pytest.raises(StudyError, match=rf"s\.toml:\d+: .*has no parameter '{parameter}'"):
         read(text + f'featureagglomeration__{parameter} = ["a", "b"]\n')
@@ -125,7 +125,7 @@ def test_no_parameter_that_is_not_listed_in_a_grid(read, kind, parameter):
         "",
     ],
 )
-def test_nothing_is_imported_before_its_name_is_on_the_list(read, where, name):
+def test_only_listed_names_are_imported(read, where, name):
     before = set(sys.modules)
     with pytest.raises(StudyError, match=r"no transformer .* Known: DarkBackground, "):
         read(EVERYWHERE[where].format(step=f'transformer = "{name}"'))
@@ -150,7 +150,7 @@ def test_nothing_is_imported_before_its_name_is_on_the_list(read, where, name):
         ('transformer = "sklearn.decomposition.PCA", n_components = "x"', "PCA must be"),
     ],
 )
-def test_parameters_take_plain_values_of_bounded_size(read, step, message):
+def test_parameters_of_steps_are_plain_and_bounded(read, step, message):
     with pytest.raises(StudyError, match=re.escape(message)):
         read(f"steps = [{{ {step} }}]\n{QUICK}")
 
@@ -180,7 +180,7 @@ def test_parameters_take_plain_values_of_bounded_size(read, step, message):
     ],
 )
 @pytest.mark.parametrize("where", ["estimator", "setting", "setting.grid", "search.grid"])
-def test_the_estimator_s_parameters_name_no_code(read, line, message, where):
+def test_parameters_of_the_estimator_cannot_name_code(read, line, message, where):
     name, _, value = line.partition(" = ")
     if where == "estimator":
         text = f"[estimator]\n{line}\n"
@@ -194,6 +194,6 @@ def test_the_estimator_s_parameters_name_no_code(read, line, message, where):
         read(text)
 
 
-def test_plain_values_are_allowed(read):
+def test_the_estimator_takes_plain_values(read):
     text = "[estimator]\nnet_params = { optimizer__betas = [0.9, 0.99] }\ndevice = 'cpu'\n"
     assert read(text).estimator["net_params"] == {"optimizer__betas": [0.9, 0.99]}

@@ -74,12 +74,12 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
         (
             "seeds =",
             "sedes =",
-            "sedes: unknown key. Did you mean 'seeds'? Known: name, title,",
+            "unknown key 'sedes'. Did you mean 'seeds'? Known: name, title,",
         ),
         (
             "cv = 2",
             "cvv = 2",
-            "search.cvv: unknown key in a search of kind 'grid'. Did you mean 'cv'? Known:"
+            "search.cvv: unknown key 'cvv' in a search of kind 'grid'. Did you mean 'cv'? Known:"
             " kind, grid, cv.",
         ),
         ('name = "small"', "", "name: this key is required."),
@@ -124,11 +124,15 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
             "kind = 'random'",
             "search.n_iter: this key is required in a search of kind 'random'",
         ),
-        ("cv = 2", "n_iter = 2", "search.n_iter: unknown key in a search of kind 'grid'"),
+        (
+            "cv = 2",
+            "n_iter = 2",
+            "search.n_iter: unknown key 'n_iter' in a search of kind 'grid'",
+        ),
         (
             "cv = 2",
             "kind = 'settings'",
-            "search.grid: unknown key in a search of kind 'settings'",
+            "search.grid: unknown key 'grid' in a search of kind 'settings'",
         ),
         (
             "cv = 2",
@@ -349,14 +353,14 @@ def test_a_setting_can_only_be_like_one_above(read, name):
         read(PLAIN + LIKE.replace('like = "a"', f"like = {name}"))
 
 
-def test_settings_of_different_data_sets_may_have_the_same_name(read):
+def test_settings_of_different_datasets_may_have_the_same_name(read):
     two = MANY.replace('["digits"]', '["digits", "mnist"]')
     both = two.replace('"first"\n\n', '"first"\ndata = ["digits"]\n\n').replace(
         '"second"', '"first"\ndata = ["mnist"]'
     )
-    names = [s.name for s in read(both).settings_for("mnist")]
+    names = [s.name for s in read(both).list_settings("mnist")]
     assert names[0] == "first, lr 0.1, activation relu"
-    assert [s.name for s in read(both).settings_for("digits")] == ["first"]
+    assert [s.name for s in read(both).list_settings("digits")] == ["first"]
     with pytest.raises(StudyError, match=r"for 'mnist'\. Got 'first'\..*Known: first, lr"):
         read(both.replace('data = "digits"\nsource', 'data = "mnist"\nsource'))
     with pytest.raises(StudyError, match=r"must be unique\. Got 'first' 2 times"):
@@ -422,7 +426,7 @@ def test_every_combination_of_a_grid_is_a_setting(read):
             'name = "second"',
             'name = "second"\ndata = ["mnist"]',
             11,
-            "data sets of the study: digits. Got 'mnist'",
+            "datasets of the study: digits. Got 'mnist'",
         ),
         ('name = "second"', 'nam = "second"', 10, "Did you mean 'name'?"),
         ('"Inverter"', '"Invertor"', 16, "no transformer 'Invertor'"),
@@ -450,7 +454,7 @@ def test_an_error_in_a_setting_names_its_key_and_line(read, old, new, line, mess
     [
         (
             'data = "mnist"\nsource = "a"\nfigures = { test_accuracy = 0.5 }',
-            "published.0.data: must be one of the data sets of the study: digits. Got",
+            "published.0.data: must be one of the datasets of the study: digits. Got",
         ),
         (
             'data = "digits"\nsource = "a"\nfigures = { accuracy = 0.5 }',
@@ -462,7 +466,7 @@ def test_an_error_in_a_setting_names_its_key_and_line(read, old, new, line, mess
         ),
     ],
 )
-def test_published_results_must_be_of_a_metric_and_data_set_of_the_study(
+def test_published_results_must_be_of_a_metric_and_dataset_of_the_study(
     read, published, message
 ):
     with pytest.raises(StudyError) as error:

@@ -1,4 +1,4 @@
-"""Schedulers and workers of Dask for tests: real processes, and machines of their own."""
+"""Dask schedulers and workers for tests: real processes, and separate machines."""
 
 import ctypes
 import os
@@ -20,17 +20,17 @@ def free_port() -> int:
 
 
 def die_with_parent():
-    """Have the kernel kill this process when its parent ends, however that ends.
+    """Make the kernel kill this process when its parent ends, for whatever reason.
 
-    Tests that are killed cannot end what they have started. Called in the child, between
-    fork and exec; the thread that starts it counts as its parent.
+    A killed test cannot stop the processes that it has started. This is called in the
+    child, between fork and exec; the thread that starts the child counts as its parent.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def start(*command, cwd, before=()):
-    """Start Python in a folder, behind another command, and return the process."""
+    """Start Python in a folder, as the argument of `before`, and return the process."""
     return subprocess.Popen(
         [*before, sys.executable, *command],
         cwd=cwd,
@@ -62,7 +62,7 @@ def end(process):
 
 @contextmanager
 def scheduler(folder, host="127.0.0.1"):
-    """Start `dask scheduler`; give its address."""
+    """Start `dask scheduler`, and yield its address."""
     port = free_port()
     process = start_scheduler(folder, port, host)
     try:
@@ -73,7 +73,7 @@ def scheduler(folder, host="127.0.0.1"):
 
 @contextmanager
 def workers(address, folder, n=2, script=WORKER):
-    """Start `dask worker`s in folders of their own."""
+    """Start `dask worker` processes, each in its own folder."""
     with ExitStack() as stack:
         processes = []
         for k in range(n):
@@ -83,13 +83,14 @@ def workers(address, folder, n=2, script=WORKER):
 
 
 class Machine:
-    """A network namespace: another machine, as far as the network can tell.
+    """A network namespace, which acts as another machine on the network.
 
     Parameters
     ----------
     name : str
+        Name of the namespace.
     wire : str
-        This machine's end of the cable to it.
+        Name of the interface through which this machine is connected to it.
     """
 
     def __init__(self, name: str, wire: str) -> None:
@@ -103,17 +104,17 @@ class Machine:
 
 @contextmanager
 def machines(n=2):
-    """Make `n` machines, joined by a switch that this one is at too.
+    """Create `n` machines that are connected to this one by a switch.
 
     Yields
     ------
     (str, list of Machine)
-        This machine's address there, and the others.
+        The address of this machine on the switch, and the other machines.
 
     Raises
     ------
     OSError, CalledProcessError
-        Where that is not allowed, or not Linux.
+        If this is not allowed, or the system is not Linux.
     """
     tag = f"s{os.getpid() % 10**6}"
     own = "10.213.77.254"

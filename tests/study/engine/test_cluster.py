@@ -55,7 +55,7 @@ pooling = ["max", "avg"]
 batch_size = [32, 64, 128]
 """
 
-# A worker on a machine without sklenet, as far as the client can tell.
+# A worker that reports to the client that sklenet is not installed.
 WITHOUT_SKLENET = """
 import importlib.metadata as metadata, sys
 version = metadata.version
@@ -85,7 +85,7 @@ def cluster(tmp_path_factory):
 
 
 def comparable(folder: Path) -> dict:
-    """Return what of each fit does not depend on when and where it was made."""
+    """Return the records of the fits without times, threads and runs, by their keys."""
     records = {}
     for record in Journal(folder / "small" / "records.jsonl"):
         if record["kind"] in ("fold", "fit"):
@@ -102,7 +102,7 @@ def comparable(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Return the study's file, and its fits as a serial run has them."""
+    """Return the study file, and the fits of a serial run."""
     folder = tmp_path_factory.mktemp("serial")
     path = folder / "small.toml"
     path.write_text(STUDY)
@@ -110,15 +110,15 @@ def study(tmp_path_factory):
     return path, comparable(folder)
 
 
-def test_a_study_on_a_cluster_is_the_serial_one(study, cluster, tmp_path, monkeypatch):
+def test_a_cluster_has_the_results_of_a_serial_run(study, cluster, tmp_path, monkeypatch):
     path, serial = study
-    monkeypatch.chdir(tmp_path)  # which is not where the workers are
+    monkeypatch.chdir(tmp_path)  # the workers have another one
     command = ["study", str(path), "--out", "results", "--scheduler", cluster, "--quiet"]
     assert main(command) == 0
     assert comparable(tmp_path / "results") == serial
 
 
-def test_workers_of_its_own(study, tmp_path):
+def test_local_workers_give_the_results_of_a_serial_run(study, tmp_path):
     path, serial = study
     environment = dict(os.environ)
     command = ["study", str(path), "--out", str(tmp_path), "--workers", "2", "--quiet"]
@@ -128,7 +128,7 @@ def test_workers_of_its_own(study, tmp_path):
     assert dict(os.environ) == environment
 
 
-def test_each_worker_has_its_share_of_the_cores(study, tmp_path, monkeypatch):
+def test_local_workers_divide_the_cores(study, tmp_path, monkeypatch):
     monkeypatch.setattr("sklenet.study.engine.cluster.cpu_count", lambda: 4)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2", "--quiet"]
     assert main(command) == 0
@@ -136,7 +136,7 @@ def test_each_worker_has_its_share_of_the_cores(study, tmp_path, monkeypatch):
     assert {record["threads"] for record in records if "threads" in record} == {2}
 
 
-def test_any_search_of_scikit_learns(cluster):
+def test_a_grid_search_on_a_cluster_has_the_results_of_a_serial_one(cluster):
     search = GridSearchCV(
         LeNet5Classifier(max_epochs=2, random_state=0),
         {"lr": [0.001, 0.003], "pooling": ["max", "avg"]},
@@ -151,7 +151,7 @@ def test_any_search_of_scikit_learns(cluster):
             assert np.array_equal(serial[name], spread[name]), name
 
 
-def test_a_worker_that_is_killed_costs_what_it_was_doing(study, tmp_path):
+def test_a_study_survives_a_killed_worker(study, tmp_path):
     path, serial = study
     with scheduler(tmp_path) as address, workers(address, tmp_path, n=3) as processes:
         command = ["-m", "sklenet", "study", str(path), "--out", str(tmp_path)]
@@ -166,7 +166,7 @@ def test_a_worker_that_is_killed_costs_what_it_was_doing(study, tmp_path):
     assert comparable(tmp_path) == serial
 
 
-def test_a_study_goes_on_after_what_was_sent_is_lost(tmp_path):
+def test_a_study_is_resumed_after_its_data_is_lost(tmp_path):
     journal = Journal(tmp_path / "records.jsonl")
     calls = []
 
@@ -198,11 +198,11 @@ def test_a_study_goes_on_after_what_was_sent_is_lost(tmp_path):
             resume_after_worker_loss(without_progress, journal.path, told.append)
 
 
-# The workers cannot import this file.
+# A task as text, since the workers cannot import this file.
 WHO = "(__import__('time').sleep(0.3), __import__('os').getpid())[1]"
 
 
-def test_a_worker_that_comes_late_gets_its_share(tmp_path):
+def test_a_late_worker_gets_tasks(tmp_path):
     def tasks():
         deadline = time.monotonic() + 120
         while not come.is_set() and time.monotonic() < deadline:
@@ -239,7 +239,7 @@ def n_folds(journal):
 
 @contextmanager
 def running(command, journal):
-    """Start a study, and give the process once it has done two more fits."""
+    """Start a study, and yield the process after it has finished two more fits."""
 
     before = n_folds(journal)
     process = start("-m", "sklenet", "study", *command, "--quiet", cwd=journal.parent)
@@ -254,7 +254,7 @@ def running(command, journal):
         end(process)
 
 
-def test_a_scheduler_or_a_client_that_dies_loses_nothing_that_is_done(study, tmp_path):
+def test_finished_fits_survive_a_killed_scheduler_or_client(study, tmp_path):
     path, serial = study
     folder = tmp_path / "small"
     folder.mkdir()
@@ -285,50 +285,50 @@ def test_a_scheduler_or_a_client_that_dies_loses_nothing_that_is_done(study, tmp
     assert more.items() <= serial.items()
 
 
-def refused(command, capsys):
-    """Return what a command says that is refused, within seconds."""
+def error_of(command, capsys):
+    """Return the message of a command that must fail within seconds."""
     began = time.monotonic()
     assert main(command) == 2
     assert time.monotonic() - began < 30
     return capsys.readouterr().err
 
 
-def test_nobody_there(study, tmp_path, capsys):
+def test_an_address_without_a_scheduler_is_an_error(study, tmp_path, capsys):
     address = f"tcp://127.0.0.1:{free_port()}"
     command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-    assert f"No Dask scheduler answers at {address}" in refused(command, capsys)
+    assert f"No Dask scheduler answers at {address}" in error_of(command, capsys)
     assert not list(tmp_path.iterdir())
     command[-1] = "nonsense://"
-    assert "No Dask scheduler answers at nonsense://" in refused(command, capsys)
+    assert "No Dask scheduler answers at nonsense://" in error_of(command, capsys)
 
 
-def test_no_worker(study, tmp_path, capsys):
+def test_a_scheduler_without_workers_is_an_error(study, tmp_path, capsys):
     with scheduler(tmp_path) as address:
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-        assert "has no workers: start some with `dask worker" in refused(command, capsys)
+        assert "has no workers: start some with `dask worker" in error_of(command, capsys)
 
 
-def test_a_single_thread(study, tmp_path, capsys):
+def test_a_cluster_with_a_single_thread_is_an_error(study, tmp_path, capsys):
     with scheduler(tmp_path) as address, workers(address, tmp_path, n=1):
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-        assert "one thread only" in refused(command, capsys)
+        assert "one thread only" in error_of(command, capsys)
 
 
-def test_a_worker_without_sklenet(study, tmp_path, capsys):
+def test_a_worker_without_sklenet_is_an_error(study, tmp_path, capsys):
     script = ("-c", WITHOUT_SKLENET)
     with scheduler(tmp_path) as address, workers(address, tmp_path, 1, script):
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-        assert "sklenet missing instead of" in refused(command, capsys)
+        assert "sklenet missing instead of" in error_of(command, capsys)
 
 
-def test_a_worker_with_another_version(study, tmp_path, capsys):
+def test_a_worker_with_another_version_is_an_error(study, tmp_path, capsys):
     script = ("-c", WITH_ANOTHER_TORCH)
     with scheduler(tmp_path) as address, workers(address, tmp_path, 2, script):
         command = ["study", str(study[0]), "--out", str(tmp_path), "--scheduler", address]
-        assert "torch 1.13.1 instead of 2" in refused(command, capsys)
+        assert "torch 1.13.1 instead of 2" in error_of(command, capsys)
 
 
-def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
+def test_a_slow_start_of_dask_is_repeated(study, tmp_path, monkeypatch):
     start, attempts = distributed.utils.LoopRunner._start_unlocked, []
 
     def late_at_first(runner):
@@ -347,17 +347,17 @@ def test_a_machine_that_stands_still(study, tmp_path, monkeypatch):
     assert len(attempts) == 2
 
 
-def test_without_dask(study, tmp_path, capsys, monkeypatch):
+def test_a_missing_dask_is_an_error(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.study.engine.cluster.find_spec", lambda name: None)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2"]
-    assert "requires Dask: pip install sklenet[dask]" in refused(command, capsys)
+    assert "requires Dask: pip install sklenet[dask]" in error_of(command, capsys)
 
 
-def test_twenty_random_kills(study, tmp_path):
-    """Whoever dies, when the study ends it is the serial one.
+def test_a_study_survives_twenty_random_kills(study, tmp_path):
+    """The results are those of a serial run, whichever processes are killed.
 
-    Nobody is killed before the study's first fit is done. A client that ends, as after a
-    scheduler's death, is started again as a user would.
+    The first fit is always finished. A client that ends, for example because the scheduler
+    was killed, is started again, as a user would do.
     """
     path, serial = study
     draw = random.Random(20)
@@ -404,7 +404,7 @@ def test_twenty_random_kills(study, tmp_path):
 
 @pytest.fixture(scope="module")
 def two_machines(tmp_path_factory):
-    """Give a scheduler's address, and two machines with a worker each."""
+    """Yield a client of a scheduler, and two machines with one worker each."""
     folder = tmp_path_factory.mktemp("machines")
     with ExitStack() as stack:
         try:
@@ -437,7 +437,7 @@ def test_a_search_sends_its_data_once_to_each_machine(two_machines):
         search.fit(images, labels)
     for machine, earlier in zip(found, before, strict=True):
         received = machine.bytes_received - earlier
-        assert images.nbytes < received < 1.5 * images.nbytes  # and there were 12 tasks
+        assert images.nbytes < received < 1.5 * images.nbytes  # for 12 tasks
 
 
 @pytest.mark.real_data
@@ -460,7 +460,7 @@ OPTUNA = STUDY.replace("[search]\n", '[search]\nkind = "optuna"\nn_iter = 6\n').
 )
 
 
-def test_optunas_trials_are_shared_by_a_cluster(cluster, tmp_path):
+def test_the_trials_of_optuna_run_on_a_cluster(cluster, tmp_path):
     pytest.importorskip("optuna_integration")
     path = tmp_path / "small.toml"
     path.write_text(OPTUNA)
@@ -498,8 +498,8 @@ print("the same")
 """
 
 
-def test_ray(tmp_path):
-    """joblib's backend of Ray, in a process of its own: Ray changes much in its own."""
+def test_a_grid_search_on_ray_has_the_results_of_a_serial_one(tmp_path):
+    """Ray runs in a separate process, because it changes the state of its process."""
     pytest.importorskip("ray")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The processes that tests start end with the tests."""
+"""The processes that tests start are stopped with the tests."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel, and reads /proc")
-def test_a_killed_test_leaves_no_process_behind():
+def test_a_killed_test_leaves_no_processes():
     test = subprocess.Popen(
         [sys.executable, "-c", TEST], cwd=Path(__file__).parent, stdout=subprocess.PIPE
     )
@@ -30,12 +30,12 @@ def test_a_killed_test_leaves_no_process_behind():
     deadline = time.monotonic() + 10
     while worker.exists() and time.monotonic() < deadline:
         status = (worker / "stat").read_text() if worker.exists() else ") Z"
-        if status.rpartition(")")[2].split()[0] == "Z":  # nobody has asked for its end yet
+        if status.rpartition(")")[2].split()[0] == "Z":  # ended, but not waited for
             break
         time.sleep(0.05)
     else:
         assert not worker.exists()
 
 
-def test_a_process_that_is_started_can_be_waited_for(tmp_path):
+def test_a_started_process_can_be_waited_for(tmp_path):
     assert start("-c", "raise SystemExit(7)", cwd=tmp_path).wait() == 7

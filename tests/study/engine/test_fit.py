@@ -16,7 +16,7 @@ def pipeline(**params):
     )
 
 
-def test_the_key_tells_apart_what_decides_the_weights():
+def test_the_key_depends_on_everything_that_changes_the_weights():
     plain_key = make_fit_key(pipeline(), "mnist")
     others = [
         make_fit_key(pipeline(lr=0.002), "mnist"),
@@ -36,11 +36,11 @@ def test_the_key_tells_apart_what_decides_the_weights():
     "params",
     [{"lr": 0.001}, {"feature_range": [0.0, 1.0]}, {"verbose": 1}],
 )
-def test_the_key_is_the_same_for_what_changes_nothing(params):
+def test_the_key_does_not_depend_on_defaults_and_verbosity(params):
     assert make_fit_key(pipeline(**params), "mnist") == make_fit_key(pipeline(), "mnist")
 
 
-def test_the_key_knows_nothing_of_parameters_added_later():
+def test_the_key_does_not_change_when_a_parameter_is_added():
     class Newer(LeNet5Classifier):
         def __init__(self, *, novelty=None, lr=0.001, random_state=None):
             super().__init__(lr=lr, random_state=random_state)
@@ -52,14 +52,14 @@ def test_the_key_knows_nothing_of_parameters_added_later():
     assert make_fit_key(newer, "mnist") == make_fit_key(older, "mnist")
 
 
-def test_other_rows_have_another_digest():
+def test_other_rows_have_another_hash():
     rows = np.arange(10)
     assert hash_rows(rows) == hash_rows(rows.astype(np.int32))
     assert hash_rows(rows) != hash_rows(rows[::-1])
     assert hash_rows(rows) != hash_rows(rows[:-1])
 
 
-def test_the_seed_reaches_every_step():
+def test_the_seed_is_set_in_every_step():
     from sklearn.decomposition import PCA
 
     steps = Pipeline([("pca", PCA()), ("classifier", LeNet5Classifier())])
@@ -68,7 +68,7 @@ def test_the_seed_reaches_every_step():
     assert steps["pca"].random_state is None
 
 
-def test_plain_is_json():
+def test_numbers_are_converted_for_json():
     value = {
         "a": (np.float32(0.5), np.int64(2), float("nan"), np.inf, None),
         1: print,
@@ -76,7 +76,7 @@ def test_plain_is_json():
     assert to_jsonable(value) == {"a": [0.5, 2, None, None, None], "1": repr(print)}
 
 
-def test_class_weights_by_label_from_a_file(tmp_path):
+def test_class_weights_by_label_are_those_of_the_estimator(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(
         'name = "s"\ntitle = "t"\ndata = ["digits"]\n[estimator]\nmax_epochs = 2\n'

@@ -23,13 +23,13 @@ def test_records_come_back_in_order(journal):
     assert len(journal.path.read_text().splitlines()) == 2
 
 
-def test_what_is_not_json_leaves_no_trace(journal):
+def test_a_record_that_is_not_json_is_not_written(journal):
     with pytest.raises(ValueError, match="JSON"):
         journal.append({"a": float("nan")})
     assert list(journal) == []
 
 
-def test_find(journal):
+def test_a_record_is_found_by_its_key(journal):
     assert journal.find("a") is None
     for key in ("ab", "a", "b"):
         journal.append({"key": key, "n": len(key)})
@@ -40,7 +40,7 @@ def test_find(journal):
     assert len(list(journal)) == 3
 
 
-def test_what_another_process_or_another_file_has_is_found(journal):
+def test_records_of_other_processes_and_replaced_files_are_found(journal):
     journal.append({"key": "a"})
     assert journal.find("b") is None
     with journal.path.open("ab") as file:
@@ -59,7 +59,7 @@ def test_what_another_process_or_another_file_has_is_found(journal):
     "rest",
     [b'{"key": "half', b'{"a": 1}', b"\0" * 50, b"\0\0\n", b'{"a":\n', b"[1]\n", b"\xff\n"],
 )
-def test_what_a_power_cut_left_of_the_last_line_is_dropped(journal, rest):
+def test_repair_drops_an_incomplete_last_line(journal, rest):
     journal.append({"a": 1})
     journal.append({"a": 2})
     whole = journal.path.read_bytes()
@@ -71,7 +71,7 @@ def test_what_a_power_cut_left_of_the_last_line_is_dropped(journal, rest):
     assert list(journal) == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
-def test_a_torn_end_is_passed_over_and_written_over(journal):
+def test_an_incomplete_last_line_is_ignored_and_overwritten(journal):
     journal.append({"a": 1})
     with journal.path.open("ab") as file:
         file.write(b'{"a": 2')
@@ -83,7 +83,7 @@ def test_a_torn_end_is_passed_over_and_written_over(journal):
     assert list(journal) == [{"a": 1}, {"a": 3}]
 
 
-def test_every_cut_leaves_the_whole_records(journal):
+def test_complete_records_survive_any_truncation(journal):
     for n in range(3):
         journal.append({"n": n, "text": "x" * n})
     text = journal.path.read_bytes()
@@ -95,7 +95,7 @@ def test_every_cut_leaves_the_whole_records(journal):
         ]
 
 
-def test_damage_in_the_middle_is_an_error_with_its_line(journal):
+def test_a_damaged_line_is_an_error_with_its_number(journal):
     for n in range(3):
         journal.append({"n": n})
     lines = journal.path.read_bytes().splitlines(keepends=True)
@@ -110,7 +110,7 @@ def _write_many(path, writer):
         Journal(path).append({"writer": writer, "n": n, "text": "x" * 5000})
 
 
-def test_processes_that_write_at_once_do_not_mix_lines(journal):
+def test_lines_of_parallel_processes_are_not_mixed(journal):
     context = multiprocessing.get_context("fork")
     writers = [
         context.Process(target=_write_many, args=(journal.path, k)) for k in range(4)
@@ -136,7 +136,7 @@ def _fill(path, limit):
 
 
 @pytest.mark.parametrize("limit", [500, 537, 560])
-def test_a_full_disk_leaves_whole_records(journal, limit):
+def test_a_full_disk_leaves_complete_records(journal, limit):
     journal.append({"first": True})
     process = multiprocessing.get_context("fork").Process(
         target=_fill, args=(journal.path, limit)

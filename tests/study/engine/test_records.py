@@ -47,7 +47,7 @@ def write(folder, *records):
     (folder / RECORDS).write_text("".join(line + "\n" for line in lines))
 
 
-def test_good_records(study, tmp_path):
+def test_valid_records_are_read(study, tmp_path):
     write(tmp_path, study, FIT, SEARCH)
     assert list(StudyJournal(tmp_path / RECORDS)) == [study, FIT, SEARCH]
 
@@ -100,7 +100,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("record", "message"), BAD)
-def test_a_bad_record_is_named_with_file_and_line(study, tmp_path, record, message, capsys):
+def test_an_invalid_record_names_file_and_line(study, tmp_path, record, message, capsys):
     write(tmp_path, study, record, FIT)
     with pytest.raises(JournalError) as error:
         load(tmp_path)
@@ -113,7 +113,7 @@ def test_a_bad_record_is_named_with_file_and_line(study, tmp_path, record, messa
 
 
 @pytest.mark.parametrize("record", [{}, without(FIT, "params")])
-def test_a_bad_record_at_the_end_is_not_taken_for_a_torn_one(study, tmp_path, record):
+def test_an_invalid_last_record_is_not_dropped(study, tmp_path, record):
     write(tmp_path, study, FIT, record)
     before = (tmp_path / RECORDS).read_bytes()
     with pytest.raises(JournalError, match=r"jsonl:3: the key"):
@@ -122,7 +122,7 @@ def test_a_bad_record_at_the_end_is_not_taken_for_a_torn_one(study, tmp_path, re
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\xff\0" * 999, b"{", b"\n\n\n", b"[[[[\n"])
-def test_what_is_no_journal(tmp_path, content, capsys):
+def test_a_file_that_is_not_a_journal_is_an_error(tmp_path, content, capsys):
     (tmp_path / RECORDS).write_bytes(content)
     assert main(["report", str(tmp_path)]) == 2
     assert RECORDS in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_what_is_no_journal(tmp_path, content, capsys):
         ({"estimator": {"net_params": {"callbacks": ["x"]}}}, "'callbacks'"),
         ({"estimator": {"hidden": [10**15]}}, "'hidden'"),
         ({"seeds": "all"}, "seeds: Input should be a valid list"),
-        ({"nonsense": 1}, "nonsense: unknown key."),
+        ({"nonsense": 1}, "unknown key 'nonsense'."),
         ({"title": None}, "title"),
         (
             {"setting": [{"name": "a", "grid": {n: [*range(1, 1001)] for n in THREE}}]},
@@ -147,7 +147,7 @@ def test_what_is_no_journal(tmp_path, content, capsys):
         ),
     ],
 )
-def test_the_study_of_a_journal_is_checked_like_a_file(study, tmp_path, change, message):
+def test_the_study_in_a_journal_is_checked_like_a_file(study, tmp_path, change, message):
     study["study"] |= change
     write(tmp_path, study)
     with pytest.raises(StudyError, match=rf"{RECORDS}: the recorded study") as error:
@@ -155,7 +155,9 @@ def test_the_study_of_a_journal_is_checked_like_a_file(study, tmp_path, change, 
     assert message in str(error.value)
 
 
-def test_the_winner_of_a_search_must_be_one_of_the_study_s(study, tmp_path, monkeypatch):
+def test_the_winner_of_a_search_must_be_a_candidate_of_the_study(
+    study, tmp_path, monkeypatch
+):
     study["study"]["search"] = {"kind": "grid", "grid": {"lr": [0.1, 0.2]}, "cv": 2}
     write(tmp_path, study)
     from sklenet.study.engine.plan import hash_search

@@ -1,4 +1,4 @@
-"""A study that is killed, starved or changed loses nothing, and repeats nothing."""
+"""An interrupted study loses no finished fit, and repeats none."""
 
 import multiprocessing
 import os
@@ -45,8 +45,8 @@ steps = [{ transformer = "Inverter", maximum = 16 }]
 N_FITS = 4 * 2 * 3 * 2 + 4
 N_KILLS = 30
 
-# A process for each try, without the seconds that importing torch takes: they are forked
-# from a server that has imported it, but never started its threads, which do not survive.
+# Processes are forked from a server that has imported torch, which takes seconds, but has
+# not started its threads, which do not survive a fork.
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["sklenet.study.engine.run", "pytest"])
 
@@ -65,7 +65,7 @@ def whole(study, tmp_path_factory):
 
 
 def _run(study, out):
-    # A shell may have told its background to ignore Ctrl-C.
+    # A process that a shell runs in the background may ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setpgrp()
     run_study(study, out)
@@ -99,7 +99,7 @@ def _check_same(results, whole):
         assert ours.equals(theirs)
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_tables(study, whole, tmp_path):
+def test_a_study_killed_at_random_times_ends_with_the_same_tables(study, whole, tmp_path):
     generator = random.Random(0)
     folder = tmp_path / study.name
     kills, finished, seen = 0, 0, []
@@ -112,7 +112,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(study, whole, tmp
         else:
             finished += 1
             assert process.exitcode == 0
-            if finished > 3:  # all is done: what can still be lost is nothing
+            if finished > 3:  # there is nothing left to interrupt
                 (folder / RECORDS).write_bytes(b"")
                 seen, finished = [], 0
         process.join()
@@ -128,7 +128,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(study, whole, tmp
     _check_same(Results(folder), whole)
 
 
-def test_another_order_of_fits_makes_the_same_tables(study, whole, tmp_path):
+def test_tables_do_not_depend_on_the_order_of_fits(study, whole, tmp_path):
     run_study(study, tmp_path, n_jobs=2)
     _check_same(Results(tmp_path / study.name), whole)
 
@@ -142,7 +142,7 @@ def _run_on_a_small_disk(study, out, limit):
         os._exit(7)
 
 
-def test_a_full_disk_ends_the_study_and_more_room_ends_it_well(study, whole, tmp_path):
+def test_a_study_can_be_continued_after_a_full_disk(study, whole, tmp_path):
     for limit in (200, 9_000, 30_000):
         process = FORK.Process(target=_run_on_a_small_disk, args=(study, tmp_path, limit))
         process.start()
@@ -155,14 +155,14 @@ def test_a_full_disk_ends_the_study_and_more_room_ends_it_well(study, whole, tmp
     _check_same(results, whole)
 
 
-def test_ctrl_c_keeps_what_is_finished(study, whole, tmp_path):
+def test_finished_fits_survive_ctrl_c(study, whole, tmp_path):
     process = _start(study, tmp_path)
     journal = tmp_path / study.name / RECORDS
     while not journal.is_file() or journal.read_bytes().count(b"\n") < 6:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
     process.join()
-    assert process.exitcode == 1  # a traceback of multiprocessing's
+    assert process.exitcode == 1  # multiprocessing shows a traceback
     kept = _keys(tmp_path / study.name)
     assert kept
     results = Results(_finish(study, tmp_path))
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_what_is_finished(study, whole, tmp_path):
     _check_same(results, whole)
 
 
-def test_a_finished_study_does_nothing_again(whole, study):
+def test_a_finished_study_repeats_nothing(whole, study):
     before = _keys(whole.folder)
     start = time.perf_counter()
     run_study(study, whole.folder.parent)
@@ -178,7 +178,7 @@ def test_a_finished_study_does_nothing_again(whole, study):
     assert _keys(whole.folder) == before
 
 
-def test_two_runs_at_once_are_refused(study, tmp_path):
+def test_a_second_run_at_the_same_time_is_an_error(study, tmp_path):
     (tmp_path / study.name).mkdir()
     with (
         FileLock(tmp_path / study.name / "run.lock"),
@@ -200,7 +200,7 @@ def quick(tmp_path):
     return quick
 
 
-def test_a_changed_study_says_what_changed_and_is_refused(quick, tmp_path):
+def test_a_changed_study_is_an_error_that_names_the_change(quick, tmp_path):
     run_study(quick(), tmp_path)
     before = (tmp_path / "quick" / RECORDS).read_bytes()
     with pytest.raises(StudyError, match=r"seeds: \[0\] is now \[0, 1\]") as error:
@@ -210,7 +210,7 @@ def test_a_changed_study_says_what_changed_and_is_refused(quick, tmp_path):
     assert (tmp_path / "quick" / RECORDS).read_bytes() == before
 
 
-def test_with_keep_a_changed_study_goes_on(quick, tmp_path):
+def test_a_changed_study_can_be_continued_with_keep(quick, tmp_path):
     folder = run_study(quick(seeds="[0, 1]"), tmp_path)
     first = _keys(folder)
     run_study(quick(seeds="[1, 2]"), tmp_path, keep=True)
@@ -219,14 +219,14 @@ def test_with_keep_a_changed_study_goes_on(quick, tmp_path):
     assert Results(folder).fits["seed"].tolist() == [1, 2]
 
 
-def test_another_title_is_no_change(quick, tmp_path):
+def test_a_new_title_does_not_count_as_a_change(quick, tmp_path):
     folder = run_study(quick(), tmp_path)
     run_study(quick(title="better words"), tmp_path)
     assert len(_keys(folder)) == 1
     assert "better words" in render_tables(Results(folder))
 
 
-def test_a_torn_last_line_is_dropped_and_said(quick, tmp_path):
+def test_a_run_reports_a_dropped_last_line(quick, tmp_path):
     folder = run_study(quick(), tmp_path)
     with (folder / RECORDS).open("ab") as file:
         file.write(b'{"key": "abc", "kind": "fi')

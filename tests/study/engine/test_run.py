@@ -1,4 +1,4 @@
-"""What a study does is what scikit-learn does with the same pipelines."""
+"""The results of a study are those of scikit-learn with the same pipelines."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ grid = { activation = ["relu", "tanh"], lr = [0.001, 0.003] }
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_grid_search_is_grid_search_cvs(run, n_jobs):
+def test_a_grid_search_has_the_results_of_grid_search_cv(run, n_jobs):
     results = run(f"seeds = [0, 1]\n{GRID}", n_jobs=n_jobs)
     X, y = load_digits(return_X_y=True)
     search = GridSearchCV(
@@ -77,7 +77,7 @@ def test_a_grid_search_is_grid_search_cvs(run, n_jobs):
     assert set(results.fits["setting"]) == {"winner"}
 
 
-def test_a_random_search_is_randomized_search_cvs(run):
+def test_a_random_search_has_the_candidates_of_randomized_search_cv(run):
     results = run(
         """
 steps = [{ transformer = "PixelScaler" }]
@@ -110,7 +110,7 @@ pixelscaler__to = ["unit", "signed"]
     ours = results.cv_results("digits")
     assert len(ours["params"]) == 3
     for one, theirs in zip(ours["params"], search.cv_results_["params"], strict=True):
-        # The names order the draws; ours and theirs are in the same order but for a prefix.
+        # The order of the names decides what is drawn for which; it is the same here.
         assert sorted(one) == sorted(k.replace("lenet5classifier__", "") for k in theirs)
     assert 0.001 <= min(ours["param_lr"]) <= max(ours["param_lr"]) <= 0.01
     assert 0.1 <= min(ours["param_dropout"]) <= max(ours["param_dropout"]) <= 0.3
@@ -122,7 +122,7 @@ pixelscaler__to = ["unit", "signed"]
 
 
 @pytest.mark.parametrize("resource", ["max_epochs", "n_samples"])
-def test_a_halving_search_is_halving_grid_search_cvs(run, resource):
+def test_a_halving_search_has_the_results_of_halving_grid_search_cv(run, resource):
     smallest, largest = (1, 4) if resource == "max_epochs" else (300, 1200)
     results = run(
         f"""
@@ -209,7 +209,7 @@ def test_settings_are_compared_by_cross_validation(run):
     assert results.fits["test_accuracy"].tolist() == [fitted.score(*test)]
 
 
-def test_differences_from_a_first_setting_that_failed_are_left_out(run):
+def test_a_failed_first_setting_leaves_no_differences(run):
     head, plain, _, diverges = SETTINGS.split("[[setting]]")
     text = f"{head}[[setting]]{diverges}[[setting]]{plain}"
     table = render_tables(run("[search]\nkind = 'settings'\ncv = 2\n" + text))
@@ -230,7 +230,7 @@ def test_every_setting_is_trained_with_its_seeds(run):
     assert np.isnan(results.fits["test_accuracy"][4])
 
 
-def test_every_candidate_fails(run):
+def test_a_search_without_a_winner_is_reported(run):
     lines = []
     results = run(
         "[estimator]\noptimizer = 'sgd'\nmax_epochs = 1\n"
@@ -244,7 +244,7 @@ def test_every_candidate_fails(run):
     write_page(results)
 
 
-def test_other_tests_and_metrics(run):
+def test_additional_tests_and_metrics_are_those_of_the_estimator(run):
     results = run(
         """
 metrics = ["accuracy", "neg_log_loss"]
@@ -282,7 +282,7 @@ steps = [{ transformer = "Inverter", maximum = 16 }]
 
 
 @pytest.mark.parametrize("which", ["random", "first"])
-def test_validation_data_and_the_best_epoch(run, which):
+def test_the_best_epoch_is_that_of_the_validation_data(run, which):
     results = run(
         f"""
 seeds = [3]
@@ -317,7 +317,7 @@ batch_size = 32
     assert fit["test_accuracy_at_best_epoch"] == best.score(*test)
 
 
-def test_the_records_say_where_they_come_from(run):
+def test_records_have_versions_machine_and_revision(run):
     results = run("[estimator]\nmax_epochs = 1\n", command="sklenet study small.toml")
     assert results.study.name == "small"
     (only,) = results.runs
@@ -332,7 +332,7 @@ def test_the_records_say_where_they_come_from(run):
     assert fit["cpu_seconds"] > 0
 
 
-def test_the_test_images_per_epoch_beside_a_published_curve(run):
+def test_the_test_images_are_scored_per_epoch_beside_a_published_curve(run):
     results = run(
         """
 seeds = [0, 1]
@@ -353,7 +353,7 @@ valid_accuracy = [0.1, 0.2, 0.3, 0.4]
     for _, fit in results.fits.iterrows():
         estimator = LeNet5Classifier(max_epochs=3, batch_size=128, random_state=fit["seed"])
         assert fit["test_accuracy"] == estimator.fit(X, y).score(*test)
-        # Validating changes nothing, and ends where the test does.
+        # Validation does not change the weights. The last epoch is that of the test.
         assert fit["valid_accuracy"] == pytest.approx(fit["test_accuracy"])
         assert fit["best_epoch"] is None
     assert not any("best_epoch" in name for name in results.summary["score"])
@@ -368,7 +368,7 @@ valid_accuracy = [0.1, 0.2, 0.3, 0.4]
 TINY = "max_epochs = 1\nbatch_size = 256\n"
 
 
-def test_settings_that_are_the_same_fit_have_a_row_each(run):
+def test_equal_settings_have_a_row_each(run):
     results = run(
         f"[estimator]\n{TINY}[[setting]]\nname = 'plain'\n"
         "[[setting]]\nname = 'rates'\ngrid = { lr = [0.001, 0.002] }\n"
@@ -379,11 +379,11 @@ def test_settings_that_are_the_same_fit_have_a_row_each(run):
         "rates, lr 0.002",
     ]
     assert results.fits["test_accuracy"][0] == results.fits["test_accuracy"][1]
-    assert results.compare("test_accuracy").empty  # one seed: nothing to pair
+    assert results.compare("test_accuracy").empty  # no pairs, with one seed
     render_tables(results)
 
 
-def test_a_metric_of_two_classes_is_refused_before_training(run, tmp_path):
+def test_a_metric_for_two_classes_is_an_error_before_training(run, tmp_path):
     for search in ("", "[search]\ncv = 2\ngrid = { pooling = ['max', 'avg'] }\n"):
         with pytest.raises(
             StudyError, match=r"metrics: 'roc_auc' cannot be computed on digits.*ovr"
@@ -392,7 +392,7 @@ def test_a_metric_of_two_classes_is_refused_before_training(run, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_tests_that_fail_are_errors_in_their_rows(run):
+def test_a_failed_test_is_an_error_in_its_row(run):
     results = run(
         f"""
 seeds = [0, 1]
@@ -412,7 +412,7 @@ steps = [{{ transformer = "sklearn.decomposition.PCA", n_components = 4 }}]
     assert (results.folder / "learning_curves_digits.svg").exists()
 
 
-def test_the_steps_of_a_test_follow_each_other(run):
+def test_the_steps_of_a_test_are_applied_in_order(run):
     results = run(
         f"""
 [estimator]
@@ -438,7 +438,7 @@ steps = [{{ transformer = "PixelScaler", to = "unit" }}, {{ transformer = "Inver
         ("augment = ['none', ['shift']]", ["None", "['shift']"]),
     ],
 )
-def test_main_effects_of_values_of_several_types(run, grid, values):
+def test_main_effects_of_values_of_different_types(run, grid, values):
     results = run(f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ {grid} }}\n")
     effects = results.main_effects("digits")
     assert effects["value"].tolist() == values
@@ -449,7 +449,7 @@ def test_main_effects_of_values_of_several_types(run, grid, values):
     list(iter_figures(results, "digits"))
 
 
-def test_the_picture_says_which_settings_it_has(run, monkeypatch):
+def test_a_figure_names_the_settings_that_it_shows(run, monkeypatch):
     monkeypatch.setattr("sklenet.study.report.figures._MAX_CURVES", 11)
     rates = [round(0.001 * k, 3) for k in range(1, 13)]
     grid = f"[[setting]]\nname = 'rates'\ngrid = {{ lr = {rates} }}\n"
@@ -464,7 +464,7 @@ def test_the_picture_says_which_settings_it_has(run, monkeypatch):
     assert len(styles) == 11
 
 
-def test_other_metrics_are_other_fits(run):
+def test_fits_with_other_metrics_are_not_reused(run):
     text = f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ pooling = ['max', 'avg'] }}\n"
     run(text)
     results = run("metrics = ['f1_macro']\n" + text, keep=True)
@@ -472,7 +472,7 @@ def test_other_metrics_are_other_fits(run):
     assert results.fits["test_f1_macro"].notna().all()
 
 
-def test_back_to_an_earlier_search_reports_that_one(run):
+def test_results_are_those_of_the_current_search(run):
     def text(rates):
         return f"[estimator]\n{TINY}[search]\ncv = 2\ngrid = {{ lr = {rates} }}\n"
 
@@ -488,7 +488,7 @@ def test_back_to_an_earlier_search_reports_that_one(run):
     render_tables(without)
 
 
-def test_published_figures_beside_the_winner_of_settings(run):
+def test_published_results_are_compared_with_the_winner_of_settings(run):
     results = run(
         "[search]\nkind = 'settings'\ncv = 2\n"
         + SETTINGS

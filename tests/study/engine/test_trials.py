@@ -1,4 +1,4 @@
-"""Searches by Optuna: what is tried, given up, kept, and what a kill costs."""
+"""Searches by Optuna: trials, pruning, and continuation after a kill."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def serial(tmp_path_factory):
     return folder
 
 
-def test_bad_candidates_are_given_up(serial):
+def test_bad_candidates_are_pruned(serial):
     found = trials(serial)
     assert len(found) == 12
     states = {trial["state"] for trial in found}
@@ -77,7 +77,7 @@ def test_bad_candidates_are_given_up(serial):
         assert trial["history"][-1] == pytest.approx(np.mean(trial["scores"]))
         assert 1e-4 <= trial["params"]["lr"] <= 1e-2
         assert 32 <= trial["params"]["batch_size"] <= 64
-    # Given up is what was below the median of the others at that epoch.
+    # Pruned are candidates below the median of the others at the same epoch.
     for k, trial in enumerate(found):
         if trial["state"] == "pruned":
             last = len(trial["history"]) - 1
@@ -86,7 +86,7 @@ def test_bad_candidates_are_given_up(serial):
             assert max(trial["history"]) < np.median(others)
 
 
-def test_the_winner_is_the_best_that_was_not_given_up(serial):
+def test_the_winner_is_the_best_candidate_that_was_not_pruned(serial):
     results = Results(serial / "small")
     candidates = results.candidates("digits")
     complete = candidates["state"] == "complete"
@@ -96,15 +96,14 @@ def test_the_winner_is_the_best_that_was_not_given_up(serial):
     for name in ("activation", "lr", "batch_size"):
         assert fit["params"][name] == candidates[name][0]
     table = (serial / "small" / "table.md").read_text()
-    given_up = sum(~complete)
-    assert f"kind 'optuna', {given_up} of them given up before their last epoch" in table
+    assert f"{sum(~complete)} were pruned before their last epoch" in table
 
 
 def comparable(trial):
     return trial | {"seconds": 0, "run": 0}
 
 
-def test_one_process_tries_the_same_again_even_after_a_kill(serial, tmp_path):
+def test_trials_of_one_process_are_reproducible_after_a_kill(serial, tmp_path):
     path = write(tmp_path)
     command = [sys.executable, "-m", "sklenet", "study", str(path), "--out", str(tmp_path)]
     kill_after(5, [*command, "--quiet"], tmp_path)
@@ -114,14 +113,14 @@ def test_one_process_tries_the_same_again_even_after_a_kill(serial, tmp_path):
     assert {trial["run"] for trial in trials(tmp_path)} == {1, 2}
 
 
-def test_more_of_them_begin_with_the_same(serial, tmp_path):
+def test_a_search_with_more_trials_begins_with_the_same(serial, tmp_path):
     shutil.copytree(serial / "small", tmp_path / "small")
     assert run(tmp_path, STUDY.replace("n_iter = 12", "n_iter = 13"), "--keep") == 0
     assert trials(tmp_path)[:12] == trials(serial)
     assert len(trials(tmp_path)) == 13
 
 
-def test_an_epoch_is_a_pass_of_the_estimators(serial):
+def test_an_epoch_is_a_partial_fit_of_the_estimator(serial):
     trial = next(t for t in trials(serial) if t["state"] == "complete")
     X, y = load_digits(subset="train", return_X_y=True)
     folds = StratifiedKFold(2, shuffle=True, random_state=0)
@@ -135,7 +134,7 @@ def test_an_epoch_is_a_pass_of_the_estimators(serial):
     assert trial["history"] == pytest.approx(np.mean(scores, axis=0).tolist(), abs=1e-12)
 
 
-def test_a_metric_that_fails_is_a_row_too(tmp_path):
+def test_a_failed_metric_is_a_failed_trial(tmp_path):
     text = STUDY.replace(
         'data = ["digits"]', 'data = ["digits"]\nmetrics = ["neg_log_loss"]'
     )
@@ -149,7 +148,7 @@ def test_a_metric_that_fails_is_a_row_too(tmp_path):
     assert found[1e18]["error"]
 
 
-def test_what_is_done_is_not_done_again(serial, capsys):
+def test_finished_trials_are_not_repeated(serial, capsys):
     journal = serial / "small" / "records.jsonl"
     before = trials(serial)
     assert run(serial) == 0
@@ -160,7 +159,7 @@ def test_what_is_done_is_not_done_again(serial, capsys):
 
 
 def kill_after(wanted, command, folder):
-    """Run a study until so many trials have ended, and kill it with all its processes."""
+    """Kill a study with all its processes after a number of trials have finished."""
     process = subprocess.Popen(
         command,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -178,7 +177,7 @@ def kill_after(wanted, command, folder):
     process.wait()
 
 
-def test_processes_share_a_search_and_go_on_after_kills(tmp_path):
+def test_processes_share_a_search_that_survives_kills(tmp_path):
     path = write(tmp_path, STUDY.replace("n_iter = 12", "n_iter = 14"))
     command = ["study", str(path), "--out", str(tmp_path), "--n-jobs", "2", "--quiet"]
     for wanted in (3, 7):
@@ -190,11 +189,11 @@ def test_processes_share_a_search_and_go_on_after_kills(tmp_path):
     assert sorted(trial["number"] for trial in found) == list(range(14))
     assert {trial["run"] for trial in found} == {1, 2, 3}
     tried = [json.dumps(trial["params"]) for trial in found]
-    assert len(set(tried)) == len(tried), "processes tried the same"
+    assert len(set(tried)) == len(tried), "processes tried the same candidate"
     assert not list((tmp_path / "small").glob("optuna-*"))
 
 
-def test_a_candidate_that_fails_is_a_row(tmp_path):
+def test_a_failed_candidate_is_a_failed_trial(tmp_path):
     text = STUDY.replace("lr = {loguniform = [1e-4, 1e-2]}", "lr = [0.001, 1e30]")
     text = text.replace("n_iter = 12", "n_iter = 6")
     text = text.replace("max_epochs = 3", "max_epochs = 1")
@@ -244,21 +243,21 @@ def test_a_candidate_that_fails_is_a_row(tmp_path):
         ("[1e-4, 1e-2]", "[0.0, 1e-2]", "{loguniform = .* low above 0"),
     ],
 )
-def test_what_optuna_cannot_search_is_refused(tmp_path, old, new, message):
+def test_a_search_that_optuna_cannot_make_is_an_error(tmp_path, old, new, message):
     assert old in STUDY
     with pytest.raises(StudyError, match=message):
         read_study(write(tmp_path, STUDY.replace(old, new)))
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
-def test_without_optuna(tmp_path, monkeypatch, capsys, options):
+def test_a_missing_optuna_is_an_error(tmp_path, monkeypatch, capsys, options):
     monkeypatch.setitem(sys.modules, "optuna_integration.sklearn", None)
     assert run(tmp_path, STUDY, *options) == 2
     assert "pip install sklenet[optuna]" in capsys.readouterr().err
     assert not list(tmp_path.rglob("records.jsonl"))
 
 
-def test_optunas_own_search_takes_the_estimator(tmp_path):
+def test_optuna_search_cv_works_with_the_estimator(tmp_path):
     from optuna import create_study
     from optuna.distributions import CategoricalDistribution
     from optuna.storages import JournalStorage
