@@ -20,9 +20,9 @@ _DESCRIPTION = """\
 Train LeNet-5 classifiers, classify images with them, and run hyperparameter studies.
 
 examples:
-  sklenet data                          list the data sets
+  sklenet data                          list the datasets
   sklenet fit --data digits --out model
-                                        train a model on a data set and save it
+                                        train a model on a dataset and save it
   sklenet predict model digit.png       classify an image with a saved model
   sklenet study benchmarks/studies/digits.toml --dry-run
                                         list the fits of a study and estimate their time
