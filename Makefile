@@ -1,17 +1,24 @@
-# Every target needs Python 3.11 or newer and a package index, nothing else.
+# Every target needs Python 3.11 or newer and a package index, nothing else. test-oldest
+# needs 3.11 or 3.12, the only versions for which all the oldest packages have wheels.
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST := .venv-oldest/bin
 # Holds for the build back end too, so that an install in a year is today's install.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: study test lint guard tables docs clean
+.PHONY: study test test-oldest lint guard tables docs clean
 
 study: .venv/installed   ## LeNet-5 on the embedded digits: search, refit, test, table
 	$(BIN)/sklenet study benchmarks/studies/digits.toml
 
 test: .venv/installed    ## the test suite
 	$(BIN)/python -m pytest
+
+# That every package has a pin in constraints.txt is not true of these versions.
+test-oldest: .venv-oldest/installed  ## the test suite with the oldest versions allowed
+	$(OLDEST)/python -m pytest \
+		--deselect tests/test_packaging.py::test_every_package_is_pinned
 
 lint: .venv/installed    ## style, format and types
 	$(BIN)/ruff check .
@@ -37,6 +44,18 @@ docs: .venv/docs         ## the pages, with their gallery, in docs/_build/html
 	$(BIN)/python -m pip install --quiet --editable '.[plots,tests]'
 	touch $@
 
+# The lowest versions that pyproject.toml allows of what it names, and the newest ones of
+# everything else: what these packages need in turn, and the tools of the tests.
+.venv-oldest/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(OLDEST)/python -m pip install --quiet uv
+	$(OLDEST)/uv pip compile --quiet --python $(OLDEST)/python \
+		--resolution lowest-direct --extra dask --extra onnx --extra optuna --extra plots \
+		--output-file .venv-oldest/lowest.txt pyproject.toml
+	$(OLDEST)/uv pip install --quiet --python $(OLDEST)/python \
+		--constraint .venv-oldest/lowest.txt --editable '.[plots,tests]'
+	touch $@
+
 clean:
-	rm -rf .venv results build dist docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest results build dist docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -56,7 +56,7 @@ def test_links_between_pages_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
 def test_files_that_a_page_names_exist(path):
-    pattern = r"\b(?:benchmarks|docs|sklenet|tests)/[\w/]+\.(?:md|py|rst|toml)\b"
+    pattern = r"\b(?:benchmarks|docs|sklenet|tests)/[\w/]+\.(?:md\.j2|md|py|rst|toml)\b"
     for name in re.findall(pattern, path.read_text(encoding="utf-8")):
         assert (ROOT / name).is_file(), name
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy import sparse
 from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -129,7 +130,7 @@ def _check_is_array_like(X: Any) -> None:
             f"X is of type {type_name}, a torch dataset or data loader. Expected an array"
             f" of images: {remedy}."
         )
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not sparse.issparse(X):  # a dok_array is a dict
         raise TypeError(
             f"X is of type {type_name} with the keys {list(X)[:5]!r}. Expected an array of"
             " images: pass one of its values."

@@ -135,17 +135,23 @@ def _get_precision(operations) -> str:
     return "ieee" if precision == "none" else precision
 
 
-_full_precision = [
-    _ProcessSetting(
-        functools.partial(_get_precision, operations),
-        functools.partial(setattr, operations, "fp32_precision"),
-        "ieee",
-    )
-    for operations in (
-        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
-        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
-    )
-]
+def _make_precision_settings() -> list[_ProcessSetting]:
+    """Return the settings under which products on the CPU have float32's precision."""
+    mkldnn = torch.backends.mkldnn
+    if not hasattr(mkldnn, "matmul"):  # torch before 2.9 has one setting for all products
+        get, set_ = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+        return [_ProcessSetting(get, set_, "highest")]
+    return [
+        _ProcessSetting(
+            functools.partial(_get_precision, operations),
+            functools.partial(setattr, operations, "fp32_precision"),
+            "ieee",
+        )
+        for operations in (mkldnn.matmul, mkldnn.conv)  # type: ignore[attr-defined]
+    ]
+
+
+_full_precision = _make_precision_settings()
 
 
 def one_thread() -> _ProcessSetting:

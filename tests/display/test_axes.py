@@ -21,6 +21,8 @@ def to_svg(figure):
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Older versions of matplotlib use names that newer ones of pyparsing deprecate.
+        warnings.filterwarnings("ignore", r"'\w+' (argument is )?deprecated")
         figure.savefig(content, format="svg")
     ElementTree.fromstring(content.getvalue())
     return content.getvalue().decode()

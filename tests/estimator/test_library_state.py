@@ -27,18 +27,21 @@ STATES = {
     "matrix products": lambda: Setting(
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
     ),
-    "products on the CPU": lambda: Setting(
-        lambda: torch.backends.mkldnn.matmul.fp32_precision,
-        lambda value: setattr(torch.backends.mkldnn.matmul, "fp32_precision", value),
-        "bf16",
-    ),
-    "products on a GPU": lambda: Setting(
-        lambda: torch.backends.cuda.matmul.fp32_precision,
-        lambda value: setattr(torch.backends.cuda.matmul, "fp32_precision", value),
-        "tf32",
-    ),
     "floating-point errors": lambda: np.errstate(all="raise"),
 }
+if hasattr(torch.backends.mkldnn, "matmul"):  # since torch 2.9
+    STATES |= {
+        "products on the CPU": lambda: Setting(
+            lambda: torch.backends.mkldnn.matmul.fp32_precision,
+            lambda value: setattr(torch.backends.mkldnn.matmul, "fp32_precision", value),
+            "bf16",
+        ),
+        "products on a GPU": lambda: Setting(
+            lambda: torch.backends.cuda.matmul.fp32_precision,
+            lambda value: setattr(torch.backends.cuda.matmul, "fp32_precision", value),
+            "tf32",
+        ),
+    }
 
 
 class Setting:

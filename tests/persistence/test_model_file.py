@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 import torch
+from packaging.version import Version
 from safetensors import safe_open
 from sklearn import config_context
 
@@ -457,7 +458,6 @@ HOSTILE = {
     "one label": change_tensor("classes", np.arange(1)),
     "more labels than outputs": change_tensor("classes", np.arange(11)),
     "infinite label": change_tensor("classes", np.append(np.arange(9.0), np.inf)),
-    "complex labels": change_tensor("classes", np.arange(10).astype(np.complex64)),
     "unsorted text labels": change_fitted(classes=list("jihgfedcba")),
     "labels as text and as tensor": change_fitted(classes=list("abcdefghij")),
     "infinite pixel range": change_fitted(pixel_range=[0.0, float("inf")]),
@@ -486,6 +486,8 @@ HOSTILE = {
     "too many connections": change_params(connections=[[0] * 100_000] * 3),
     "very long integer": change_params(hidden=[10**4000]),
 }
+if Version(safetensors.__version__) >= Version("0.7"):  # earlier ones cannot write them
+    HOSTILE["complex labels"] = change_tensor("classes", np.arange(10).astype(np.complex64))
 
 
 @pytest.mark.parametrize("what", HOSTILE)

@@ -151,7 +151,8 @@ class RadialBasis(nn.Module):
         # would lose it for large ones, which affects predicted probabilities.
         if not self.training:
             x = x.double()
-        return -(x[:, None, :] - self.codes).square().sum(dim=2)
+        # Indexing with None would add a slice, which torch 2.6 cannot export to ONNX.
+        return -(x.unsqueeze(1) - self.codes).square().sum(dim=2)
 
     def extra_repr(self) -> str:
         return "{} codes of {}".format(*self.codes.shape)

@@ -79,6 +79,7 @@ WRONG = {
     "dates in X": (fit(X.astype("M8[D]")), TypeError, "datetime"),
     "complex X": (fit(X + 1j), ValueError, "Complex data not supported"),
     "sparse X": (fit(scipy.sparse.csr_array(X)), TypeError, "Sparse data was passed for X"),
+    "a sparse dict": (fit(scipy.sparse.dok_array(X)), TypeError, "Sparse data was passed"),
     "NaN in y": (fit(X, np.where(y > 5, np.nan, y)), ValueError, "y contains NaN"),
     "continuous y": (fit(X, y + 0.5), ValueError, "Unknown label type: continuous"),
     "one class": (fit(X, np.zeros(60)), ValueError, "1 class"),
@@ -357,11 +358,6 @@ WRONG = {
         fit(optimizer=nn.ReLU),
         ValueError,
         "'optimizer' parameter is",
-    ),
-    "an optimizer for matrices only": (
-        fit(optimizer=torch.optim.Muon),
-        ValueError,
-        "'optimizer' parameter is.*2D parameters",
     ),
     "a function that does not return an optimizer": (
         fit(optimizer=lambda weights, lr, **options: 3),
@@ -751,6 +747,12 @@ WRONG = {
         "Sparse data was passed for X",
     ),
 }
+if hasattr(torch.optim, "Muon"):  # since torch 2.9
+    WRONG["an optimizer of matrices"] = (
+        fit(optimizer=torch.optim.Muon),
+        ValueError,
+        "'optimizer' parameter is.*2D parameters",
+    )
 
 
 def snapshot(estimator):
