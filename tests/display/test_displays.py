@@ -8,6 +8,7 @@ creates the reference images again. Look at them before you commit them.
 import functools
 from pathlib import Path
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -95,7 +95,7 @@ class Study(Table):
         is its class in lower case.
     search : Search, optional
         Search whose winner is trained and evaluated.
-    setting_tables : tuple of Setting
+    setting : tuple of Setting
         Settings, whose grids are not expanded. Without a search, all of them are trained
         and evaluated; without settings, the parameters in `estimator`. Its key in a study
         file is ``setting``.
@@ -158,7 +158,13 @@ class Study(Table):
         return [name + end for name in names for end in ("", AT_BEST_EPOCH)] + ["epochs"]
 
     def to_record(self) -> dict:
-        """Return the study as it is written to the journal."""
+        """Return the study as it is written to the journal.
+
+        Returns
+        -------
+        dict
+            Plain values under the keys of a study file.
+        """
         record = self.model_dump(mode="json", by_alias=True)
         if self.search is not None:
             record["search"] = search_to_record(self.search)
@@ -166,7 +172,17 @@ class Study(Table):
 
     @classmethod
     def from_record(cls, record: dict) -> Self:
-        """Return the study that `to_record` has returned."""
+        """Return the study of a record in a journal.
+
+        Parameters
+        ----------
+        record : dict
+            Return value of `to_record`.
+
+        Returns
+        -------
+        Study
+        """
         return cls.model_validate(record)
 
     @model_validator(mode="after")
