@@ -44,8 +44,8 @@ def _add_data(commands) -> None:
         "data",
         help="list or download the datasets",
         description="List the datasets and whether they are available. The datasets given"
-        " by name are downloaded first if necessary. Data sets are stored in the directory"
-        " $SKLENET_DATA or, if it is not set, in the cache directory of the user.",
+        " by name are downloaded first if necessary. Datasets are stored in the folder"
+        " $SKLENET_DATA or, if it is not set, in the cache folder of the user.",
     )
     data.add_argument(
         "names", nargs="*", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}"

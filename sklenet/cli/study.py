@@ -50,14 +50,14 @@ def _add_study(commands) -> None:
         type=Path,
         default=Path("results"),
         metavar="DIR",
-        help="directory in which a directory for the study is created (default: results)",
+        help="folder in which a folder for the study is created (default: results)",
     )
     study.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="NAME",
-        help="run the study on this data set only; can be given several times",
+        help="run the study on this dataset only; can be given several times",
     )
     study.add_argument(
         "--setting",
@@ -106,12 +106,12 @@ def _add_report(commands) -> None:
     report = commands.add_parser(
         "report",
         help="write the report of a study again",
-        description="Write the report of a study into its directory, from the records of"
+        description="Write the report of a study into its folder, from the records of"
         f" the fits: {TABLE}, CSV files, figures, and {PAGE}, a single file that needs no"
         " network connection.",
     )
     report.add_argument(
-        "folder", type=Path, metavar="DIR", help="directory of the study, with its records"
+        "folder", type=Path, metavar="DIR", help="folder of the study, with its records"
     )
     add_output_options(report)
     report.set_defaults(run=_run_report)

@@ -332,7 +332,7 @@ def test_the_help_of_predict_says_that_loading_executes_nothing(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fit", "--data", "nonsense", "--out", "m"], "neither a data set (digits,"),
+        (["fit", "--data", "nonsense", "--out", "m"], "neither a dataset (digits,"),
         (["fit", "--data", "digits", "--out", "no/m"], "there is no folder no"),
         (
             ["fit", "--data", "digits", "--out", "m", "--activation", "rely"],

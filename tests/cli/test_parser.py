@@ -53,7 +53,7 @@ def test_an_unknown_option_is_rejected_without_a_suggestion(command, option, cap
 
 def test_a_value_may_look_like_an_option_after_an_equals_sign(tmp_path, capsys):
     assert main(["fit", "--data=--lr", f"--out={tmp_path / 'm'}"]) == 2
-    assert "--data --lr: neither a data set" in capsys.readouterr().err
+    assert "--data --lr: neither a dataset" in capsys.readouterr().err
 
 
 def test_arguments_after_two_dashes_are_not_options(tmp_path, capsys):

@@ -218,7 +218,7 @@ def test_learning_rates_of_the_first_epoch_are_those_of_the_paper(real_data, see
             super().estimate(*args)
             estimates.append(self.compute_learning_rates())
 
-    # Second derivatives are estimated on 500 patterns, whatever the size of the data set.
+    # Second derivatives are estimated on 500 patterns, whatever the size of the dataset.
     LeNet5Classifier(**options | {"optimizer": RecordingSDLM}, random_state=seed).fit(
         X[:500], y[:500]
     )
