@@ -179,5 +179,5 @@ def s4_side(side: int, kernel_size: int) -> int:
 def _empty(layer: type[nn.Module], *args: int, **kwargs: int) -> nn.Module:
     # torch's layers draw their first weights from the global generator; these do not. Under
     # `torch.device("meta")` a network has shapes, and no memory.
-    device = "meta" if torch.get_default_device().type == "meta" else "cpu"
+    device = "meta" if torch.empty(0).device.type == "meta" else "cpu"
     return nn.utils.skip_init(layer, *args, device=device, **kwargs)
