@@ -199,5 +199,5 @@ def compute_s4_side(side: int, kernel_size: int) -> int:
 def _make_uninitialized(layer: type[nn.Module], *args: int) -> nn.Module:
     # The constructors of torch's layers would draw initial weights from the global
     # generator. Under `torch.device("meta")`, weights have shapes, but no memory.
-    device = "meta" if torch.get_default_device().type == "meta" else "cpu"
+    device = "meta" if torch.empty(0).device.type == "meta" else "cpu"
     return nn.utils.skip_init(layer, *args, device=device)

@@ -186,7 +186,8 @@ def library_state() -> Iterator[None]:
         stack.enter_context(_float32)
         for setting in _full_precision:
             stack.enter_context(setting)
-        if torch.get_default_device().type != "cpu":
+        # torch.get_default_device fails in torch 2.6 after set_default_device(None).
+        if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))

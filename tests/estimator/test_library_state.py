@@ -18,7 +18,7 @@ STATES = {
         torch.get_default_dtype, torch.set_default_dtype, torch.float64
     ),
     "default device": lambda: Setting(
-        torch.get_default_device, torch.set_default_device, torch.device("meta")
+        lambda: torch.empty(0).device, torch.set_default_device, torch.device("meta")
     ),
     "device of a block": lambda: torch.device("meta"),
     "inference mode": torch.inference_mode,
