@@ -79,8 +79,8 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
         (
             "cv = 2",
             "cvv = 2",
-            "search.cvv: unknown key 'cvv' in a search of kind 'grid'. Did you mean 'cv'? Known:"
-            " kind, grid, cv.",
+            "unknown key 'cvv' in a search of kind 'grid'. Did you mean 'cv'? Known: kind,"
+            " grid, cv.",
         ),
         ('name = "small"', "", "name: this key is required."),
         ('name = "small"', 'name = "../x"', "name: "),
