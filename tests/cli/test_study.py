@@ -121,7 +121,7 @@ def test_a_search_over_settings_on_one_data_set(study, out, capsys):
     arguments = ["study", str(study), "--out", str(out)]
     assert main([*arguments, "--data", "digits"]) == 0
     stdout, stderr = capsys.readouterr()
-    assert "2 candidates in a search of kind 'settings'" in stdout
+    assert "2 candidates of kind 'settings'" in stdout
     assert "[5/5] digits, winner, seed 0" in stderr
     assert main(arguments) == 0
     assert capsys.readouterr().out == stdout
