@@ -8,13 +8,7 @@ from sklenet.page import write_page
 
 
 def add_commands(commands) -> None:
-    """Add the command to the parser.
-
-    Parameters
-    ----------
-    commands : argparse action
-        What ``ArgumentParser.add_subparsers`` returned.
-    """
+    """Add the command ``page`` to the subparsers of a parser."""
     page = commands.add_parser(
         "page",
         help="write models as an HTML page to draw on",

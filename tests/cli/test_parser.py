@@ -40,12 +40,21 @@ def test_a_misspelled_option_is_rejected_with_a_suggestion(arguments, message, c
     assert message in stderr
 
 
-@pytest.mark.parametrize("command", ["data", "fit", "predict", "study", "report"])
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("data", []),
+        ("fit", ["--data", "d", "--out", "m"]),
+        ("predict", ["m", "i.png"]),
+        ("page", ["m", "--out", "p.html"]),
+        ("study", ["s.toml"]),
+        ("report", ["r"]),
+    ],
+)
 @pytest.mark.parametrize("option", ["--nonsense", "--nonsense=1", "-x"])
-def test_an_unknown_option_is_rejected_without_a_suggestion(command, option, capsys):
-    required = {"fit": ["--data", "d", "--out", "m"], "predict": ["m", "i.png"]}
-    positional = {"study": ["s.toml"], "report": ["r"]}
-    arguments = [*required.get(command, []), *positional.get(command, [])]
+def test_an_unknown_option_is_rejected_without_a_suggestion(
+    command, arguments, option, capsys
+):
     stderr = run_invalid([command, *arguments, option], capsys)
     expected = f"sklenet {command}: error: unrecognized argument: {option.split('=')[0]}."
     assert stderr.startswith(f"{expected} Run `sklenet {command} --help`")

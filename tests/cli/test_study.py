@@ -227,7 +227,7 @@ def test_the_package_can_be_run_as_a_module():
 
 
 def test_every_command_has_a_help_text(capsys):
-    for command in ([], ["data"], ["fit"], ["predict"], ["study"], ["report"]):
+    for command in ([], ["data"], ["fit"], ["predict"], ["page"], ["study"], ["report"]):
         with pytest.raises(SystemExit) as error:
             main([*command, "--help"])
         assert error.value.code == 0
