@@ -138,7 +138,7 @@ def _share(file: Path, trials: list[dict], spec: Search) -> None:
     from optuna.trial import TrialState, create_trial
 
     with _quiet():
-        study = create_study(storage=_storage(file), study_name="", direction="maximize")
+        study = create_study(storage=_storage(file), study_name="search", direction="maximize")
         for trial in trials:
             history = np.array(trial["history"], dtype=float).tolist()  # None is NaN
             scored = trial["state"] != "fail"
@@ -163,7 +163,7 @@ def _try(spec, candidate, folds, rows, y, seed, number, about, shared) -> None:
     (own,) = np.random.SeedSequence([seed, number]).generate_state(1).tolist()
     with _quiet() as caught:
         study = load_study(
-            study_name="",
+            study_name="search",
             storage=_storage(shared),
             sampler=TPESampler(seed=own, constant_liar=True),
         )
