@@ -138,7 +138,9 @@ def _share(file: Path, trials: list[dict], spec: Search) -> None:
     from optuna.trial import TrialState, create_trial
 
     with _quiet():
-        study = create_study(storage=_storage(file), study_name="search", direction="maximize")
+        study = create_study(
+            storage=_storage(file), study_name="search", direction="maximize"
+        )
         for trial in trials:
             history = np.array(trial["history"], dtype=float).tolist()  # None is NaN
             scored = trial["state"] != "fail"
