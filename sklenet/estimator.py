@@ -172,7 +172,7 @@ class LeNet5Classifier(
         them.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         Shape of the images if X is flat. If None, it is inferred from the number of
-        features: a square gray image (784 features are 1x28x28), a square RGB image (3072
+        features: a square grey image (784 features are 1x28x28), a square RGB image (3072
         are 3x32x32), or else the next larger square, which is filled up with the
         background.
     framing : {"digit", "whole"} or None, default=None
@@ -180,7 +180,7 @@ class LeNet5Classifier(
         samples of this model. "whole" takes the whole image; "digit" finds a single digit
         on a plain page and frames it like those of MNIST. The value is saved with the
         model and has no influence on `fit`. With None, ``sklenet predict`` assumes "digit"
-        for gray images of the classes 0 to 9, and "whole" for all others.
+        for grey images of the classes 0 to 9, and "whole" for all others.
     device : str or torch.device, default="auto"
         Device for training and prediction, such as "cpu" or "cuda:1". "auto" is CUDA if
         available.

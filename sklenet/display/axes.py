@@ -56,13 +56,13 @@ def rescale(image) -> np.ndarray:
 
 
 def show_image(ax, image, *, title=None, title_color="k", limits=(None, None)) -> None:
-    """Draw an image, in grey or in color.
+    """Draw an image, in grey or in colour.
 
     Parameters
     ----------
     ax : matplotlib Axes
     image : array-like of shape (h, w) or (c, h, w)
-        Images of three channels are drawn in color. Other images are drawn in grey, by
+        Images of three channels are drawn in colour. Other images are drawn in grey, by
         their first channel.
     title : str, default=None
         Text above the image.
@@ -124,7 +124,7 @@ def add_legend(parent, lines, **options):
 
 
 def update_legend(ax, lines):
-    """Add a legend of the labeled artists of the axes and of `lines`.
+    """Add a legend of the labelled artists of the axes and of `lines`.
 
     Parameters
     ----------

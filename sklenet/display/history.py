@@ -78,7 +78,7 @@ class TrainingHistoryDisplay:
         metric : str, default="train_loss"
             Metric to plot, a key of the epochs of the history.
         name : str, default=None
-            Name of the curve for labeling. If `None`, the name of the metric.
+            Name of the curve for labelling. If `None`, the name of the metric.
         ax : matplotlib Axes, default=None
             Axes object to plot on. If `None`, a new figure and axes are created.
 
@@ -100,7 +100,7 @@ class TrainingHistoryDisplay:
         metric : str, default="train_loss"
             Metric to plot, a key of the epochs of the history.
         name : str, default=None
-            Name of the curve for labeling. If `None`, the name of the estimator's class.
+            Name of the curve for labelling. If `None`, the name of the estimator's class.
         ax : matplotlib Axes, default=None
             Axes object to plot on. If `None`, a new figure and axes are created.
 
@@ -115,7 +115,7 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_search(cls, search, *, metric="train_loss", ax=None):
-        """Plot a metric of the best estimator of a search, labeled by its parameters.
+        """Plot a metric of the best estimator of a search, labelled by its parameters.
 
         A search keeps no other fitted estimator. The histories of all fits of a study are
         in its records.

@@ -72,7 +72,7 @@ class RejectionCurveDisplay:
     error : ndarray of shape (n_thresholds,)
         Fraction of the accepted images that is misclassified.
     name : str, default=None
-        Name of the curve for labeling. If `None`, the curve is not labeled.
+        Name of the curve for labelling. If `None`, the curve is not labelled.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class RejectionCurveDisplay:
         y : array-like of shape (n,)
             True labels.
         name : str, default=None
-            Name of the curve for labeling. If `None`, the name of the estimator's class.
+            Name of the curve for labelling. If `None`, the name of the estimator's class.
         ax : matplotlib Axes, default=None
             Axes object to plot on. If `None`, a new figure and axes are created.
 
@@ -132,7 +132,7 @@ class RejectionCurveDisplay:
         scores : array-like of shape (n,)
             Confidence of each prediction; see :func:`rejection_curve`.
         name : str, default=None
-            Name of the curve for labeling. If `None`, the curve is not labeled.
+            Name of the curve for labelling. If `None`, the curve is not labelled.
         ax : matplotlib Axes, default=None
             Axes object to plot on. If `None`, a new figure and axes are created.
 

@@ -56,7 +56,7 @@ class EpochContexts(Callback):
 
 
 class EpochLog(PrintLog):
-    """Print a line per epoch, without colors, which log files cannot show."""
+    """Print a line per epoch, without colours, which log files cannot show."""
 
     def format_row(self, row, key, color):
         """Return the value of `key` as text."""

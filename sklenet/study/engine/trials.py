@@ -171,7 +171,7 @@ def _propose_and_fit(trials: Trials, shared: Path, seed: int, rows, y):
     from optuna_integration.sklearn import OptunaSearchCV
 
     sampler = TPESampler(seed=seed, constant_liar=True)
-    study = load_study(study_name="", storage=_make_storage(shared), sampler=sampler)
+    study = load_study(study_name="search", storage=_make_storage(shared), sampler=sampler)
     ended: list = []  # other processes add trials to the study, so its last may be theirs
     OptunaSearchCV(
         trials.candidate,
@@ -203,7 +203,7 @@ def _share(trials: Trials, finished: list[dict]) -> Iterator[Path]:
     try:
         with _quiet():
             study = create_study(
-                storage=_make_storage(shared), study_name="", direction="maximize"
+                storage=_make_storage(shared), study_name="search", direction="maximize"
             )
             for record in finished:
                 history = np.array(record["history"], dtype=float).tolist()  # None is NaN

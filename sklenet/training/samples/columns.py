@@ -42,7 +42,7 @@ _PIXEL_STEM = re.compile(r"(pixels?|pix|px|p|image|img)?[\s_.x,:-]*0([\s_.x,:-]*
 def check_number_of_columns(X: np.ndarray, names: Any, y: np.ndarray) -> None:
     """Check whether X has one or two columns more than square images have pixels.
 
-    Square images are gray or RGB, with sides of at least 8 pixels. An array with 785
+    Square images are grey or RGB, with sides of at least 8 pixels. An array with 785
     columns leads to a warning, because it may also be a table of features. It is an error
     if the names or the values of columns show that they are not pixels.
 
