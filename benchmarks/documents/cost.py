@@ -28,7 +28,7 @@ _SEARCHES = {
 
 
 class Overhead(NamedTuple):
-    """What a study costs beside training, from the records of `cluster.py`.
+    """Costs of a study other than training, from the records of `cluster.py`.
 
     Parameters
     ----------

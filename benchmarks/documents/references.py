@@ -98,7 +98,7 @@ def describe_references(studies: list[str]) -> list[dict]:
 
 
 def _make_tables(names: list[str]) -> list[pd.DataFrame]:
-    """Return the published results beside ours; if there are none, ours alone."""
+    """Return the published results next to ours; if there are none, ours alone."""
     frames = {f"[{name}](#{name})": format_published(read_results(name)) for name in names}
     table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
     if len(table):

@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 
 
 def compare_to_published(results: Results) -> pd.DataFrame:
-    """Return one row per published result, with the study's result beside it.
+    """Return one row per published result, with the study's result next to it.
 
     Parameters
     ----------
