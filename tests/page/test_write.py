@@ -333,10 +333,11 @@ def test_without_javascript_the_page_says_so(page):
     [
         ({}, {}, "The 'models' are empty"),
         ({"a": {}}, {}, "has no states"),
-        ({"a": fit()}, {"examples": X[:3], "labels": [1]}, "as many as the 'examples', 3"),
+        (None, {"examples": X[:3], "labels": [1]}, "as many as the 'examples', 3"),
     ],
 )
 def test_bad_arguments_are_named(tmp_path, models, options, message):
+    models = {"a": fit()} if models is None else models
     with pytest.raises(ValueError, match=message):
         write_page(models, tmp_path / "page.html", **options)
     assert not list(tmp_path.iterdir())
