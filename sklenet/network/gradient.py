@@ -22,8 +22,8 @@ from sklenet.network.losses import LOSSES, Loss
 
 Array = np.ndarray
 
-# Large batches are split, so that several threads may share one. Into how many parts
-# depends on the batch alone: whoever computes them, they are added in one order.
+# Large batches are split into parts, which several threads may share. The number of parts
+# depends on the batch alone, and their gradients are added in one order.
 _PART, _MAX_PARTS = 32, 4
 _VECTOR = 16  # numbers in the longest vector of a processor
 
@@ -34,9 +34,9 @@ class Gradient:
     Parameters
     ----------
     module : LeNet5
-        On the CPU. Its parameters' ``grad`` become arrays that every call overwrites.
+        On the CPU. The ``grad`` of its parameters become arrays that every call overwrites.
     criterion : Module
-        One loss per sample.
+        Gives one loss per sample.
 
     Raises
     ------
@@ -59,24 +59,26 @@ class Gradient:
             raise NotImplementedError("no gradient by hand without numba")
         self.module, self.kernels = module, kernels
         self.losses = kernels.NamedLoss(criterion)
-        self.parts = [_Part(module, kernels)]
+        self.own = _Worker(module, kernels)
+        self.helpers: list[_Worker] = []
+        self.sums: list[list[Array]] = []
 
     def __call__(
         self,
         images: Array,
         labels: Array,
         weights: Array | None = None,
-        helpers: Executor | None = None,
+        pool: Executor | None = None,
     ) -> tuple[Array, Array]:
-        """Return the losses and the outputs; set every parameter's ``grad``, anew.
+        """Return the losses and the outputs; set the ``grad`` of every parameter, anew.
 
         Parameters
         ----------
         images : ndarray of float32 of shape (channels, height, width, n)
         labels : ndarray of int of shape (n,)
         weights : ndarray of shape (n,), optional
-            What the losses are multiplied with.
-        helpers : Executor, optional
+            Factors of the losses.
+        pool : Executor, optional
             Threads that may share the work.
 
         Returns
@@ -87,24 +89,52 @@ class Gradient:
         """
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
-        while len(self.parts) < n_parts:
-            self.parts.append(_Part(_with_own_gradient(self.module), self.kernels))
-        parts = self.parts[:n_parts]
+        if n_parts == 1:
+            return self.own(images, labels, weights, n, self.losses)
+        while len(self.sums) < n_parts:
+            self.sums.append([np.empty_like(g) for g in self.own.gradients])
         ends = [n * k // n_parts for k in range(n_parts + 1)]
 
-        def compute(k: int) -> tuple[Array, Array]:
+        def compute(worker: _Worker, k: int) -> tuple[Array, Array]:
             here = slice(ends[k], ends[k + 1])
-            of_part = None if weights is None else weights[here]
-            return parts[k](images[..., here], labels[here], of_part, n, self.losses)
+            part_weights = None if weights is None else weights[here]
+            result = worker(images[..., here], labels[here], part_weights, n, self.losses)
+            for total, gradient in zip(self.sums[k], worker.gradients, strict=True):
+                total[...] = gradient
+            return result
 
-        results = _share(compute, n_parts, helpers)
-        for part in parts[1:]:
-            for sums, own in zip(parts[0].gradients, part.gradients, strict=True):
-                sums += own
-        if n_parts == 1:
-            return results[0]
+        results = self._share(compute, n_parts, pool)
+        for k, gradient in enumerate(self.own.gradients):
+            np.add(self.sums[0][k], self.sums[1][k], out=gradient)
+            for sums in self.sums[2:n_parts]:
+                gradient += sums[k]
         losses, outputs = zip(*results, strict=True)
         return np.concatenate(losses), np.concatenate(outputs, axis=1)
+
+    def _share(
+        self,
+        compute: Callable[["_Worker", int], Any],
+        n_parts: int,
+        pool: Executor | None,
+    ) -> list[Any]:
+        """Return the results of all parts, computed here and by threads that are idle.
+
+        The parts of one thread use the same buffers, which then remain in its cache.
+        """
+        if pool is None:
+            return [compute(self.own, k) for k in range(n_parts)]
+        while len(self.helpers) < n_parts - 1:
+            self.helpers.append(_Worker(_with_own_gradient(self.module), self.kernels))
+        futures = [
+            pool.submit(compute, helper, k)
+            for k, helper in enumerate(self.helpers[: n_parts - 1], 1)
+        ]
+        first = compute(self.own, 0)
+        rest = [
+            compute(self.own, k) if future.cancel() else future
+            for k, future in reversed(list(enumerate(futures, 1)))
+        ]
+        return [first, *(r.result() if isinstance(r, Future) else r for r in reversed(rest))]
 
 
 class Forward:
@@ -152,8 +182,8 @@ class Forward:
         return x[:, :n].T.astype(np.float64)
 
 
-class _Part:
-    """The layers for a part of a batch, whose gradients are arrays of their own."""
+class _Worker:
+    """The layers of a network with buffers and gradients for one thread."""
 
     def __init__(self, module: Any, kernels: Any) -> None:
         self.layers = kernels.make_layers(module)
@@ -164,17 +194,18 @@ class _Part:
     ) -> tuple[Array, Array]:
         """Return losses and outputs; set the gradients of the losses' sum over `n`."""
         x = np.ascontiguousarray(images)
-        # What overflows is told by the weights that are not finite, at the end of the fit.
+        # An overflow shows in the weights, which are checked at the end of the fit.
         with np.errstate(all="ignore"):
             for layer in self.layers:
                 x = layer.forward(x)
-            values, gradient = losses(x, labels)
+            outputs = x
+            values, grad = losses(x, labels)
             if weights is not None:
-                values, gradient = values * weights, gradient * weights.astype(np.float32)
-            gradient /= n
+                values, grad = values * weights, grad * weights.astype(np.float32)
+            grad /= n
             for layer in reversed(self.layers):
-                gradient = layer.backward(gradient)
-        return values, x
+                grad = layer.backward(grad)
+        return values, outputs.copy()
 
 
 def _with_own_gradient(module: nn.Module) -> nn.Module:
@@ -183,19 +214,6 @@ def _with_own_gradient(module: nn.Module) -> nn.Module:
     for own, p in zip(other.parameters(), module.parameters(), strict=True):
         own.data, own.grad = p.data, None
     return other
-
-
-def _share(function: Callable[[int], Any], n: int, helpers: Executor | None) -> list[Any]:
-    """Return function(k) for k < n, computed here and, where they are idle, by helpers."""
-    if helpers is None or n == 1:
-        return [function(k) for k in range(n)]
-    futures = [helpers.submit(function, k) for k in range(1, n)]
-    first = function(0)
-    rest = [
-        function(k) if future.cancel() else future
-        for k, future in reversed(list(enumerate(futures, 1)))
-    ]
-    return [first, *(r.result() if isinstance(r, Future) else r for r in reversed(rest))]
 
 
 def _check_plain(module: nn.Module) -> None:

@@ -26,6 +26,10 @@ Array = np.ndarray
 
 _ALIGNMENT = 64  # bytes: a line of the cache, and the longest vector
 
+# The number of images from which on the rows of C1 are long enough to use each pair of them
+# at once. For fewer, starting the sums of each pair takes longer than memory does.
+_MIN_FUSED = 16
+
 
 def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     """Return zeros that begin at a line of the cache, for vectors that end at one, too."""
@@ -95,8 +99,12 @@ class Stage:
         self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
         if not self.trains:
             return
-        columns = 2 * (pooled_width + self.border)
-        self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
+        self.is_fused = self.is_first and n >= _MIN_FUSED
+        if self.is_fused:
+            self.pairs = make_buffer((2, 2, 2 * pooled_width * n))
+        else:
+            columns = 2 * (pooled_width + self.border)
+            self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
         if not self.is_first:
             self.grad_x = make_buffer((n_inputs, height, width * n))
 
@@ -109,7 +117,11 @@ class Stage:
 
     def backward(self, grad: Array) -> Array:
         n = self.shape[-1]
-        self.unpool(grad.reshape(self.y.shape), n)
+        grad = grad.reshape(self.y.shape)
+        if self.is_fused:
+            self.correlate_weights(grad, n)
+            return grad
+        self.unpool(grad, n)
         start, length = self.border * n, self.units_shape[2]
         convolution.correlate_weights(
             self.grad_units, start, length, self.x, self.table, n, self.grad_kernels
@@ -126,6 +138,10 @@ class Stage:
 
     def unpool(self, grad: Array, n: int) -> None:
         """Compute ``grad_units`` and the gradients of all weights but the kernels."""
+        raise NotImplementedError
+
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        """Compute the gradients of all weights, two rows of two maps at a time."""
         raise NotImplementedError
 
 
@@ -159,6 +175,20 @@ class MaxStage(Stage):
             self.kind,
             self.border,
             self.grad_units,
+            self.grad_bias,
+        )
+
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        pooling.correlate_weights_largest(
+            grad,
+            self.y,
+            self.corner,
+            n,
+            self.kind,
+            self.x,
+            self.table,
+            self.pairs,
+            self.grad_kernels,
             self.grad_bias,
         )
 
@@ -229,6 +259,25 @@ class SumStage(Stage):
             self.second_kind,
             self.border,
             self.grad_units,
+            self.grad_bias,
+            self.grad_coefficient,
+            self.grad_shift,
+        )
+
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        pooling.correlate_weights_squares(
+            grad,
+            self.y,
+            self.total,
+            self.units,
+            n,
+            self.kind,
+            self.coefficient,
+            self.second_kind,
+            self.x,
+            self.table,
+            self.pairs,
+            self.grad_kernels,
             self.grad_bias,
             self.grad_coefficient,
             self.grad_shift,
