@@ -6,9 +6,8 @@ fast (see :mod:`sklenet.network.kernels`). Layers, losses and modules for which 
 none raise a NotImplementedError, and are left to torch.
 """
 
-import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -25,7 +24,7 @@ Array = np.ndarray
 # Large batches are split into parts, which several threads may share. The number of parts
 # depends on the batch alone, and their gradients are added in one order.
 _PART, _MAX_PARTS = 32, 4
-_VECTOR = 16  # numbers in the longest vector of a processor
+_VECTOR = 8  # images whose numbers fill a vector of a usual processor
 
 
 class Gradient:
@@ -60,7 +59,7 @@ class Gradient:
         self.module, self.kernels = module, kernels
         self.losses = kernels.NamedLoss(criterion)
         self.own = _Worker(module, kernels)
-        self.helpers: list[_Worker] = []
+        self.helpers: list[_Worker] = []  # made when there are threads for them
         self.sums: list[list[Array]] = []
 
     def __call__(
@@ -90,6 +89,7 @@ class Gradient:
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
         if n_parts == 1:
+            self.own.set_part(0)
             return self.own(images, labels, weights, n, self.losses)
         while len(self.sums) < n_parts:
             self.sums.append([np.empty_like(g) for g in self.own.gradients])
@@ -98,6 +98,7 @@ class Gradient:
         def compute(worker: _Worker, k: int) -> tuple[Array, Array]:
             here = slice(ends[k], ends[k + 1])
             part_weights = None if weights is None else weights[here]
+            worker.set_part(k)
             result = worker(images[..., here], labels[here], part_weights, n, self.losses)
             for total, gradient in zip(self.sums[k], worker.gradients, strict=True):
                 total[...] = gradient
@@ -124,7 +125,7 @@ class Gradient:
         if pool is None:
             return [compute(self.own, k) for k in range(n_parts)]
         while len(self.helpers) < n_parts - 1:
-            self.helpers.append(_Worker(_with_own_gradient(self.module), self.kernels))
+            self.helpers.append(_Worker(self.module, self.kernels, has_own_gradient=True))
         futures = [
             pool.submit(compute, helper, k)
             for k, helper in enumerate(self.helpers[: n_parts - 1], 1)
@@ -168,14 +169,31 @@ class Forward:
         ----------
         images : ndarray of float32 of shape (n, channels, height, width)
         """
-        n = len(images)
-        # Whole vectors of images: what is left over might be rounded in another way.
-        shape = (math.prod(images.shape[1:]), -(-n // _VECTOR) * _VECTOR)
+        n, *shape = images.shape
+        buffer = self.buffer(math.prod(shape), n)
+        buffer[:, :n] = images.reshape(n, -1).T
+        buffer[:, n:] = 0
+        return self.compute(shape, n)
+
+    def buffer(self, n_pixels: int, n: int) -> Array:
+        """Return an array of shape (n_pixels, at least n) for the images of `compute`.
+
+        It has whole vectors of images: with a remainder, a loop over them would be slow.
+        """
+        shape = (n_pixels, -(-n // _VECTOR) * _VECTOR)
         if self.images.shape != shape:
             self.images = self.make_buffer(shape)
-        self.images[:, :n] = images.reshape(n, -1).T
-        self.images[:, n:] = 0
-        x = self.images.reshape(*images.shape[1:], -1)
+        return self.images
+
+    def compute(self, shape: Sequence[int], n: int) -> Array:
+        """Return the outputs of the first n images in the buffer, as `__call__` does.
+
+        Parameters
+        ----------
+        shape : tuple of int (channels, height, width)
+        n : int
+        """
+        x = self.images.reshape(*shape, -1)
         with np.errstate(all="ignore"):
             for layer in self.layers:
                 x = layer.forward(x)
@@ -185,9 +203,23 @@ class Forward:
 class _Worker:
     """The layers of a network with buffers and gradients for one thread."""
 
-    def __init__(self, module: Any, kernels: Any) -> None:
+    def __init__(self, module: Any, kernels: Any, has_own_gradient: bool = False) -> None:
+        before = [p.grad for p in module.parameters()]
+        if has_own_gradient:
+            for p in module.parameters():
+                p.grad = None
         self.layers = kernels.make_layers(module)
         self.gradients = [kernels.share_memory(p)[1] for p in module.parameters()]
+        self.dropout = kernels.DroppedUnits
+        if has_own_gradient:
+            for p, grad in zip(module.parameters(), before, strict=True):
+                p.grad = grad
+
+    def set_part(self, k: int) -> None:
+        """Set which part of a batch comes next, on which dropout depends."""
+        for layer in self.layers:
+            if isinstance(layer, self.dropout):
+                layer.part = k
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
@@ -208,12 +240,7 @@ class _Worker:
         return values, outputs.copy()
 
 
-def _with_own_gradient(module: nn.Module) -> nn.Module:
-    """Return a copy of the module that has the same weights, in the same memory."""
-    other = copy.deepcopy(module)
-    for own, p in zip(other.parameters(), module.parameters(), strict=True):
-        own.data, own.grad = p.data, None
-    return other
+_HOOKS = tuple(name for name in vars(nn.Module()) if name.endswith("_hooks"))
 
 
 def _check_plain(module: nn.Module) -> None:
@@ -226,5 +253,7 @@ def _check_plain(module: nn.Module) -> None:
         if p._backward_hooks or p._post_accumulate_grad_hooks:
             raise NotImplementedError(f"no gradient by hand for the hooks of {name}")
     for layer in module.modules():
-        if any(k.endswith("_hooks") and v for k, v in vars(layer).items()):
-            raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
+        attributes = vars(layer)
+        for name in _HOOKS:
+            if attributes[name]:
+                raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")

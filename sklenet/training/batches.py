@@ -1,6 +1,9 @@
 """Minibatches by indexing whole tensors, in the pixels' own type until the batch."""
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,6 +132,46 @@ class Batches:
     def _batch(self, index):
         images, y = self.dataset[index]
         return (self.augment(images) if self.augment else images), y
+
+
+def has_bytes(dataset: ImageDataset) -> bool:
+    """Return whether `gather_bytes` can be used: pixels are bytes in memory, row by row."""
+    pixels = dataset.pixels
+    return (
+        pixels.dtype == torch.uint8
+        and pixels.device.type == "cpu"
+        and pixels.is_contiguous()
+    )
+
+
+def gather_bytes(dataset: ImageDataset, rows: np.ndarray, kernels: Any, out: np.ndarray):
+    """Put images of bytes on the canvas, by one compiled kernel.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    rows : ndarray of int of shape (n,)
+        Indices of rows of ``dataset.pixels``.
+    kernels : module
+    out : ndarray of shape (n_canvas_pixels, n)
+        Is overwritten.
+    """
+    pixels, canvas = dataset.pixels.numpy(), dataset.canvas
+    values, source = _tabulate(canvas, pixels.shape[1])
+    kernels.images.gather_images(pixels, rows, source, values, canvas.background, out)
+
+
+@functools.lru_cache(maxsize=16)
+def _tabulate(canvas: Canvas, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value of each byte on the canvas, and the feature that each pixel shows.
+
+    Pixels of the border show the feature -1.
+    """
+    all_bytes = torch.arange(256, dtype=torch.uint8)[None]
+    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(all_bytes)
+    numbers = torch.arange(1, n_features + 1, dtype=torch.float64)[None]
+    source = replace(canvas, feature_range=None)(numbers)
+    return values.numpy().ravel(), source.numpy().ravel().astype(int) - 1
 
 
 def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:

@@ -11,7 +11,12 @@ from sklenet.network.sdlm import SDLM
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
-from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
+from sklenet.training.epoch import (
+    by_hand,
+    estimate_curvature,
+    run_by_hand,
+    validate_by_kernels,
+)
 from sklenet.training.monitor import Monitor
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
@@ -168,7 +173,8 @@ class TrainingNet(NeuralNetClassifier):
             step = ReplayedSteps(self) if replayed else self.train_step
             self.run_single_epoch(batches, True, "train", step)
         self.average_.lend()
-        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+        if valid is not None and not validate_by_kernels(self, valid):
+            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         stop = False
         try:

@@ -37,6 +37,7 @@ class CompiledSteps:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.groups: list[tuple[dict, list]] | None = None
+        self.has_state = False
         self.can_compile = _is_plain(optimizer)
         self.kernels: Any = load_layers()
 
@@ -45,15 +46,20 @@ class CompiledSteps:
         if not self.can_compile or self.kernels is None:
             self.optimizer.step()
             return
-        if self.groups is None:
+        if not self.has_state:
             self.optimizer.step()
+            self.has_state = True
+            return
+        if self.groups is None:
             self._take_over()
+        if not self.can_compile:
+            self.optimizer.step()
             return
         self.n_steps += 1
         # A method kept as an attribute would refer to its own object, and keep a discarded
         # network in memory until Python's next full garbage collection.
         step = _STEPS[type(self.optimizer)]
-        for group, params in self.groups:
+        for group, params in self.groups or ():
             step(self, group, params, self.n_steps)
 
     def close(self) -> None:

@@ -65,8 +65,8 @@ def test_it_repeats_itself():
 
 @pytest.mark.parametrize(
     "params",
-    [{"dropout": 0.2}, {"activation": SiLU}],
-    ids=["dropout", "activation"],
+    [{"activation": SiLU}, {"loss": torch.nn.CrossEntropyLoss(reduction="none")}],
+    ids=["activation", "loss"],
 )
 def test_what_is_not_done_by_hand_is_done_by_torch(params, monkeypatch):
     monkeypatch.setattr("sklenet.training.net.run_by_hand", None)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from sklenet.network.kernels import activation, convolution, dense, losses, pooling
+from sklenet.network.kernels import augmentation as augmentation
 from sklenet.network.kernels import images as images
 from sklenet.network.kernels import optimizers as optimizers
 from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
@@ -316,6 +317,33 @@ class Dense:
         return self.grad_x.reshape(self.x_shape)
 
 
+class DroppedUnits:
+    """Dropout: each unit is 0 with the probability p, and divided by 1 - p otherwise.
+
+    Attributes
+    ----------
+    part : int
+        The part of the batch that is computed next. Each has a sequence of random numbers
+        of its own, so that it does not matter which thread computes it.
+    """
+
+    def __init__(self, layer: Dropout) -> None:
+        self.layer, self.part = layer, 0
+        self.y = self.factor = np.empty((0, 0), np.float32)
+
+    def forward(self, x: Array) -> Array:
+        if self.y.shape != x.shape:
+            self.y, self.factor = make_buffer(x.shape), make_buffer(x.shape)
+        self.layer.generator(self.part).random(out=self.factor, dtype=np.float32)
+        np.greater_equal(self.factor, np.float32(self.layer.p), out=self.factor)
+        self.factor *= np.float32(1 / (1 - self.layer.p))
+        return np.multiply(x, self.factor, out=self.y)
+
+    def backward(self, grad: Array) -> Array:
+        grad *= self.factor
+        return grad
+
+
 class Distances:
     """Minus the squared distance of each image's units from each code.
 
@@ -388,8 +416,8 @@ def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
             return SumStage(layer, kind, trains, subsample, find_activation(squash))
     elif type(pool) is Subsample and pool.side == 2:
         return SumStage(layer, kind, trains, pool)
-    for known, stage in ((nn.MaxPool2d, MaxStage), (nn.AvgPool2d, SumStage)):
-        if type(pool) is known and _settings(pool) == _settings(known(2)):
+    for known, stage, settings in _POOLINGS:
+        if type(pool) is known and _settings(pool) == settings:
             return stage(layer, kind, trains)
     raise NotImplementedError(f"no gradient by hand for {pool}")
 
@@ -402,7 +430,7 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
     module : LeNet5
     trains : bool
         Whether there is a backward pass. Otherwise dropout does nothing, and the outputs of
-        an image do not depend on the other images, if their number is a multiple of 16.
+        an image do not depend on the other images.
 
     Raises
     ------
@@ -424,9 +452,11 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
         layer = head.pop(0)
         if isinstance(layer, RadialBasis):
             layers.append(Distances(layer, trains))
+        elif type(layer) is Dropout:
+            layers.append(DroppedUnits(layer))
         elif not isinstance(layer, nn.Linear):
             raise NotImplementedError(f"no gradient by hand for {layer}")
-        elif head and not isinstance(head[0], nn.Linear | RadialBasis):
+        elif head and not isinstance(head[0], nn.Linear | RadialBasis | Dropout):
             layers.append(Dense(layer, find_activation(head.pop(0)), trains))
         else:
             layers.append(Dense(layer, trains=trains))
@@ -437,3 +467,9 @@ def _settings(layer: nn.Module) -> dict:
     return {
         k: v for k, v in vars(layer).items() if not k.startswith("_") and k != "training"
     }
+
+
+_POOLINGS: list[tuple[type[nn.Module], type[Stage], dict]] = [
+    (nn.MaxPool2d, MaxStage, _settings(nn.MaxPool2d(2))),
+    (nn.AvgPool2d, SumStage, _settings(nn.AvgPool2d(2))),
+]
