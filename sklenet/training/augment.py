@@ -8,7 +8,7 @@ the changes, elsewhere torch does. The distributions are the same, the random nu
 import math
 import reprlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -149,11 +149,18 @@ class Augmenter:
         kernels = load_layers() if images.device.type == "cpu" else None
         if kernels is None:
             return self._change_by_torch(images)
-        return torch.from_numpy(self._change_by_kernels(images, kernels.augmentation))
-
-    def _change_by_kernels(self, images: torch.Tensor, kernels) -> np.ndarray:
         pixels = images.float().contiguous().numpy()
-        n, channels, height, width = pixels.shape
+        return torch.from_numpy(self.change_by_kernels(pixels, kernels.augmentation))
+
+    def change_by_kernels(self, images: np.ndarray, kernels: Any) -> np.ndarray:
+        """Return changed images, as calling the object does.
+
+        Parameters
+        ----------
+        images : ndarray of float32 of shape (n, channels, height, width)
+        kernels : module
+        """
+        n, channels, height, width = images.shape
         draws = self._numbers.random((n, kernels.N_DRAWS), dtype=np.float32)
         amounts = np.full(kernels.N_DRAWS, kernels.ABSENT, np.float32)
         for name, amount in self.amounts.items():
@@ -166,9 +173,9 @@ class Augmenter:
         rows, columns = self.canvas.interior
         interior = np.array([rows.start, rows.stop, columns.start, columns.stop])
         work = np.zeros((2, channels, height + 3, width + 3), np.float32)
-        out = np.empty_like(pixels)
+        out = np.empty_like(images)
         kernels.augment_images(
-            pixels,
+            images,
             draws,
             amounts,
             fields,

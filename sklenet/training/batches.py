@@ -144,7 +144,14 @@ def has_bytes(dataset: ImageDataset) -> bool:
     )
 
 
-def gather_bytes(dataset: ImageDataset, rows: np.ndarray, kernels: Any, out: np.ndarray):
+def gather_bytes(
+    dataset: ImageDataset,
+    rows: np.ndarray,
+    kernels: Any,
+    out: np.ndarray,
+    *,
+    is_transposed: bool = True,
+) -> None:
     """Put images of bytes on the canvas, by one compiled kernel.
 
     Parameters
@@ -154,11 +161,14 @@ def gather_bytes(dataset: ImageDataset, rows: np.ndarray, kernels: Any, out: np.
         Indices of rows of ``dataset.pixels``.
     kernels : module
     out : ndarray of shape (n_canvas_pixels, n)
-        Is overwritten.
+        Is overwritten. Without `is_transposed`, its shape is (n, n_canvas_pixels).
+    is_transposed : bool, default=True
     """
     pixels, canvas = dataset.pixels.numpy(), dataset.canvas
     values, source = _tabulate(canvas, pixels.shape[1])
-    kernels.images.gather_images(pixels, rows, source, values, canvas.background, out)
+    images = kernels.images
+    gather = images.gather_images if is_transposed else images.place_images
+    gather(pixels, rows, source, values, canvas.background, out)
 
 
 @functools.lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ import torch
 from sklenet.network import LOSSES, OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.network.kernels.compiler import load_layers
+from sklenet.training.augment import Augmenter
 from sklenet.training.batches import Batches, ImageDataset, gather_bytes, has_bytes
 from sklenet.training.callbacks import has_batch_hooks
 from sklenet.training.predict import compute_outputs_by_kernels
@@ -136,7 +137,8 @@ def _labels(dataset: ImageDataset, index) -> tuple[np.ndarray, np.ndarray | None
 def _images_last(batches: Batches):
     """Yield images of (channels, height, width, n), labels, and weights or None."""
     dataset, kernels = batches.dataset, load_layers()
-    if has_bytes(dataset) and not batches.augment and kernels:
+    augment = batches.augment
+    if kernels and has_bytes(dataset) and (augment is None or type(augment) is Augmenter):
         yield from _gather_batches(batches, kernels)
         return
     size = batches.batch_size
@@ -167,7 +169,16 @@ def _gather_batches(batches: Batches, kernels):
         here = order[start : start + size]
         if len(here) != out.shape[1]:
             out = kernels.make_buffer((math.prod(shape), len(here)))
-        gather_bytes(dataset, all_rows[start : start + size], kernels, out)
+        rows = all_rows[start : start + size]
+        if batches.augment is None:
+            gather_bytes(dataset, rows, kernels, out)
+        else:
+            placed = np.empty(out.shape[::-1], np.float32)
+            gather_bytes(dataset, rows, kernels, placed, is_transposed=False)
+            changed = batches.augment.change_by_kernels(
+                placed.reshape(-1, *shape), kernels.augmentation
+            )
+            kernels.images.transpose(changed.reshape(placed.shape), out)
         yield (
             out.reshape(*shape, -1),
             labels[here],

@@ -1,9 +1,8 @@
 """Random changes of images, one image after the other, on arrays of shape (n, c, h, w).
 
 Each image is copied into the middle of a buffer that is larger by a border of zeros, one
-pixel wide on the left and above, two on the right and below. A position that is sampled is
-first moved into that border if it lies further outside, so that interpolation needs no
-other test::
+pixel wide on the left and above, two on the right and below. Positions further outside are
+moved into that border before they are sampled, so that interpolation needs no other test::
 
     -1   0   1   2  ...  w-1  w  w+1
      0 | p   p   p  ...   p | 0   0
@@ -37,6 +36,41 @@ _0, _1, _2, _HALF = (np.float32(value) for value in (0, 1, 2, 0.5))
 _DEGREE = np.float32(math.pi / 180)
 
 
+@kernel("void(f4[:, ::1], i8, i8, i8, f4[::1], f4[::1])", EXACT)
+def add_shifted(x, row, row_step, column_step, weights, out):
+    """Add a weighted sum of parts of an array to a row.
+
+    out[t] += sum over j of weights[j] * x[row + j * row_step, t + j * column_step]
+    """
+    j, k = 0, len(weights)
+    while k - j >= 5:
+        w0, w1, w2, w3, w4 = (
+            weights[j],
+            weights[j + 1],
+            weights[j + 2],
+            weights[j + 3],
+            weights[j + 4],
+        )
+        x0 = x[row + j * row_step, j * column_step :]
+        x1 = x[row + (j + 1) * row_step, (j + 1) * column_step :]
+        x2 = x[row + (j + 2) * row_step, (j + 2) * column_step :]
+        x3 = x[row + (j + 3) * row_step, (j + 3) * column_step :]
+        x4 = x[row + (j + 4) * row_step, (j + 4) * column_step :]
+        for t in range(len(out)):
+            total = out[t] + w0 * x0[t]
+            total += w1 * x1[t]
+            total += w2 * x2[t]
+            total += w3 * x3[t]
+            total += w4 * x4[t]
+            out[t] = total
+        j += 5
+    while j < k:
+        weight, x0 = weights[j], x[row + j * row_step, j * column_step :]
+        for t in range(len(out)):
+            out[t] += weight * x0[t]
+        j += 1
+
+
 @kernel("void(f4[:, :, ::1], f4[::1], f4, f4[:, ::1], f4[:, :, ::1])", EXACT)
 def smooth_noise(noise, weights, alpha, work, out):
     """Convolve fields of noise with a separable kernel, rows first.
@@ -46,28 +80,24 @@ def smooth_noise(noise, weights, alpha, work, out):
     noise : array of shape (n, h + k - 1, w + k - 1)
         Numbers from 0 to 1, which stand for -1 to 1.
     weights : array of shape (k,)
+        With the sum 1.
     alpha : float
         Factor of the result.
     work : array of shape (h + k - 1, w)
     out : array of shape (n, h, w)
         Is overwritten.
     """
-    height, width = out.shape[1:]
     for i in range(len(out)):
         for y in range(len(work)):
             row = work[y]
             row[:] = 0
-            for j in range(len(weights)):
-                weight, shifted = weights[j], noise[i, y, j:]
-                for x in range(width):
-                    row[x] += weight * (_2 * shifted[x] - _1)
-        for y in range(height):
+            add_shifted(noise[i], y, 0, 1, weights, row)
+        for y in range(out.shape[1]):
             row = out[i, y]
             row[:] = 0
-            for j in range(len(weights)):
-                weight, shifted = alpha * weights[j], work[y + j]
-                for x in range(width):
-                    row[x] += weight * shifted[x]
+            add_shifted(work, y, 1, 0, weights, row)
+            for x in range(len(row)):
+                row[x] = alpha * (_2 * row[x] - _1)
 
 
 @kernel("f4(f4, f4)", EXACT)
@@ -77,23 +107,29 @@ def symmetric(number, amount):
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[::1], f4[::1], f4[:, :, ::1], b1, f4[:, :, ::1])",
+    "void(f4[:, ::1], f4[::1], f4[::1], f4[:, :, ::1], b1, f4[:, ::1], i4[::1],"
+    " f4[:, :, ::1])",
     EXACT,
 )
-def resample(padded, draws, amounts, field, has_field, out):
+def resample(padded, draws, amounts, field, has_field, parts, corners, out):
     """Compute an image of which each pixel comes from another place, by interpolation.
 
-    Rotation after shear after scaling. Sampling takes the inverse of what one sees: as the
-    amounts are drawn symmetrically, only the scale needs to know.
+    Rotation after shear after scaling. A pixel comes from where the inverse of what one
+    sees takes it: as the amounts are drawn symmetrically, only the scale is inverted.
 
     Parameters
     ----------
-    padded : array of shape (c, h + 3, w + 3)
+    padded : array of shape (c, (h + 3) * (w + 3))
         The image with its border of zeros.
     draws, amounts : arrays of shape (N_DRAWS,)
     field : array of shape (2, h, w)
         Displacements in x and y; not read unless `has_field`.
     has_field : bool
+    parts : array of shape (2, w)
+        Working memory: how far each pixel's origin is from the upper left one of the four
+        pixels around it.
+    corners : array of shape (w,)
+        Working memory: where that one is in `padded`.
     out : array of shape (c, h, w)
         Is overwritten.
     """
@@ -103,28 +139,42 @@ def resample(padded, draws, amounts, field, has_field, out):
     shear = symmetric(draws[SHEAR], amounts[SHEAR])
     squeeze = _1 + symmetric(draws[SQUEEZE], amounts[SQUEEZE])
     scale = _1 + symmetric(draws[SCALE], amounts[SCALE])
-    shift_x = symmetric(draws[SHIFT], amounts[SHIFT])
-    shift_y = symmetric(draws[SHIFT_2], amounts[SHIFT])
     middle_x, middle_y = _HALF * np.float32(width - 1), _HALF * np.float32(height - 1)
+    # In the coordinates of `padded`.
+    start_x = symmetric(draws[SHIFT], amounts[SHIFT]) + middle_x + _1
+    start_y = symmetric(draws[SHIFT_2], amounts[SHIFT]) + middle_y + _1
+    last_x, last_y = np.float32(width + 1), np.float32(height + 1)
+    stretch, stride = squeeze / scale, np.int32(width + 3)
+    right, lower = parts[0], parts[1]
     for y in range(height):
         v = (np.float32(y) - middle_y) / (squeeze * scale)
         for x in range(width):
-            u = (np.float32(x) - middle_x) * (squeeze / scale) + shear * v
-            from_x = cosine * u - sine * v + shift_x + middle_x
-            from_y = sine * u + cosine * v + shift_y + middle_y
-            if has_field:
-                from_x += field[0, y, x]
-                from_y += field[1, y, x]
-            from_x = min(max(from_x, -_1), np.float32(width))
-            from_y = min(max(from_y, -_1), np.float32(height))
-            left, top = int(math.floor(from_x)), int(math.floor(from_y))
-            right_part, lower_part = from_x - np.float32(left), from_y - np.float32(top)
-            for c in range(n_channels):
-                upper = padded[c, top + 1, left + 1] * (_1 - right_part)
-                upper += padded[c, top + 1, left + 2] * right_part
-                lower = padded[c, top + 2, left + 1] * (_1 - right_part)
-                lower += padded[c, top + 2, left + 2] * right_part
-                out[c, y, x] = upper * (_1 - lower_part) + lower * lower_part
+            u = (np.float32(np.int32(x)) - middle_x) * stretch + shear * v
+            right[x] = cosine * u - sine * v + start_x
+            lower[x] = sine * u + cosine * v + start_y
+        if has_field:
+            across, down = field[0, y], field[1, y]
+            for x in range(width):
+                right[x] += across[x]
+                lower[x] += down[x]
+        for x in range(width):
+            from_x = _0 if right[x] < _0 else right[x]
+            from_y = _0 if lower[x] < _0 else lower[x]
+            from_x = last_x if from_x > last_x else from_x
+            from_y = last_y if from_y > last_y else from_y
+            column, row = np.int32(from_x), np.int32(from_y)
+            right[x] = from_x - np.float32(column)
+            lower[x] = from_y - np.float32(row)
+            corners[x] = row * stride + column
+        for c in range(n_channels):
+            image, result = padded[c], out[c, y]
+            for x in range(width):
+                k = np.int64(corners[x])
+                a, b = image[k], image[k + 1]
+                c_, d = image[k + stride], image[k + stride + 1]
+                above = a + right[x] * (b - a)
+                below = c_ + right[x] * (d - c_)
+                result[x] = above + lower[x] * (below - above)
 
 
 @kernel(
@@ -159,6 +209,8 @@ def augment_images(
         Is overwritten.
     """
     n, n_channels, height, width = images.shape
+    flat = work.reshape(2, n_channels, (height + 3) * (width + 3))
+    parts, corners = np.empty((2, width), np.float32), np.empty(width, np.int32)
     is_resampled = has_fields
     for k in (ROTATION, SHEAR, SQUEEZE, SCALE, SHIFT):
         is_resampled = is_resampled or amounts[k] >= 0
@@ -191,7 +243,10 @@ def augment_images(
         changed = out[i]
         if is_resampled:
             field = fields[i if has_fields else 0]
-            resample(image, draw, amounts, field, has_fields, changed)
+            padded = flat[1 if margin >= 0 else 0]
+            resample(
+                padded, draw, amounts, field, has_fields, parts, corners, changed
+            )
         else:
             for c in range(n_channels):
                 for y in range(height):
