@@ -194,9 +194,8 @@ class Augmenter:
         margin = len(weights) - 1
         shape = (2 * n, height + margin, width + margin)
         noise = self._noise.random(shape, dtype=np.float32)
-        work = np.empty((height + margin, width), np.float32)
         fields = np.empty((2 * n, height, width), np.float32)
-        kernels.smooth_noise(noise, weights, self.amounts["elastic"], work, fields)
+        kernels.smooth_noise(noise, weights, self.amounts["elastic"], fields)
         return fields.reshape(n, 2, height, width)
 
     def _change_by_torch(self, images: torch.Tensor) -> torch.Tensor:

@@ -36,26 +36,16 @@ _0, _1, _2, _HALF = (np.float32(value) for value in (0, 1, 2, 0.5))
 _DEGREE = np.float32(math.pi / 180)
 
 
-@kernel("void(f4[:, ::1], i8, i8, i8, f4[::1], f4[::1])", EXACT)
-def add_shifted(x, row, row_step, column_step, weights, out):
-    """Add a weighted sum of parts of an array to a row.
-
-    out[t] += sum over j of weights[j] * x[row + j * row_step, t + j * column_step]
-    """
+@kernel("void(f4[::1], i8, f4[::1], f4[::1])", EXACT)
+def correlate(x, step, weights, out):
+    """Compute out[t] = sum over j of weights[j] * x[t + j * step], five terms at a time."""
     j, k = 0, len(weights)
+    out[:] = 0
     while k - j >= 5:
-        w0, w1, w2, w3, w4 = (
-            weights[j],
-            weights[j + 1],
-            weights[j + 2],
-            weights[j + 3],
-            weights[j + 4],
-        )
-        x0 = x[row + j * row_step, j * column_step :]
-        x1 = x[row + (j + 1) * row_step, (j + 1) * column_step :]
-        x2 = x[row + (j + 2) * row_step, (j + 2) * column_step :]
-        x3 = x[row + (j + 3) * row_step, (j + 3) * column_step :]
-        x4 = x[row + (j + 4) * row_step, (j + 4) * column_step :]
+        w0, w1, w2 = weights[j], weights[j + 1], weights[j + 2]
+        w3, w4 = weights[j + 3], weights[j + 4]
+        x0 = x[j * step :]
+        x1, x2, x3, x4 = x0[step:], x0[2 * step :], x0[3 * step :], x0[4 * step :]
         for t in range(len(out)):
             total = out[t] + w0 * x0[t]
             total += w1 * x1[t]
@@ -65,15 +55,18 @@ def add_shifted(x, row, row_step, column_step, weights, out):
             out[t] = total
         j += 5
     while j < k:
-        weight, x0 = weights[j], x[row + j * row_step, j * column_step :]
+        weight, x0 = weights[j], x[j * step :]
         for t in range(len(out)):
             out[t] += weight * x0[t]
         j += 1
 
 
-@kernel("void(f4[:, :, ::1], f4[::1], f4, f4[:, ::1], f4[:, :, ::1])", EXACT)
-def smooth_noise(noise, weights, alpha, work, out):
-    """Convolve fields of noise with a separable kernel, rows first.
+@kernel("void(f4[:, :, ::1], f4[::1], f4, f4[:, :, ::1])", EXACT)
+def smooth_noise(noise, weights, alpha, out):
+    """Convolve fields of noise with a separable kernel.
+
+    The rows of a field lie behind each other, so that each of the two convolutions is one
+    of a single long row. What it computes beyond the end of a row is not used.
 
     Parameters
     ----------
@@ -83,21 +76,20 @@ def smooth_noise(noise, weights, alpha, work, out):
         With the sum 1.
     alpha : float
         Factor of the result.
-    work : array of shape (h + k - 1, w)
     out : array of shape (n, h, w)
         Is overwritten.
     """
+    height, width = out.shape[1:]
+    step, k = noise.shape[2], len(weights)
+    columns = np.empty(height * step, np.float32)
+    rows = np.empty(height * step - (k - 1), np.float32)
     for i in range(len(out)):
-        for y in range(len(work)):
-            row = work[y]
-            row[:] = 0
-            add_shifted(noise[i], y, 0, 1, weights, row)
-        for y in range(out.shape[1]):
-            row = out[i, y]
-            row[:] = 0
-            add_shifted(work, y, 1, 0, weights, row)
-            for x in range(len(row)):
-                row[x] = alpha * (_2 * row[x] - _1)
+        correlate(noise[i].reshape(-1), step, weights, columns)
+        correlate(columns, 1, weights, rows)
+        for y in range(height):
+            source, row = rows[y * step :], out[i, y]
+            for x in range(width):
+                row[x] = alpha * (_2 * source[x] - _1)
 
 
 @kernel("f4(f4, f4)", EXACT)
