@@ -267,13 +267,14 @@ class LeNet5Classifier(FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseE
 
     Weights of samples are divided by their mean: their scale does not matter.
 
-    On the CPU, if the layers, the loss and the optimizer are given by name, without
-    dropout, and if no callback is called at single batches, training uses compiled kernels,
-    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `augment`
-    the two draw other random numbers. Predictions use the kernels whenever the layers are
-    given by name. The first use on a machine compiles the kernels, which takes some ten
+    On the CPU, if the layers, the loss and the optimizer are given by name, and if no
+    callback is called at single batches, training uses compiled kernels,
+    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `dropout`
+    the two draw other random numbers. Predictions and augmentation use the kernels whenever
+    there are any. The first use on a machine compiles them, which takes ten to twenty
     seconds and is announced on standard error. With the environment variable
-    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding only.
+    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding, and with
+    `augment` and `dropout` by other random numbers.
 
     Training in a process that uses glibc raises two of its allocator's thresholds; see
     :func:`sklenet.training.runtime.keep_freed_memory` for why, and how to prevent it.

@@ -135,7 +135,10 @@ class Gradient:
             compute(self.own, k) if future.cancel() else future
             for k, future in reversed(list(enumerate(futures, 1)))
         ]
-        return [first, *(r.result() if isinstance(r, Future) else r for r in reversed(rest))]
+        return [
+            first,
+            *(r.result() if isinstance(r, Future) else r for r in reversed(rest)),
+        ]
 
 
 class Forward:
@@ -247,13 +250,20 @@ def _check_plain(module: nn.Module) -> None:
     """Raise a NotImplementedError if the module is not one as `LeNet5` makes it."""
     if type(module) is not LeNet5:
         raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
-    for name, p in module.named_parameters():
-        if not (p.is_contiguous() and p.dtype == torch.float32 and p.device.type == "cpu"):
-            raise NotImplementedError(f"no gradient by hand for {name} as it is")
-        if p._backward_hooks or p._post_accumulate_grad_hooks:
-            raise NotImplementedError(f"no gradient by hand for the hooks of {name}")
-    for layer in module.modules():
+    layers: list[nn.Module] = [module]
+    for layer in layers:  # which grows; module.modules() takes several times as long
         attributes = vars(layer)
         for name in _HOOKS:
             if attributes[name]:
                 raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
+        for name, p in layer._parameters.items():
+            if p is None:
+                continue
+            is_plain = p.is_contiguous() and p.dtype == torch.float32
+            if not is_plain or p.device.type != "cpu":
+                raise NotImplementedError(f"no gradient by hand for {name} of {layer}")
+            if p._backward_hooks or p._post_accumulate_grad_hooks:
+                raise NotImplementedError(
+                    f"no gradient by hand for the hooks of {name} of {layer}"
+                )
+        layers += [child for child in layer._modules.values() if child is not None]

@@ -170,7 +170,7 @@ def _gather_batches(batches: Batches, kernels):
         if len(here) != out.shape[1]:
             out = kernels.make_buffer((math.prod(shape), len(here)))
         rows = all_rows[start : start + size]
-        if batches.augment is None:
+        if not isinstance(batches.augment, Augmenter):
             gather_bytes(dataset, rows, kernels, out)
         else:
             placed = np.empty(out.shape[::-1], np.float32)

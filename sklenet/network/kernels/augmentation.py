@@ -169,6 +169,62 @@ def resample(padded, draws, amounts, field, has_field, parts, corners, out):
                 result[x] = above + lower[x] * (below - above)
 
 
+@kernel("void(f4[:, :, ::1], f4, b1, f4[:, :, ::1])", EXACT)
+def copy_inside(image, background, is_flipped, padded):
+    """Copy an image, less the background, into its border of zeros, or its mirror image."""
+    width = image.shape[2]
+    for c in range(len(image)):
+        for y in range(image.shape[1]):
+            source, row = image[c, y], padded[c, y + 1]
+            if is_flipped:
+                for x in range(width):
+                    row[x + 1] = source[width - 1 - x] - background
+            else:
+                for x in range(width):
+                    row[x + 1] = source[x] - background
+
+
+@kernel("void(f4[:, :, ::1], i8, i8, f4[:, :, ::1])", EXACT)
+def copy_shifted(padded, down, across, shifted):
+    """Compute shifted[c, y, x] = padded[c, y + down, x + across], 0 outside the image."""
+    height, width = padded.shape[1] - 3, padded.shape[2] - 3
+    shifted[:] = 0
+    for c in range(len(padded)):
+        for y in range(max(0, -down), min(height, height - down)):
+            source, row = padded[c, y + 1 + down], shifted[c, y + 1]
+            for x in range(max(0, -across), min(width, width - across)):
+                row[x + 1] = source[x + 1 + across]
+
+
+@kernel("void(f4[:, :, ::1], f4[:, :, ::1])", EXACT)
+def copy_outside(padded, image):
+    """Copy an image out of its border."""
+    for c in range(len(image)):
+        for y in range(image.shape[1]):
+            source, row = padded[c, y + 1], image[c, y]
+            for x in range(len(row)):
+                row[x] = source[x + 1]
+
+
+@kernel("void(f4[:, :, ::1], f4, i8[::1])", EXACT)
+def invert(image, span, interior):
+    """Replace the pixels inside the border of the canvas by `span` minus themselves."""
+    for c in range(len(image)):
+        for y in range(interior[0], interior[1]):
+            for x in range(interior[2], interior[3]):
+                image[c, y, x] = span - image[c, y, x]
+
+
+@kernel("void(f4[:, :, ::1], f4, f4, f4)", EXACT)
+def cut_out(image, middle_x, middle_y, half_side):
+    """Set the pixels to 0 whose centre is inside a square."""
+    for y in range(image.shape[1]):
+        if abs(np.float32(y) + _HALF - middle_y) < half_side:
+            for x in range(image.shape[2]):
+                if abs(np.float32(x) + _HALF - middle_x) < half_side:
+                    image[:, y, x] = 0
+
+
 @kernel(
     "void(f4[:, :, :, ::1], f4[:, ::1], f4[::1], f4[:, :, :, ::1], b1, f4, f4, i8[::1],"
     " f4[:, :, :, ::1], f4[:, :, :, ::1])",
@@ -207,61 +263,26 @@ def augment_images(
     for k in (ROTATION, SHEAR, SQUEEZE, SCALE, SHIFT):
         is_resampled = is_resampled or amounts[k] >= 0
     margin = int(amounts[CROP])
-    half_side = _HALF * amounts[CUTOUT]
     for i in range(n):
-        draw = draws[i]
-        image = work[0]
-        is_flipped = draw[FLIP] < amounts[FLIP]
-        for c in range(n_channels):
-            for y in range(height):
-                source, row = images[i, c, y], image[c, y + 1]
-                if is_flipped:
-                    for x in range(width):
-                        row[x + 1] = source[width - 1 - x] - background
-                else:
-                    for x in range(width):
-                        row[x + 1] = source[x] - background
+        draw, changed, last = draws[i], out[i], 0
+        copy_inside(images[i], background, draw[FLIP] < amounts[FLIP], work[0])
         if margin >= 0:
-            down = int(draw[CROP] * np.float32(2 * margin + 1)) - margin
-            across = int(draw[CROP_2] * np.float32(2 * margin + 1)) - margin
-            cropped = work[1]
-            cropped[:] = 0
-            for c in range(n_channels):
-                for y in range(max(0, -down), min(height, height - down)):
-                    source, row = image[c, y + 1 + down], cropped[c, y + 1]
-                    for x in range(max(0, -across), min(width, width - across)):
-                        row[x + 1] = source[x + 1 + across]
-            image = cropped
-        changed = out[i]
+            n_shifts = np.float32(2 * margin + 1)
+            down = int(draw[CROP] * n_shifts) - margin
+            across = int(draw[CROP_2] * n_shifts) - margin
+            copy_shifted(work[0], down, across, work[1])
+            last = 1
         if is_resampled:
             field = fields[i if has_fields else 0]
-            padded = flat[1 if margin >= 0 else 0]
-            resample(
-                padded, draw, amounts, field, has_fields, parts, corners, changed
-            )
+            resample(flat[last], draw, amounts, field, has_fields, parts, corners, changed)
         else:
-            for c in range(n_channels):
-                for y in range(height):
-                    row = image[c, y + 1]
-                    for x in range(width):
-                        changed[c, y, x] = row[x + 1]
+            copy_outside(work[last], changed)
         if draw[INVERT] < amounts[INVERT]:
-            for c in range(n_channels):
-                for y in range(interior[0], interior[1]):
-                    for x in range(interior[2], interior[3]):
-                        changed[c, y, x] = span - changed[c, y, x]
-        if half_side >= 0:
+            invert(changed, span, interior)
+        if amounts[CUTOUT] >= 0:
             # The centre is anywhere: at the edge, less is cut out.
             middle_x = draw[CUTOUT] * np.float32(width)
             middle_y = draw[CUTOUT_2] * np.float32(height)
-            for y in range(height):
-                if abs(np.float32(y) + _HALF - middle_y) < half_side:
-                    for x in range(width):
-                        if abs(np.float32(x) + _HALF - middle_x) < half_side:
-                            for c in range(n_channels):
-                                changed[c, y, x] = 0
+            cut_out(changed, middle_x, middle_y, _HALF * amounts[CUTOUT])
         if background != 0:
-            for c in range(n_channels):
-                for y in range(height):
-                    for x in range(width):
-                        changed[c, y, x] += background
+            changed += background

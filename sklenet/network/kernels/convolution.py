@@ -234,9 +234,7 @@ _MULTIPLY = (
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_five(
-    grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
-):
+def multiply_five(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
     """Add the gradients of five columns of two kernels, from column `left` on.
 
     out[index_m, i, left + j]
@@ -275,9 +273,7 @@ def multiply_five(
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_three(
-    grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
-):
+def multiply_three(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
     """Add the gradients of three columns of two kernels."""
     for i in range(out.shape[1]):
         a0 = a1 = a2 = b0 = b1 = b2 = np.float32(0)
@@ -300,9 +296,7 @@ def multiply_three(
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_one(
-    grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
-):
+def multiply_one(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
     """Add the gradients of one column of two kernels."""
     for i in range(out.shape[1]):
         sum_a = sum_b = np.float32(0)
@@ -318,9 +312,7 @@ def multiply_one(
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_rows(
-    grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
-):
+def multiply_rows(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
     """Add the gradients of two kernels, from column `left` on."""
     k = out.shape[1]
     while k - left >= 5:
@@ -334,9 +326,7 @@ def multiply_rows(
         )
         left += 3
     while left < k:
-        multiply_one(
-            grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
-        )
+        multiply_one(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b)
         left += 1
 
 

@@ -44,13 +44,14 @@ def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
 def share_memory(parameter: torch.Tensor, trains: bool = True) -> tuple[Array, Array]:
     """Return a parameter and its gradient as arrays that share their memory.
 
-    Unless `trains`, the gradient is an array by itself.
+    Without `trains` there is no gradient, and the parameter takes its place.
     """
+    values = parameter.detach().numpy()
     if not trains:
-        return parameter.detach().numpy(), np.empty(parameter.shape, np.float32)
+        return values, values
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
-    return parameter.detach().numpy(), parameter.grad.numpy()
+    return values, parameter.grad.numpy()
 
 
 class Stage:

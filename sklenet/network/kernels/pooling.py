@@ -343,9 +343,7 @@ def unpool_squares(
             grad_shift[m] += add_up(g)
             for r in range(2 * i, 2 * i + 2):
                 row = grad_units[m, r, inside]
-                grad_bias[m] += spread_squares(
-                    g, n, coefficient[m], kind, units[m, r], row
-                )
+                grad_bias[m] += spread_squares(g, n, coefficient[m], kind, units[m, r], row)
 
 
 @kernel(

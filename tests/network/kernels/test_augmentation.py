@@ -27,7 +27,7 @@ def absent(**amounts):
 
 
 def augment(images, draws, amounts, fields=None, background=0.0, span=1.0, interior=None):
-    n, channels, height, width = images.shape
+    _, channels, height, width = images.shape
     out = np.full_like(images, np.nan)
     kernels.augment_images(
         images,
