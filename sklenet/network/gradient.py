@@ -1,9 +1,9 @@
-"""The forward and the backward pass of LeNet-5 on a CPU, hand-written.
+"""The hand-written forward and backward pass of LeNet-5 on a CPU.
 
-torch records every operation in order to differentiate it, and has to be ready for any
-network. For this one, a few compiled loops over the images of a batch are several times as
-fast (see :mod:`sklenet.network.kernels`). Layers, losses and modules for which there are
-none raise a NotImplementedError, and are left to torch.
+torch records every operation in order to differentiate it, and supports any network. For
+this one, a few compiled loops over the images of a batch are several times as fast; see
+:mod:`sklenet.network.kernels`. Layers, losses and modules without compiled loops raise a
+NotImplementedError, so that the caller can use torch.
 """
 
 import math
@@ -41,21 +41,21 @@ class Gradient:
     ------
     NotImplementedError
         If there is no kernel for a layer or for the loss, for instance a custom one, if
-        parameters are frozen or shared or there are hooks, or if kernels cannot be
-        compiled here.
+        parameters are frozen or have another type, if there are hooks, or if kernels cannot
+        be compiled here.
     """
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
         _check_plain(module)
         for name, p in module.named_parameters():
             if not p.requires_grad:
-                raise NotImplementedError(f"no gradient by hand for {name}, frozen")
+                raise NotImplementedError(f"no compiled kernel for {name}, frozen")
         # A custom loss may look at several samples together, or have weights.
         if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
-            raise NotImplementedError(f"no gradient by hand for {criterion}")
+            raise NotImplementedError(f"no compiled kernel for {criterion}")
         kernels = load_layers()
         if kernels is None:
-            raise NotImplementedError("no gradient by hand without numba")
+            raise NotImplementedError("no compiled kernels without numba")
         self.module, self.kernels = module, kernels
         self.losses = kernels.NamedLoss(criterion)
         self.own = _Worker(module, kernels)
@@ -144,7 +144,7 @@ class Gradient:
 class Forward:
     """The outputs of a network for predictions, without dropout.
 
-    The outputs of an image do not depend on the other images, to the last bit.
+    The outputs of an image are bitwise the same whatever the other images are.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Forward:
         _check_plain(module)
         kernels = load_layers()
         if kernels is None:
-            raise NotImplementedError("no forward pass by hand without numba")
+            raise NotImplementedError("no compiled kernels without numba")
         self.layers = kernels.make_layers(module, trains=False)
         self.make_buffer = kernels.make_buffer
         self.images = np.empty((0, 0), np.float32)
@@ -249,21 +249,21 @@ _HOOKS = tuple(name for name in vars(nn.Module()) if name.endswith("_hooks"))
 def _check_plain(module: nn.Module) -> None:
     """Raise a NotImplementedError if the module is not one as `LeNet5` makes it."""
     if type(module) is not LeNet5:
-        raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
+        raise NotImplementedError(f"no compiled kernel for {type(module).__name__}")
     layers: list[nn.Module] = [module]
     for layer in layers:  # which grows; module.modules() takes several times as long
         attributes = vars(layer)
         for name in _HOOKS:
             if attributes[name]:
-                raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
+                raise NotImplementedError(f"no compiled kernel for the hooks of {layer}")
         for name, p in layer._parameters.items():
             if p is None:
                 continue
             is_plain = p.is_contiguous() and p.dtype == torch.float32
             if not is_plain or p.device.type != "cpu":
-                raise NotImplementedError(f"no gradient by hand for {name} of {layer}")
+                raise NotImplementedError(f"no compiled kernel for {name} of {layer}")
             if p._backward_hooks or p._post_accumulate_grad_hooks:
                 raise NotImplementedError(
-                    f"no gradient by hand for the hooks of {name} of {layer}"
+                    f"no compiled kernel for the hooks of {name} of {layer}"
                 )
         layers += [child for child in layer._modules.values() if child is not None]

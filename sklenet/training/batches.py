@@ -1,4 +1,4 @@
-"""Minibatches by indexing whole tensors, in the pixels' own type until the batch."""
+"""Minibatches from whole tensors, converted to floats one batch at a time."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from torch.utils.data import Dataset
 
 from sklenet.images import Canvas
 
-# numpy types that torch lacks, or cannot index, and what holds all their values.
+# numpy types that torch lacks or cannot index, and a type that holds all their values.
 _WIDER = {"u2": "i4", "u4": "i8", "u8": "f8", "f16": "f8", "g": "f8"}
 
 
 class _Unlocked:
-    """A read-only array without its lock, which torch would warn about.
+    """A read-only array that claims to be writable, because torch warns of others.
 
-    Nothing here writes to the pixels, and a memory map is not worth copying for a warning.
+    Nothing writes to the pixels, and copying a memory map to avoid a warning is too costly.
     """
 
     def __init__(self, X: np.ndarray) -> None:
@@ -40,7 +40,7 @@ def as_tensor(X: np.ndarray) -> torch.Tensor:
 
 
 class ImageDataset(Dataset):
-    """Rows of pixels, their labels and weights, and how they are put on the canvas.
+    """Rows of pixels, labels and weights of samples, and the canvas for the images.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ class ImageDataset(Dataset):
         Of any numeric type; kept as it is.
     canvas : Canvas
     labels : tensor of shape (n,), optional
-        Numbers of classes, from 0.
+        Indices of classes, from 0.
     weights : tensor of shape (n,), optional
-        None: all samples count alike.
+        If None, all samples have the same weight.
     rows : tensor of int, optional
-        The samples that belong to the dataset; None: all.
+        Indices of the samples that belong to the dataset. If None, all do.
     """
 
     def __init__(
@@ -82,19 +82,19 @@ class ImageDataset(Dataset):
 
 
 class Batches:
-    """Iterate over a dataset in batches, in a new random order every time or in its own.
+    """Iterate over a dataset in batches, in a new random order each time or in its own.
 
-    skorch takes it where it takes a ``torch.utils.data.DataLoader``, which fetches sample
-    by sample and advances torch's global generator.
+    It takes the place of ``torch.utils.data.DataLoader``, which fetches samples one by one
+    and advances torch's global generator.
 
     Parameters
     ----------
     dataset : ImageDataset
     batch_size : int
     seed : int or None
-        Of the orders; None keeps the dataset's own.
+        Seed of the random orders. If None, the order is that of the dataset.
     augment : callable, optional
-        Changes the images of each batch.
+        Function that changes the images of each batch.
     """
 
     def __init__(
@@ -185,10 +185,10 @@ def _tabulate(canvas: Canvas, n_features: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:
-    """Give all images in batches of exactly `size`, and how many in each of them count.
+    """Yield all images in batches of exactly `size`, and the number of valid ones in each.
 
-    All are the same tensor, in which what is not overwritten stays; on a CPU its channels
-    are last, which convolution and pooling are faster on.
+    All batches are one tensor, which is overwritten from its beginning. On a CPU its
+    channels are last, because convolution and pooling are then faster.
     """
     canvas, device = dataset.canvas, dataset.pixels.device
     last = device.type == "cpu"

@@ -19,19 +19,19 @@ from sklenet.training.runtime import one_blas_thread, one_thread
 from sklenet.training.steps import CompiledSteps
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
-CHUNK = 1 << 18  # so many pixels, or a batch of more, are put on the canvas together
+CHUNK = 1 << 18  # pixels that are put on the canvas together, if a batch is not larger
 
 
 def estimate_curvature(net, dataset: ImageDataset) -> None:
-    """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass.
+    """Estimate SDLM's second derivatives on a few patterns, drawn anew in every pass.
 
-    All of them count alike, whatever the weights of samples.
+    The weights of the samples are not used.
     """
     seed = (net.curvature_seed, len(net.history) - net.n_earlier_epochs_)
     generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
     rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
     images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
-    with one_thread():  # so that they do not depend on how many there are
+    with one_thread():  # results must not depend on the number of threads
         net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
 
 
@@ -42,7 +42,7 @@ def _can_use_kernels(net) -> bool:
     )
 
 
-def by_hand(net) -> Gradient | None:
+def make_gradient(net) -> Gradient | None:
     """Return the compiled gradient of the net, or None if torch has to compute it.
 
     There are kernels for the layers, losses and optimizers that are given by name.
@@ -55,7 +55,7 @@ def by_hand(net) -> Gradient | None:
         return None
 
 
-def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
+def train_by_kernels(net, gradient: Gradient, batches: Batches) -> None:
     """Make a step of the net after each batch; record the mean loss and the accuracy."""
     sums = np.zeros(3)
     net.module_.train()

@@ -12,9 +12,9 @@ from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
 from sklenet.training.epoch import (
-    by_hand,
     estimate_curvature,
-    run_by_hand,
+    make_gradient,
+    train_by_kernels,
     validate_by_kernels,
 )
 from sklenet.training.monitor import Monitor
@@ -165,9 +165,9 @@ class TrainingNet(NeuralNetClassifier):
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
         # Anew in every epoch: a callback may have changed the module.
-        gradient = by_hand(self)
+        gradient = make_gradient(self)
         if gradient:
-            run_by_hand(self, gradient, batches)
+            train_by_kernels(self, gradient, batches)
         else:
             replayed = can_be_replayed(self) and len(batches) >= MIN_REPLAYED
             step = ReplayedSteps(self) if replayed else self.train_step

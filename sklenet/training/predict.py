@@ -17,14 +17,14 @@ _TORCH_BATCH = 128
 def compute_outputs(module: torch.nn.Module, data: ImageDataset) -> torch.Tensor:
     """Return the outputs of all images, a float64 tensor of shape (n, n_outputs).
 
-    The outputs of an image do not depend on the other images, to the last bit.
+    The outputs of an image are bitwise the same whatever the other images are.
 
     Parameters
     ----------
     module : Module
-        Is put into evaluation mode.
+        Set to evaluation mode.
     data : ImageDataset
-        On the module's device.
+        On the device of the module.
     """
     outputs = compute_outputs_by_kernels(module, data)
     if outputs is not None:
@@ -40,7 +40,7 @@ def compute_outputs_by_kernels(
 ) -> np.ndarray | None:
     """Return what `compute_outputs` does, or None if there are no kernels for it.
 
-    The module is put into evaluation mode in any case.
+    The module is set to evaluation mode in any case.
     """
     if module.training:  # changing the mode takes as long as computing an image
         module.eval()

@@ -1,7 +1,7 @@
 """Training steps on a GPU: captured once as a CUDA graph, then replayed.
 
-A step of so small a network is some forty kernels of a few microseconds each, which Python
-cannot launch as fast as the GPU runs them. A graph launches all of them at once.
+A step of such a small network is about forty kernels of a few microseconds each. Python
+cannot launch them as fast as the GPU runs them; a graph launches all of them at once.
 """
 
 import os
@@ -12,19 +12,19 @@ import torch
 from sklenet.network import LOSSES
 from sklenet.training.callbacks import has_batch_hooks
 
-# A step on the side, as torch asks for before it captures, lets cuDNN and the allocator
-# make up their minds.
+# Number of steps on a side stream before the capture, which torch requires so that cuDNN
+# chooses its algorithms and the allocator its buffers.
 _WARM_UP = 3
 _capturing = threading.Lock()
-MIN_REPLAYED = 10  # steps in an epoch, which are worth a capture
+MIN_REPLAYED = 10  # minimum number of steps per epoch for which a capture pays
 
 
 def can_be_replayed(net) -> bool:
-    """Return whether nothing in the net's steps differs from one step to the next.
+    """Return whether all steps of the net launch the same kernels.
 
-    Layers and the loss must be those that have names, for others may draw random numbers or
-    read values back; no callback may ask for single batches. CUDA graphs have not been
-    tested on a GPU yet, so they are used only where the environment variable
+    Layers and the loss must be given by name, because others may draw random numbers or
+    read values back, and no callback may be called at single batches. CUDA graphs have not
+    been tested on a GPU yet, so they are used only if the environment variable
     ``SKLENET_CUDA_GRAPHS`` is ``1``.
     """
     return (
@@ -39,17 +39,17 @@ def can_be_replayed(net) -> bool:
 
 
 class ReplayedSteps:
-    """Make steps of the net like its ``train_step``, by replaying the first one's kernels.
+    """Make steps of the net like its ``train_step``, by replaying the kernels of the first.
 
-    The gradient is what is captured; the optimizer's step follows it as usual, so that
-    every optimizer and schedule will do.
+    Only the gradient is captured. The step of the optimizer follows as usual, so that any
+    optimizer and schedule can be used.
 
     Parameters
     ----------
     net : TrainingNet
     capture : callable, default=capture_cuda_graph
-        Takes a function of no arguments, and a device; returns what the function returned,
-        and what repeats it.
+        Function of a function without arguments and a device. It calls that function, and
+        returns its result and a function that repeats it.
     """
 
     def __init__(self, net, capture=None) -> None:
@@ -58,7 +58,7 @@ class ReplayedSteps:
         self.inputs: list[torch.Tensor] = []
 
     def __call__(self, batch, **fit_params) -> dict:
-        """Make a step; return its loss and outputs, which the next step overwrites."""
+        """Make a step; return its loss and outputs, which the next step will overwrite."""
         images, (labels, weights) = batch
         inputs = [images, labels] if weights is None else [images, labels, weights]
         if not self.inputs:
@@ -78,7 +78,7 @@ class ReplayedSteps:
         batch = images, (labels, weights[0] if weights else None)
 
         def gradient() -> dict:
-            # So that a replay overwrites the gradient rather than adds to it.
+            # With this, a replay overwrites the gradient instead of adding to it.
             self.net.optimizer_.zero_grad(set_to_none=True)
             return self.net.train_step_single(batch)
 
@@ -86,8 +86,8 @@ class ReplayedSteps:
 
 
 def capture_cuda_graph(function, device: torch.device):
-    """Run `function` a few times, capture it; return its result and what replays it."""
-    # One capture at a time is what torch allows a process, and the stream is the device's.
+    """Capture `function`; return its result and a function that replays it."""
+    # torch allows one capture at a time in a process; the stream belongs to the device.
     with _capturing, torch.cuda.device(device):
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())

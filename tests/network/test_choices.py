@@ -60,7 +60,7 @@ SAME_POOLINGS = {
 def test_an_activation_in_another_form_is_that_of_the_name(form, of_names):
     name, choice = SAME_ACTIVATIONS[form]
     fitted = LeNet5Classifier(**QUICK, activation=choice).fit(X, y)
-    # torch's gradient and the one written by hand round differently.
+    # torch's gradient and that of the kernels round differently.
     assert np.allclose(fitted.predict_proba(X), of_names(activation=name), atol=1e-4)
     again = pickle.loads(pickle.dumps(fitted))
     assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))

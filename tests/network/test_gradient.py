@@ -24,13 +24,13 @@ CODES = torch.from_numpy(make_codes(np.arange(10), 84))
 def compare(module, criterion, shape=(1, 32, 32), weighted=False, sizes=(5, 1, 4)):
     """Both gradients, of a few random batches with a step after each, must be the same."""
     torchs = copy.deepcopy(module)
-    by_hand = Gradient(module, criterion)
+    by_kernels = Gradient(module, criterion)
     generator = torch.Generator().manual_seed(0)
     for n in sizes:
         images = torch.rand(n, *shape, generator=generator)
         labels = torch.randint(0, 10, (n,), generator=generator)
         weights = torch.rand(n, generator=generator) if weighted else None
-        losses, outputs = by_hand(
+        losses, outputs = by_kernels(
             images.permute(1, 2, 3, 0).contiguous().numpy(),
             labels.numpy(),
             weights.numpy() if weighted else None,
@@ -239,7 +239,7 @@ def test_equal_pixels_share_no_gradient():
     ids=["activation", "pooling", "window", "divisor", "slope", "alpha"],
 )
 def test_unknown_layers_are_refused(options):
-    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel"):
         Gradient(LeNet5(**options), LOSSES["cross_entropy"]())
 
 
@@ -249,7 +249,7 @@ def test_a_loss_of_ones_own_is_refused():
             return 2 * super().forward(outputs, labels)
 
     for loss in (Twice(), nn.CrossEntropyLoss(reduction="none")):
-        with pytest.raises(NotImplementedError, match="no gradient by hand"):
+        with pytest.raises(NotImplementedError, match="no compiled kernel"):
             Gradient(LeNet5(), loss)
 
 
@@ -275,10 +275,10 @@ def test_modules_out_of_the_ordinary_are_refused(what):
         nn.utils.prune.random_unstructured(layer, "weight", 0.5)
     else:
         module = module.double()
-    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel"):
         Gradient(module, LOSSES["cross_entropy"]())
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(NotImplementedError, match="no gradient by hand for Linear"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel for Linear"):
         Gradient(nn.Linear(3, 2), LOSSES["cross_entropy"]())

@@ -40,21 +40,21 @@ def fit(by_torch=False, **params):
     ],
     ids=["paper", "adam with l1", "sgd, weighted"],
 )
-def test_fits_by_hand_and_by_torch_agree(params, monkeypatch):
+def test_fits_by_kernels_and_by_torch_agree(params, monkeypatch):
     calls = []
-    run_by_hand = epoch.run_by_hand
+    train_by_kernels = epoch.train_by_kernels
     monkeypatch.setattr(
-        "sklenet.training.net.run_by_hand",
-        lambda *args: (calls.append(1), run_by_hand(*args)),
+        "sklenet.training.net.train_by_kernels",
+        lambda *args: (calls.append(1), train_by_kernels(*args)),
     )
-    by_hand = fit(**params)
+    by_kernels = fit(**params)
     assert len(calls) == 2
     by_torch = fit(by_torch=True, **params)
     assert len(calls) == 2
     np.testing.assert_allclose(
-        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+        by_kernels.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
     )
-    for own, torchs in zip(by_hand.history_, by_torch.history_, strict=True):
+    for own, torchs in zip(by_kernels.history_, by_torch.history_, strict=True):
         assert own["train_loss"] == pytest.approx(torchs["train_loss"], rel=1e-3)
         assert own["train_accuracy"] == pytest.approx(torchs["train_accuracy"], abs=0.03)
 
@@ -69,8 +69,8 @@ def test_it_repeats_itself():
     [{"activation": SiLU}, {"loss": torch.nn.CrossEntropyLoss(reduction="none")}],
     ids=["activation", "loss"],
 )
-def test_what_is_not_done_by_hand_is_done_by_torch(params, monkeypatch):
-    monkeypatch.setattr("sklenet.training.net.run_by_hand", None)
+def test_what_has_no_kernels_is_done_by_torch(params, monkeypatch):
+    monkeypatch.setattr("sklenet.training.net.train_by_kernels", None)
     assert fit(lr=0.0002, **params).n_iter_ == 2
 
 
@@ -99,12 +99,12 @@ class ChangesAndHears(Changes, HearsOfBatches):
 @pytest.mark.parametrize("what", ["zero_grad", "replace", "freeze", "freeze features"])
 def test_what_callbacks_change_between_epochs_is_taken_up(what):
     options = {"max_epochs": 3, "random_state": 0, "batch_size": 16}
-    by_hand, by_torch = (
+    by_kernels, by_torch = (
         LeNet5Classifier(net_params={"callbacks": [callback(what)]}, **options).fit(X, y)
         for callback in (Changes, ChangesAndHears)
     )
     np.testing.assert_allclose(
-        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+        by_kernels.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
     )
 
 
@@ -160,9 +160,7 @@ def test_a_batch_larger_than_the_data_needs_no_more_memory():
     ids=["cross-entropy", "paper", "bce"],
 )
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_validation_by_kernels_and_by_torch_agree(
-    params, weighted, n_threads, monkeypatch
-):
+def test_validation_by_kernels_and_by_torch_agree(params, weighted, n_threads, monkeypatch):
     # The weights hardly change, so that only validation can differ.
     options = {"batch_size": 16, "random_state": 0} | params
     options |= {"lr": 1e-30, "max_epochs": 1, "init": "xavier_uniform"}

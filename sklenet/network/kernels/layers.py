@@ -405,7 +405,7 @@ def find_activation(layer: nn.Module | None) -> int:
         or getattr(layer, "negative_slope", 0.01) != 0.01
         or getattr(layer, "alpha", 1.0) != 1.0
     ):
-        raise NotImplementedError(f"no gradient by hand for {layer}")
+        raise NotImplementedError(f"no compiled kernel for {layer}")
     return kind
 
 
@@ -420,7 +420,7 @@ def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
     for known, stage, settings in _POOLINGS:
         if type(pool) is known and _settings(pool) == settings:
             return stage(layer, kind, trains)
-    raise NotImplementedError(f"no gradient by hand for {pool}")
+    raise NotImplementedError(f"no compiled kernel for {pool}")
 
 
 def make_layers(module: Any, trains: bool = True) -> list[Any]:
@@ -456,7 +456,7 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
         elif type(layer) is Dropout:
             layers.append(DroppedUnits(layer))
         elif not isinstance(layer, nn.Linear):
-            raise NotImplementedError(f"no gradient by hand for {layer}")
+            raise NotImplementedError(f"no compiled kernel for {layer}")
         elif head and not isinstance(head[0], nn.Linear | RadialBasis | Dropout):
             layers.append(Dense(layer, find_activation(head.pop(0)), trains))
         else:
