@@ -283,14 +283,14 @@ class LeNet5Classifier(
 
     Sample weights are divided by their mean, so that their scale does not matter.
 
-    On the CPU, training uses compiled kernels, :mod:`sklenet.network.kernels`, if the
-    layers, the loss and the optimizer are given by name, dropout is not used, and no
-    callback is called for single batches; otherwise torch computes the gradient. With
-    `augment`, the two methods draw different random numbers. Predictions use the kernels
-    if the layers are given by name. The kernels are compiled when they are first used on a
-    machine, which takes about ten seconds and is announced on standard error. If the
-    environment variable ``SKLENET_COMPILED`` is ``0``, torch computes everything; the
-    results differ by rounding only.
+    On the CPU, if the layers, the loss and the optimizer are given by name, and if no
+    callback is called at single batches, training uses compiled kernels,
+    :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `dropout`
+    the two draw other random numbers. Predictions and augmentation use the kernels whenever
+    there are any. The first use on a machine compiles them, which takes ten to twenty
+    seconds and is announced on standard error. With the environment variable
+    ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding, and with
+    `augment` and `dropout` by other random numbers.
 
     In a process that uses glibc, training raises two thresholds of its memory allocator;
     see :func:`sklenet.training.runtime.keep_freed_memory` for the reason, and how to

@@ -19,8 +19,8 @@ _NAMES = {
     "loop": "bare torch loop, tensors in memory",
     "loop_without_faults": "the same loop, freed memory kept",
     "sklenet": "**LeNet5Classifier**",
-    "sklenet_by_torch": "the same, torch's gradient",
-    "sklenet_unfused": "the same, Adam's steps not fused",
+    "sklenet_by_torch": "LeNet5Classifier, torch's gradient",
+    "sklenet_unfused": "LeNet5Classifier, torch's unfused Adam",
     "data_loader": "tutorial's loop: DataLoader, ToTensor",
     "skorch": "skorch's NeuralNetClassifier, defaults",
     "mlp": "scikit-learn's MLPClassifier(100), for scale",
@@ -67,7 +67,13 @@ def _parts() -> dict[str, str]:
     for record in Journal(RESULTS / "speed" / "records.jsonl"):
         of_groups.setdefault(record["group"], []).append(record)
     groups = {name: Group(records) for name, records in of_groups.items()}
+    tables = {"threads": _threads, "batch": _batch, "kernels": _kernels}
     return {
+        name: table(groups[name])
+        if name in groups
+        else f"Not measured yet: `python benchmarks/speed.py {name}`."
+        for name, table in tables.items()
+    } | {
         "targets": _targets(groups),
         "fit": _fit(groups["fit"]),
         "predict": _seconds(groups["predict"], _BASE),
@@ -117,6 +123,16 @@ def _targets(groups: dict[str, Group]) -> str:
             groups["import"].ratio("sklenet", "others"),
         ),
     ]
+    if "threads" in groups:
+        rows += [
+            (
+                f"a fit of {pair}, over the bare loop without page faults",
+                most,
+                0.33,
+                groups["threads"].ratio(f"{pair}, sklenet", f"{pair}, {_BASE}"),
+            )
+            for pair in _pairs(groups["threads"])
+        ]
     alone, threads = "1 worker, 1 thread", "1 worker, 2 threads"
     for name in ("2 workers, loky", "2 workers, threading"):
         rows += [
@@ -167,6 +183,62 @@ def _fit(group: Group) -> str:
         "test accuracy",
     ]
     return _table(rows, heads) + _where(group)
+
+
+def _pairs(group: Group) -> list[str]:
+    """Return the names of what is compared, without the contenders'."""
+    return list(dict.fromkeys(name.rpartition(", ")[0] for name in group.ones))
+
+
+def _threads(group: Group) -> str:
+    rows = []
+    for pair in _pairs(group):
+        ours, loop = f"{pair}, sklenet", f"{pair}, {_BASE}"
+        rows.append(
+            [
+                pair,
+                _range(group.values(loop, "seconds"), 2),
+                _range(group.values(ours, "seconds"), 2),
+                _range(group.ratios(ours, loop), 2),
+            ]
+        )
+    heads = ["", "loop, s per epoch", "LeNet5Classifier, s per epoch", "ratio"]
+    return _table(rows, heads) + _where(group)
+
+
+def _batch(group: Group) -> str:
+    rows = []
+    for size in _pairs(group):
+        loop = f"{size}, {_BASE}"
+        row = [size, _range(group.values(loop, "seconds"), 2)]
+        for name in ("sklenet", "sklenet_by_torch"):
+            row.append(_range(group.ratios(f"{size}, {name}", loop), 2))
+        rows.append(row)
+    heads = [
+        "batch size",
+        "loop, s per epoch",
+        "LeNet5Classifier, over the loop",
+        "with torch's gradient, over the loop",
+    ]
+    return _table(rows, heads) + _where(group)
+
+
+def _kernels(group: Group) -> str:
+    (ones,) = group.ones.values()
+    rows = []
+    for name in ones[0]["kernels"]:
+        values = [one["kernels"][name] for one in ones]
+        peaks = [one["kernels"]["peak"]["gflops"] for one in ones]
+        fractions = [v["gflops"] / p for v, p in zip(values, peaks, strict=True)]
+        rows.append(
+            [
+                "**the peak of one core**" if name == "peak" else name,
+                "" if name == "peak" else f"{min(v['microseconds'] for v in values):,.0f}",
+                f"{max(v['gflops'] for v in values):.0f}",
+                f"{statistics.median(fractions):.0%}",
+            ]
+        )
+    return _table(rows, ["", "microseconds", "GFLOP/s", "of the peak"]) + _where(group)
 
 
 def _seconds(group: Group, base: str) -> str:

@@ -1,8 +1,12 @@
 """Measure LeNet5Classifier beside what people would use or write instead.
 
-    python benchmarks/measure/speed.py  # everything; about half an hour alone
-    python benchmarks/measure/speed.py fit predict  # some of it, with the old rest kept
+    python benchmarks/measure/speed.py  # everything: some 15 minutes
+    python benchmarks/measure/speed.py fit predict  # some groups; other records are kept
     python benchmarks/measure/speed.py --guard  # a minute: has the fit become slower?
+
+The groups are "fit" (MNIST, two threads, beside other ways to train), "threads" (one and
+two threads, MNIST and CIFAR-10), "batch" (sizes of the batch), "predict", "import",
+"search", "memory", "step" (ways to write a step of torch) and "kernels" (GFLOP/s).
 
 Whatever is compared runs in processes of its own, in turn; ratios are of runs of the same
 repeat. It needs a machine that does nothing else, and the data in ``$SKLENET_DATA``; the
@@ -28,7 +32,11 @@ ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "speed" / "records.jsonl"
 
 # What the guard allows: far more than noise, far less than a real regression.
-MAX_RATIO, MAX_FAULTS, MAX_STEP_BYTES = 1.3, 20_000, 20_000_000
+MAX_RATIO, MAX_FAULTS, MAX_STEP_BYTES = 0.5, 20_000, 20_000_000
+
+# Before the guard's clock starts, each contender makes a fit of so many images: loading
+# numba and the compiled kernels takes as long as some 200 training steps, once per process.
+N_WARM_UP = 640
 
 IMPORTS = {"others": "import torch, sklearn, skorch", "sklenet": "import sklenet"}
 
@@ -49,6 +57,14 @@ def mnist(n_images: int):
     return X[:n_images], y[:n_images], *fetch_mnist(subset="test", return_X_y=True)
 
 
+def cifar10(n_images: int):
+    """Return CIFAR-10's training images and labels, and the test set's."""
+    from sklenet.datasets import fetch_cifar10
+
+    X, y = fetch_cifar10(return_X_y=True)
+    return X[:n_images], y[:n_images], *fetch_cifar10(subset="test", return_X_y=True)
+
+
 def made_up(n_images: int):
     """Return images of 28x28 pixels made of the embedded digits, for speed alone."""
     import numpy as np
@@ -62,10 +78,12 @@ def made_up(n_images: int):
     return X, y[rows], X[:1000], y[rows][:1000]
 
 
-def fit(name: str, n_images: int, data=mnist) -> dict:
+def fit(name: str, n_images: int, data=mnist, n_warm_up: int = 0) -> dict:
     """Train one contender."""
     _import_optimizers()
     X, y, X_test, y_test = data(n_images)
+    if n_warm_up:
+        contenders.FITS[name](X[:n_warm_up], y[:n_warm_up])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     seconds, prepare, predict = contenders.FITS[name](X, y)
     usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -75,6 +93,38 @@ def fit(name: str, n_images: int, data=mnist) -> dict:
         "peak_mb": usage.ru_maxrss / 1024,
         "accuracy": float((predict(prepare(X_test)) == y_test).mean()),
     }
+
+
+DATA = {"MNIST": mnist, "CIFAR-10": cifar10}
+THREADS = ("1 thread", "2 threads")
+SIZES = (8, 32, 256, 1024)
+BESIDE = ("loop_without_faults", "sklenet")
+
+
+def threads(name: str, n_images: int) -> dict:
+    """Train one contender on some data, with a number of threads."""
+    import torch
+
+    data, n_threads, contender = name.split(", ")
+    torch.set_num_threads(int(n_threads.split()[0]))
+    return fit(contender, n_images, DATA[data])
+
+
+def batch(name: str, n_images: int) -> dict:
+    """Train one contender with batches of a size, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    size, contender = name.split(", ")
+    contenders.BATCH = int(size)
+    return fit(contender, n_images, n_warm_up=N_WARM_UP)
+
+
+def kernels(name: str, n_images: int) -> dict:
+    """Measure the operations per second of each kernel; see kernel_speed.py."""
+    import kernel_speed
+
+    return {"kernels": kernel_speed.measure()}
 
 
 def predict(name: str, n_images: int) -> dict:
@@ -222,12 +272,25 @@ def _import_optimizers() -> None:
 
 # What is compared, and how many images and repeats it takes.
 GROUPS = {
-    "fit": (fit, list(contenders.FITS), 60_000, 4),
-    "predict": (predict, list(contenders.PREDICTS), 60_000, 4),
-    "import": (imports, list(IMPORTS), 0, 10),
-    "search": (search, list(SEARCHES), 30_000, 3),
-    "memory": (memory, ["sklenet"], 0, 3),
-    "step": (step, ["1 thread", "2 threads"], 0, 3),
+    "fit": (fit, list(contenders.FITS), 60_000, 3),
+    "threads": (
+        threads,
+        [f"{data}, {n}, {name}" for data in DATA for n in THREADS for name in BESIDE],
+        30_000,
+        3,
+    ),
+    "batch": (
+        batch,
+        [f"{size}, {name}" for size in SIZES for name in (*BESIDE, "sklenet_by_torch")],
+        10_000,
+        3,
+    ),
+    "predict": (predict, list(contenders.PREDICTS), 60_000, 3),
+    "import": (imports, list(IMPORTS), 0, 7),
+    "search": (search, list(SEARCHES), 15_000, 3),
+    "memory": (memory, ["sklenet"], 0, 2),
+    "step": (step, list(THREADS), 0, 2),
+    "kernels": (kernels, ["1 thread"], 0, 3),
 }
 
 
@@ -258,7 +321,7 @@ def measure(groups: list[str]) -> None:
 
 
 def guard(n_images: int = 12_800, n_repeats: int = 5) -> list[str]:
-    """Return in what the fit has become clearly worse than it was, beside the bare loop."""
+    """Return the names of the limits that a short fit exceeds, beside the bare loop."""
     names = ("loop_without_faults", "sklenet")
     pairs = [
         [run_in_process("--guarded", name, str(n_images)) for name in names]
@@ -268,7 +331,7 @@ def guard(n_images: int = 12_800, n_repeats: int = 5) -> list[str]:
     faults = statistics.median(b["faults"] for _, b in pairs)
     step_bytes = run_in_process("--guarded", "step_bytes", str(n_images))["bytes"]
     limits = {
-        "seconds over the bare loop's": (ratio, MAX_RATIO),
+        "seconds of a second fit, over the bare loop's": (ratio, MAX_RATIO),
         "minor page faults per epoch": (faults, MAX_FAULTS),
         "bytes that training needs beside the data": (step_bytes, MAX_STEP_BYTES),
     }
@@ -303,7 +366,11 @@ if __name__ == "__main__":
         print(json.dumps(function(name, n_images)))
     elif arguments.guarded:
         name, n_images = arguments.guarded[0], int(arguments.guarded[1])
-        one = step_bytes(n_images) if name == "step_bytes" else fit(name, n_images, made_up)
+        one = (
+            step_bytes(n_images)
+            if name == "step_bytes"
+            else fit(name, n_images, made_up, N_WARM_UP)
+        )
         print(json.dumps(one))
     elif arguments.guard:
         worse = guard()

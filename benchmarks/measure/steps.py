@@ -1,6 +1,6 @@
 """One training step of LeNet-5 at a batch of 64, written in several ways, in turn.
 
-Each way differs from the plain one in one thing, but for the last two; all are one network.
+Each way differs from the plain one in one thing, except the last two; all are one network.
 ``speed.py step`` records them.
 """
 
@@ -57,7 +57,7 @@ def _by_torch(network, channels_last=False, **options):
     return step
 
 
-def _by_hand():
+def _by_kernels():
     from concurrent.futures import ThreadPoolExecutor
 
     from sklenet.network import LeNet5
@@ -91,7 +91,7 @@ WAYS: dict[str, Callable] = {
     "pooling first, in place, fused": lambda: _by_torch(
         _network(first="pool", inplace=True), fused=True
     ),
-    "gradient written by hand": _by_hand,
+    "compiled kernels": _by_kernels,
 }
 
 

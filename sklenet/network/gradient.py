@@ -1,14 +1,13 @@
-"""The forward and the backward pass of LeNet-5 on a CPU, hand-written.
+"""The hand-written forward and backward pass of LeNet-5 on a CPU.
 
-torch records every operation in order to differentiate it, and has to be ready for any
-network. For this one, a few compiled loops over the images of a batch are several times as
-fast (see :mod:`sklenet.network.kernels`). Layers, losses and modules for which there are
-none raise a NotImplementedError, and are left to torch.
+torch records every operation in order to differentiate it, and supports any network. For
+this one, a few compiled loops over the images of a batch are several times as fast; see
+:mod:`sklenet.network.kernels`. Layers, losses and modules without compiled loops raise a
+NotImplementedError, so that the caller can use torch.
 """
 
-import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -22,10 +21,10 @@ from sklenet.network.losses import LOSSES, Loss
 
 Array = np.ndarray
 
-# Large batches are split, so that several threads may share one. Into how many parts
-# depends on the batch alone: whoever computes them, they are added in one order.
+# Large batches are split into parts, which several threads may share. The number of parts
+# depends on the batch alone, and their gradients are added in one order.
 _PART, _MAX_PARTS = 32, 4
-_VECTOR = 16  # numbers in the longest vector of a processor
+_VECTOR = 8  # images whose numbers fill a vector of a usual processor
 
 
 class Gradient:
@@ -34,49 +33,51 @@ class Gradient:
     Parameters
     ----------
     module : LeNet5
-        On the CPU. Its parameters' ``grad`` become arrays that every call overwrites.
+        On the CPU. The ``grad`` of its parameters become arrays that every call overwrites.
     criterion : Module
-        One loss per sample.
+        Gives one loss per sample.
 
     Raises
     ------
     NotImplementedError
         If there is no kernel for a layer or for the loss, for instance a custom one, if
-        parameters are frozen or shared or there are hooks, or if kernels cannot be
-        compiled here.
+        parameters are frozen or have another type, if there are hooks, or if kernels cannot
+        be compiled here.
     """
 
     def __init__(self, module: nn.Module, criterion: nn.Module) -> None:
         _check_plain(module)
         for name, p in module.named_parameters():
             if not p.requires_grad:
-                raise NotImplementedError(f"no gradient by hand for {name}, frozen")
+                raise NotImplementedError(f"no compiled kernel for {name}, frozen")
         # A custom loss may look at several samples together, or have weights.
         if not isinstance(criterion, Loss) or type(criterion) not in LOSSES.values():
-            raise NotImplementedError(f"no gradient by hand for {criterion}")
+            raise NotImplementedError(f"no compiled kernel for {criterion}")
         kernels = load_layers()
         if kernels is None:
-            raise NotImplementedError("no gradient by hand without numba")
+            raise NotImplementedError("no compiled kernels without numba")
         self.module, self.kernels = module, kernels
         self.losses = kernels.NamedLoss(criterion)
-        self.parts = [_Part(module, kernels)]
+        self.own = _Worker(module, kernels)
+        self.helpers: list[_Worker] = []  # made when there are threads for them
+        self.sums: list[list[Array]] = []
 
     def __call__(
         self,
         images: Array,
         labels: Array,
         weights: Array | None = None,
-        helpers: Executor | None = None,
+        pool: Executor | None = None,
     ) -> tuple[Array, Array]:
-        """Return the losses and the outputs; set every parameter's ``grad``, anew.
+        """Return the losses and the outputs; set the ``grad`` of every parameter, anew.
 
         Parameters
         ----------
         images : ndarray of float32 of shape (channels, height, width, n)
         labels : ndarray of int of shape (n,)
         weights : ndarray of shape (n,), optional
-            What the losses are multiplied with.
-        helpers : Executor, optional
+            Factors of the losses.
+        pool : Executor, optional
             Threads that may share the work.
 
         Returns
@@ -87,30 +88,63 @@ class Gradient:
         """
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
-        while len(self.parts) < n_parts:
-            self.parts.append(_Part(_with_own_gradient(self.module), self.kernels))
-        parts = self.parts[:n_parts]
+        if n_parts == 1:
+            self.own.set_part(0)
+            return self.own(images, labels, weights, n, self.losses)
+        while len(self.sums) < n_parts:
+            self.sums.append([np.empty_like(g) for g in self.own.gradients])
         ends = [n * k // n_parts for k in range(n_parts + 1)]
 
-        def compute(k: int) -> tuple[Array, Array]:
+        def compute(worker: _Worker, k: int) -> tuple[Array, Array]:
             here = slice(ends[k], ends[k + 1])
-            of_part = None if weights is None else weights[here]
-            return parts[k](images[..., here], labels[here], of_part, n, self.losses)
+            part_weights = None if weights is None else weights[here]
+            worker.set_part(k)
+            result = worker(images[..., here], labels[here], part_weights, n, self.losses)
+            for total, gradient in zip(self.sums[k], worker.gradients, strict=True):
+                total[...] = gradient
+            return result
 
-        results = _share(compute, n_parts, helpers)
-        for part in parts[1:]:
-            for sums, own in zip(parts[0].gradients, part.gradients, strict=True):
-                sums += own
-        if n_parts == 1:
-            return results[0]
+        results = self._share(compute, n_parts, pool)
+        for k, gradient in enumerate(self.own.gradients):
+            np.add(self.sums[0][k], self.sums[1][k], out=gradient)
+            for sums in self.sums[2:n_parts]:
+                gradient += sums[k]
         losses, outputs = zip(*results, strict=True)
         return np.concatenate(losses), np.concatenate(outputs, axis=1)
+
+    def _share(
+        self,
+        compute: Callable[["_Worker", int], Any],
+        n_parts: int,
+        pool: Executor | None,
+    ) -> list[Any]:
+        """Return the results of all parts, computed here and by threads that are idle.
+
+        The parts of one thread use the same buffers, which then remain in its cache.
+        """
+        if pool is None:
+            return [compute(self.own, k) for k in range(n_parts)]
+        while len(self.helpers) < n_parts - 1:
+            self.helpers.append(_Worker(self.module, self.kernels, has_own_gradient=True))
+        futures = [
+            pool.submit(compute, helper, k)
+            for k, helper in enumerate(self.helpers[: n_parts - 1], 1)
+        ]
+        first = compute(self.own, 0)
+        rest = [
+            compute(self.own, k) if future.cancel() else future
+            for k, future in reversed(list(enumerate(futures, 1)))
+        ]
+        return [
+            first,
+            *(r.result() if isinstance(r, Future) else r for r in reversed(rest)),
+        ]
 
 
 class Forward:
     """The outputs of a network for predictions, without dropout.
 
-    The outputs of an image do not depend on the other images, to the last bit.
+    The outputs of an image are bitwise the same whatever the other images are.
 
     Parameters
     ----------
@@ -126,7 +160,7 @@ class Forward:
         _check_plain(module)
         kernels = load_layers()
         if kernels is None:
-            raise NotImplementedError("no forward pass by hand without numba")
+            raise NotImplementedError("no compiled kernels without numba")
         self.layers = kernels.make_layers(module, trains=False)
         self.make_buffer = kernels.make_buffer
         self.images = np.empty((0, 0), np.float32)
@@ -138,75 +172,98 @@ class Forward:
         ----------
         images : ndarray of float32 of shape (n, channels, height, width)
         """
-        n = len(images)
-        # Whole vectors of images: what is left over might be rounded in another way.
-        shape = (math.prod(images.shape[1:]), -(-n // _VECTOR) * _VECTOR)
+        n, *shape = images.shape
+        buffer = self.buffer(math.prod(shape), n)
+        buffer[:, :n] = images.reshape(n, -1).T
+        buffer[:, n:] = 0
+        return self.compute(shape, n)
+
+    def buffer(self, n_pixels: int, n: int) -> Array:
+        """Return an array of shape (n_pixels, at least n) for the images of `compute`.
+
+        It has whole vectors of images: with a remainder, a loop over them would be slow.
+        """
+        shape = (n_pixels, -(-n // _VECTOR) * _VECTOR)
         if self.images.shape != shape:
             self.images = self.make_buffer(shape)
-        self.images[:, :n] = images.reshape(n, -1).T
-        self.images[:, n:] = 0
-        x = self.images.reshape(*images.shape[1:], -1)
+        return self.images
+
+    def compute(self, shape: Sequence[int], n: int) -> Array:
+        """Return the outputs of the first n images in the buffer, as `__call__` does.
+
+        Parameters
+        ----------
+        shape : tuple of int (channels, height, width)
+        n : int
+        """
+        x = self.images.reshape(*shape, -1)
         with np.errstate(all="ignore"):
             for layer in self.layers:
                 x = layer.forward(x)
         return x[:, :n].T.astype(np.float64)
 
 
-class _Part:
-    """The layers for a part of a batch, whose gradients are arrays of their own."""
+class _Worker:
+    """The layers of a network with buffers and gradients for one thread."""
 
-    def __init__(self, module: Any, kernels: Any) -> None:
+    def __init__(self, module: Any, kernels: Any, has_own_gradient: bool = False) -> None:
+        before = [p.grad for p in module.parameters()]
+        if has_own_gradient:
+            for p in module.parameters():
+                p.grad = None
         self.layers = kernels.make_layers(module)
         self.gradients = [kernels.share_memory(p)[1] for p in module.parameters()]
+        self.dropout = kernels.DroppedUnits
+        if has_own_gradient:
+            for p, grad in zip(module.parameters(), before, strict=True):
+                p.grad = grad
+
+    def set_part(self, k: int) -> None:
+        """Set which part of a batch comes next, on which dropout depends."""
+        for layer in self.layers:
+            if isinstance(layer, self.dropout):
+                layer.part = k
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
     ) -> tuple[Array, Array]:
         """Return losses and outputs; set the gradients of the losses' sum over `n`."""
         x = np.ascontiguousarray(images)
-        # What overflows is told by the weights that are not finite, at the end of the fit.
+        # An overflow shows in the weights, which are checked at the end of the fit.
         with np.errstate(all="ignore"):
             for layer in self.layers:
                 x = layer.forward(x)
-            values, gradient = losses(x, labels)
+            outputs = x
+            values, grad = losses(x, labels)
             if weights is not None:
-                values, gradient = values * weights, gradient * weights.astype(np.float32)
-            gradient /= n
+                values, grad = values * weights, grad * weights.astype(np.float32)
+            grad /= n
             for layer in reversed(self.layers):
-                gradient = layer.backward(gradient)
-        return values, x
+                grad = layer.backward(grad)
+        return values, outputs.copy()
 
 
-def _with_own_gradient(module: nn.Module) -> nn.Module:
-    """Return a copy of the module that has the same weights, in the same memory."""
-    other = copy.deepcopy(module)
-    for own, p in zip(other.parameters(), module.parameters(), strict=True):
-        own.data, own.grad = p.data, None
-    return other
-
-
-def _share(function: Callable[[int], Any], n: int, helpers: Executor | None) -> list[Any]:
-    """Return function(k) for k < n, computed here and, where they are idle, by helpers."""
-    if helpers is None or n == 1:
-        return [function(k) for k in range(n)]
-    futures = [helpers.submit(function, k) for k in range(1, n)]
-    first = function(0)
-    rest = [
-        function(k) if future.cancel() else future
-        for k, future in reversed(list(enumerate(futures, 1)))
-    ]
-    return [first, *(r.result() if isinstance(r, Future) else r for r in reversed(rest))]
+_HOOKS = tuple(name for name in vars(nn.Module()) if name.endswith("_hooks"))
 
 
 def _check_plain(module: nn.Module) -> None:
     """Raise a NotImplementedError if the module is not one as `LeNet5` makes it."""
     if type(module) is not LeNet5:
-        raise NotImplementedError(f"no gradient by hand for {type(module).__name__}")
-    for name, p in module.named_parameters():
-        if not (p.is_contiguous() and p.dtype == torch.float32 and p.device.type == "cpu"):
-            raise NotImplementedError(f"no gradient by hand for {name} as it is")
-        if p._backward_hooks or p._post_accumulate_grad_hooks:
-            raise NotImplementedError(f"no gradient by hand for the hooks of {name}")
-    for layer in module.modules():
-        if any(k.endswith("_hooks") and v for k, v in vars(layer).items()):
-            raise NotImplementedError(f"no gradient by hand for the hooks of {layer}")
+        raise NotImplementedError(f"no compiled kernel for {type(module).__name__}")
+    layers: list[nn.Module] = [module]
+    for layer in layers:  # which grows; module.modules() takes several times as long
+        attributes = vars(layer)
+        for name in _HOOKS:
+            if attributes[name]:
+                raise NotImplementedError(f"no compiled kernel for the hooks of {layer}")
+        for name, p in layer._parameters.items():
+            if p is None:
+                continue
+            is_plain = p.is_contiguous() and p.dtype == torch.float32
+            if not is_plain or p.device.type != "cpu":
+                raise NotImplementedError(f"no compiled kernel for {name} of {layer}")
+            if p._backward_hooks or p._post_accumulate_grad_hooks:
+                raise NotImplementedError(
+                    f"no compiled kernel for the hooks of {name} of {layer}"
+                )
+        layers += [child for child in layer._modules.values() if child is not None]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -46,6 +47,14 @@ class Dropout(nn.Module):
         """Start a new sequence of random numbers."""
         self.seed = seed
         self._generator: torch.Generator | None = None
+        self._generators: dict[int, np.random.Generator] = {}
+
+    def generator(self, part: int) -> np.random.Generator:
+        """Return the generator of a part of each batch, for the compiled kernels."""
+        if part not in self._generators:
+            bits = np.random.SFC64([self.seed, part])
+            self._generators.setdefault(part, np.random.Generator(bits))
+        return self._generators[part]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0:

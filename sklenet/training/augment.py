@@ -1,18 +1,21 @@
 """Random changes of training images: per sample, in the batch, on its device.
 
-All lengths are pixels of the network's canvas. The geometric changes of a batch are one
-interpolation, whatever their number; what comes in from outside is background.
+All lengths are pixels of the network's canvas. All geometric changes of an image are one
+interpolation; pixels from outside the canvas are background. On a CPU compiled kernels make
+the changes, elsewhere torch does. The distributions are the same, the random numbers not.
 """
 
 import math
 import reprlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from sklenet.images.canvas import Canvas
+from sklenet.network.kernels.compiler import load_layers
 
 ELASTIC_SIGMA = 4.0  # Simard, Steinkraus, Platt 2003, section 2
 
@@ -117,6 +120,9 @@ def _check(name, amount):
 class Augmenter:
     """Change a batch of images at random.
 
+    The changes of an image depend on the seed and on how many images came before it, not
+    on how these were divided into batches.
+
     Parameters
     ----------
     amounts : dict of str to float
@@ -133,9 +139,66 @@ class Augmenter:
         self.canvas = canvas
         self.seed = seed
         self._generator: torch.Generator | None = None
+        # One for single numbers, one for the noise of elastic fields.
+        self._numbers, self._noise = (
+            np.random.Generator(np.random.SFC64([seed, k])) for k in range(2)
+        )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return changed images, of shape (n, channels, height, width)."""
+        kernels = load_layers() if images.device.type == "cpu" else None
+        if kernels is None:
+            return self._change_by_torch(images)
+        pixels = images.float().contiguous().numpy()
+        return torch.from_numpy(self.change_by_kernels(pixels, kernels.augmentation))
+
+    def change_by_kernels(self, images: np.ndarray, kernels: Any) -> np.ndarray:
+        """Return changed images, as calling the object does.
+
+        Parameters
+        ----------
+        images : ndarray of float32 of shape (n, channels, height, width)
+        kernels : module
+        """
+        n, channels, height, width = images.shape
+        draws = self._numbers.random((n, kernels.N_DRAWS), dtype=np.float32)
+        amounts = np.full(kernels.N_DRAWS, kernels.ABSENT, np.float32)
+        for name, amount in self.amounts.items():
+            if name != "elastic":
+                amounts[getattr(kernels, name.upper())] = amount
+        fields = np.empty((1, 2, height, width), np.float32)
+        is_elastic = "elastic" in self.amounts
+        if is_elastic:
+            fields = self._elastic_fields(n, height, width, kernels)
+        rows, columns = self.canvas.interior
+        interior = np.array([rows.start, rows.stop, columns.start, columns.stop])
+        work = np.zeros((2, channels, height + 3, width + 3), np.float32)
+        out = np.empty_like(images)
+        kernels.augment_images(
+            images,
+            draws,
+            amounts,
+            fields,
+            is_elastic,
+            self.canvas.background,
+            self.canvas.span,
+            interior,
+            work,
+            out,
+        )
+        return out
+
+    def _elastic_fields(self, n: int, height: int, width: int, kernels) -> np.ndarray:
+        """Return displacements (n, 2, height, width): noise, smoothed by a Gaussian."""
+        weights = _gaussian(torch.device("cpu")).numpy()
+        margin = len(weights) - 1
+        shape = (2 * n, height + margin, width + margin)
+        noise = self._noise.random(shape, dtype=np.float32)
+        fields = np.empty((2 * n, height, width), np.float32)
+        kernels.smooth_noise(noise, weights, self.amounts["elastic"], fields)
+        return fields.reshape(n, 2, height, width)
+
+    def _change_by_torch(self, images: torch.Tensor) -> torch.Tensor:
         if self._generator is None:
             self._generator = torch.Generator(images.device).manual_seed(self.seed)
         background = self.canvas.background
@@ -205,11 +268,9 @@ class Augmenter:
     def _elastic_field(self, images):
         """Return displacements (n, 2, height, width): noise, smoothed by a Gaussian."""
         n, _, height, width = images.shape
-        radius = int(3 * ELASTIC_SIGMA)
-        offsets = torch.arange(-radius, radius + 1, device=images.device)
-        kernel = torch.exp(-0.5 * (offsets / ELASTIC_SIGMA) ** 2)
-        kernel = kernel / kernel.sum()
-        noise = self._uniform(images, n * 2, 1, height + 2 * radius, width + 2 * radius)
+        kernel = _gaussian(images.device)
+        margin = len(kernel) - 1
+        noise = self._uniform(images, n * 2, 1, height + margin, width + margin)
         smooth = F.conv2d(
             F.conv2d(noise, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)
         )
@@ -234,7 +295,15 @@ class Augmenter:
         return images.masked_fill((in_x & in_y)[:, None], 0)
 
 
+def _gaussian(device: torch.device) -> torch.Tensor:
+    """Return the weights that smooth a row or a column of elastic displacements."""
+    radius = int(3 * ELASTIC_SIGMA)
+    offsets = torch.arange(-radius, radius + 1, device=device)
+    weights = torch.exp(-0.5 * (offsets / ELASTIC_SIGMA) ** 2)
+    return weights / weights.sum()
+
+
 def make_augmenter(augment, canvas: Canvas, seed: int) -> Augmenter | None:
-    """Return what changes batches as the parameter `augment` says; None for nothing."""
+    """Return the `Augmenter` of the parameter `augment`, or None if it is empty."""
     amounts = read_augment(augment)
     return Augmenter(amounts, canvas, seed) if amounts else None

@@ -1,6 +1,9 @@
-"""Minibatches by indexing whole tensors, in the pixels' own type until the batch."""
+"""Minibatches from whole tensors, converted to floats one batch at a time."""
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,14 +11,14 @@ from torch.utils.data import Dataset
 
 from sklenet.images.canvas import Canvas
 
-# numpy types that torch lacks, or cannot index, and what holds all their values.
+# numpy types that torch lacks or cannot index, and a type that holds all their values.
 _WIDER = {"u2": "i4", "u4": "i8", "u8": "f8", "f16": "f8", "g": "f8"}
 
 
 class _Unlocked:
-    """A read-only array without its lock, which torch would warn about.
+    """A read-only array that claims to be writable, because torch warns of others.
 
-    Nothing here writes to the pixels, and a memory map is not worth copying for a warning.
+    Nothing writes to the pixels, and copying a memory map to avoid a warning is too costly.
     """
 
     def __init__(self, X: np.ndarray) -> None:
@@ -37,7 +40,7 @@ def as_tensor(X: np.ndarray) -> torch.Tensor:
 
 
 class ImageDataset(Dataset):
-    """Rows of pixels, their labels and weights, and how they are put on the canvas.
+    """Rows of pixels, labels and weights of samples, and the canvas for the images.
 
     Parameters
     ----------
@@ -45,11 +48,11 @@ class ImageDataset(Dataset):
         Of any numeric type; kept as it is.
     canvas : Canvas
     labels : tensor of shape (n,), optional
-        Numbers of classes, from 0.
+        Indices of classes, from 0.
     weights : tensor of shape (n,), optional
-        None: all samples count alike.
+        If None, all samples have the same weight.
     rows : tensor of int, optional
-        The samples that belong to the dataset; None: all.
+        Indices of the samples that belong to the dataset. If None, all do.
     """
 
     def __init__(
@@ -79,19 +82,19 @@ class ImageDataset(Dataset):
 
 
 class Batches:
-    """Iterate over a dataset in batches, in a new random order every time or in its own.
+    """Iterate over a dataset in batches, in a new random order each time or in its own.
 
-    skorch takes it where it takes a ``torch.utils.data.DataLoader``, which fetches sample
-    by sample and advances torch's global generator.
+    It takes the place of ``torch.utils.data.DataLoader``, which fetches samples one by one
+    and advances torch's global generator.
 
     Parameters
     ----------
     dataset : ImageDataset
     batch_size : int
     seed : int or None
-        Of the orders; None keeps the dataset's own.
+        Seed of the random orders. If None, the order is that of the dataset.
     augment : callable, optional
-        Changes the images of each batch.
+        Function that changes the images of each batch.
     """
 
     def __init__(
@@ -131,11 +134,61 @@ class Batches:
         return (self.augment(images) if self.augment else images), y
 
 
-def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:
-    """Give all images in batches of exactly `size`, and how many in each of them count.
+def has_bytes(dataset: ImageDataset) -> bool:
+    """Return whether `gather_bytes` can be used: pixels are bytes in memory, row by row."""
+    pixels = dataset.pixels
+    return (
+        pixels.dtype == torch.uint8
+        and pixels.device.type == "cpu"
+        and pixels.is_contiguous()
+    )
 
-    All are the same tensor, in which what is not overwritten stays; on a CPU its channels
-    are last, which convolution and pooling are faster on.
+
+def gather_bytes(
+    dataset: ImageDataset,
+    rows: np.ndarray,
+    kernels: Any,
+    out: np.ndarray,
+    *,
+    is_transposed: bool = True,
+) -> None:
+    """Put images of bytes on the canvas, by one compiled kernel.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    rows : ndarray of int of shape (n,)
+        Indices of rows of ``dataset.pixels``.
+    kernels : module
+    out : ndarray of shape (n_canvas_pixels, n)
+        Is overwritten. Without `is_transposed`, its shape is (n, n_canvas_pixels).
+    is_transposed : bool, default=True
+    """
+    pixels, canvas = dataset.pixels.numpy(), dataset.canvas
+    values, source = _tabulate(canvas, pixels.shape[1])
+    images = kernels.images
+    gather = images.gather_images if is_transposed else images.place_images
+    gather(pixels, rows, source, values, canvas.background, out)
+
+
+@functools.lru_cache(maxsize=16)
+def _tabulate(canvas: Canvas, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value of each byte on the canvas, and the feature that each pixel shows.
+
+    Pixels of the border show the feature -1.
+    """
+    all_bytes = torch.arange(256, dtype=torch.uint8)[None]
+    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(all_bytes)
+    numbers = torch.arange(1, n_features + 1, dtype=torch.float64)[None]
+    source = replace(canvas, feature_range=None)(numbers)
+    return values.numpy().ravel(), source.numpy().ravel().astype(int) - 1
+
+
+def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:
+    """Yield all images in batches of exactly `size`, and the number of valid ones in each.
+
+    All batches are one tensor, which is overwritten from its beginning. On a CPU its
+    channels are last, because convolution and pooling are then faster.
     """
     canvas, device = dataset.canvas, dataset.pixels.device
     last = device.type == "cpu"

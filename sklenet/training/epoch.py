@@ -1,50 +1,53 @@
-"""An epoch by the compiled kernels, and what SDLM does before it."""
+"""Training and validation of an epoch by the compiled kernels, and SDLM's estimates."""
 
 import copy
 import math
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, nullcontext
 
 import numpy as np
 import torch
 
-from sklenet.network import OPTIMIZERS
+from sklenet.network import LOSSES, OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.network.kernels.compiler import load_layers
-from sklenet.training.batches import Batches, ImageDataset
+from sklenet.training.augment import Augmenter
+from sklenet.training.batches import Batches, ImageDataset, gather_bytes, has_bytes
 from sklenet.training.callbacks import has_batch_hooks
+from sklenet.training.predict import compute_outputs_by_kernels
 from sklenet.training.runtime import one_blas_thread, one_thread
 from sklenet.training.steps import CompiledSteps
 
 CURVATURE_PATTERNS = 500  # LeCun et al. 1998, section III.B
-CHUNK = 1 << 18  # so many pixels, or a batch of more, are put on the canvas together
+CHUNK = 1 << 18  # pixels that are put on the canvas together, if a batch is not larger
 
 
 def estimate_curvature(net, dataset: ImageDataset) -> None:
-    """Estimate SDLM's second derivatives on a few patterns, drawn anew every pass.
+    """Estimate SDLM's second derivatives on a few patterns, drawn anew in every pass.
 
-    All of them count alike, whatever the weights of samples.
+    The weights of the samples are not used.
     """
     seed = (net.curvature_seed, len(net.history) - net.n_earlier_epochs_)
     generator = np.random.RandomState(np.array(seed, dtype=np.uint32))
     rows = torch.from_numpy(generator.permutation(len(dataset))[:CURVATURE_PATTERNS])
     images, (labels, _) = dataset[rows.to(dataset.pixels.device)]
-    with one_thread():  # so that they do not depend on how many there are
+    with one_thread():  # results must not depend on the number of threads
         net.optimizer_.estimate(net.module_, images, labels, net.criterion_)
 
 
-def by_hand(net) -> Gradient | None:
-    """Return what gives the net's gradient without torch's graph, or None.
+def _can_use_kernels(net) -> bool:
+    """Return whether the net is on a CPU and no callback is called at single batches."""
+    return torch.device(net.device).type == "cpu" and not any(
+        has_batch_hooks(callback) for _, callback in net.callbacks_
+    )
 
-    It is for the CPU, for a module whose layers and loss are those that have names, without
-    dropout, for named optimizers, and callbacks that hear nothing of single batches.
+
+def make_gradient(net) -> Gradient | None:
+    """Return the compiled gradient of the net, or None if torch has to compute it.
+
+    There are kernels for the layers, losses and optimizers that are given by name.
     """
-    if torch.device(net.device).type != "cpu":
-        return None
-    if type(net.optimizer_) not in OPTIMIZERS.values():
-        return None
-    if any(has_batch_hooks(callback) for _, callback in net.callbacks_):
+    if type(net.optimizer_) not in OPTIMIZERS.values() or not _can_use_kernels(net):
         return None
     try:
         return Gradient(net.module_, net.criterion_)
@@ -52,49 +55,93 @@ def by_hand(net) -> Gradient | None:
         return None
 
 
-def run_by_hand(net, gradient: Gradient, batches: Batches) -> None:
+def train_by_kernels(net, gradient: Gradient, batches: Batches) -> None:
     """Make a step of the net after each batch; record the mean loss and the accuracy."""
     sums = np.zeros(3)
     net.module_.train()
-    # On one thread a product's sums have one order; parts of a batch are for the others.
-    # torch's own would wait for its small sums in a busy loop, and take their time away.
+    # Matrix products on one thread add up in one order; other threads compute other parts
+    # of a batch. torch's own threads would wait for small sums in a busy loop.
     n_helpers = torch.get_num_threads() - 1
     step = CompiledSteps(net.optimizer_)
     with (
         one_thread(),
         one_blas_thread,
         closing(step),
-        ThreadPoolExecutor(max(1, n_helpers)) as pool,
+        ThreadPoolExecutor(n_helpers) if n_helpers else nullcontext() as pool,
     ):
         for images, labels, weights in _images_last(batches):
             # Fits in several threads have the cores among themselves.
-            helpers = pool if n_helpers and one_blas_thread.n_fits == 1 else None
+            helpers = pool if one_blas_thread.n_fits == 1 else None
             losses, outputs = gradient(images, labels, weights, helpers)
             if net.l1:
                 for p in net.get_penalized_weights():
                     p.grad.add_(p.detach().sign(), alpha=net.l1)
             step()
             net.after_step()
-            correct = outputs.argmax(axis=0) == labels
-            if weights is None:
-                sums += losses.sum(dtype=float), correct.sum(), len(labels)
-            else:
-                sums += losses.sum(dtype=float), correct @ weights, weights.sum()
-    # For callbacks, which expect batches, the epoch is one.
+            sums += _sum_up(losses, outputs, labels, weights)
+    _record(net, "train", sums, len(batches.dataset))
+
+
+def validate_by_kernels(net, dataset: ImageDataset) -> bool:
+    """Record the mean loss and the accuracy of a dataset, if there are kernels for that.
+
+    Returns
+    -------
+    bool
+        Whether it was done. Otherwise torch has to do it.
+    """
+    kernels = load_layers()
+    if kernels is None or not _can_use_kernels(net):
+        return False
+    if type(net.criterion_) not in LOSSES.values():
+        return False
+    outputs = compute_outputs_by_kernels(net.module_, dataset)
+    if outputs is None:
+        return False
+    labels, weights = _labels(dataset, slice(None))
+    outputs = np.ascontiguousarray(outputs.T, dtype=np.float32)
+    losses, _ = kernels.NamedLoss(net.criterion_)(outputs, labels)
+    if weights is not None:
+        losses = losses * weights
+    _record(net, "valid", _sum_up(losses, outputs, labels, weights), len(dataset))
+    return True
+
+
+def _sum_up(losses, outputs, labels, weights) -> tuple[float, float, float]:
+    """Return the sums of the losses, of the weights of correct predictions, of weights."""
+    correct = outputs.argmax(axis=0) == labels
+    if weights is None:
+        return losses.sum(dtype=float), correct.sum(), len(labels)
+    return losses.sum(dtype=float), correct @ weights, weights.sum()
+
+
+def _record(net, prefix: str, sums, n_samples: int) -> None:
+    """Record an epoch; for callbacks, which expect batches, it is one batch."""
+    sums = [float(value) for value in sums]
     net.history.new_batch()
-    net.history.record_batch("train_loss", sums[0] / sums[2])
-    net.history.record_batch("train_batch_size", len(batches.dataset))
-    net.record_epoch("train", sums.tolist(), 1)
+    net.history.record_batch(f"{prefix}_loss", sums[0] / sums[2])
+    net.history.record_batch(f"{prefix}_batch_size", n_samples)
+    net.record_epoch(prefix, sums, 1)
+
+
+def _labels(dataset: ImageDataset, index) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the labels, and the weights in double precision, of some samples."""
+    assert dataset.labels is not None
+    rows = index if dataset.rows is None else dataset.rows[index]
+    labels = dataset.labels[rows].numpy()
+    if dataset.weights is None:
+        return labels, None
+    return labels, dataset.weights[rows].double().numpy()
 
 
 def _images_last(batches: Batches):
     """Yield images of (channels, height, width, n), labels, and weights or None."""
-    size = batches.batch_size
     dataset, kernels = batches.dataset, load_layers()
-    is_bytes = dataset.pixels.dtype == torch.uint8 and dataset.pixels.is_contiguous()
-    if is_bytes and not batches.augment and kernels:
-        yield from _gather_bytes(batches, kernels)
+    augment = batches.augment
+    if kernels and has_bytes(dataset) and (augment is None or type(augment) is Augmenter):
+        yield from _gather_batches(batches, kernels)
         return
+    size = batches.batch_size
     chunks = copy.copy(batches)
     n_images = CHUNK // math.prod(dataset.canvas.shape)
     chunks.batch_size = max(1, n_images // size) * size
@@ -109,30 +156,31 @@ def _images_last(batches: Batches):
             yield batch, labels[here], None if weights is None else weights[here]
 
 
-def _gather_bytes(batches: Batches, kernels):
-    """Yield batches of pixels that are bytes, put on the canvas by one kernel.
-
-    The images of all of them are one buffer.
-    """
+def _gather_batches(batches: Batches, kernels):
+    """Yield batches of pixels that are bytes. Their images are one buffer."""
     dataset = batches.dataset
-    canvas = dataset.canvas
-    pixels = dataset.pixels.numpy()
-    assert dataset.labels is not None
-    labels = dataset.labels.numpy()
-    weights = None if dataset.weights is None else dataset.weights.double().numpy()
-    # What the canvas makes of each byte, and which pixel it puts where.
-    all_bytes = torch.arange(256, dtype=torch.uint8)[None]
-    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(all_bytes).numpy().ravel()
-    numbers = torch.arange(1, pixels.shape[1] + 1, dtype=torch.float64)[None]
-    source = replace(canvas, feature_range=None)(numbers).numpy().ravel().astype(int) - 1
-    out = kernels.make_buffer((len(source), min(batches.batch_size, len(dataset))))
-    for index in batches.order().split(batches.batch_size):
-        rows = (index if dataset.rows is None else dataset.rows[index]).numpy()
-        if len(rows) != out.shape[1]:
-            out = kernels.make_buffer((len(source), len(rows)))
-        kernels.images.gather_images(pixels, rows, source, values, canvas.background, out)
+    shape = dataset.canvas.shape
+    labels, weights = _labels(dataset, slice(None))
+    order = batches.order().numpy()
+    all_rows = order if dataset.rows is None else dataset.rows.numpy()[order]
+    size = min(batches.batch_size, len(dataset))
+    out = kernels.make_buffer((math.prod(shape), size))
+    for start in range(0, len(order), size):
+        here = order[start : start + size]
+        if len(here) != out.shape[1]:
+            out = kernels.make_buffer((math.prod(shape), len(here)))
+        rows = all_rows[start : start + size]
+        if not isinstance(batches.augment, Augmenter):
+            gather_bytes(dataset, rows, kernels, out)
+        else:
+            placed = np.empty(out.shape[::-1], np.float32)
+            gather_bytes(dataset, rows, kernels, placed, is_transposed=False)
+            changed = batches.augment.change_by_kernels(
+                placed.reshape(-1, *shape), kernels.augmentation
+            )
+            kernels.images.transpose(changed.reshape(placed.shape), out)
         yield (
-            out.reshape(*canvas.shape, -1),
-            labels[rows],
-            None if weights is None else weights[rows],
+            out.reshape(*shape, -1),
+            labels[here],
+            None if weights is None else weights[here],
         )

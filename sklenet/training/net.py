@@ -11,7 +11,12 @@ from sklenet.network.losses import compute_log_probabilities
 from sklenet.training.average import TailAverage
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_request
-from sklenet.training.epoch import by_hand, estimate_curvature, run_by_hand
+from sklenet.training.epoch import (
+    estimate_curvature,
+    make_gradient,
+    train_by_kernels,
+    validate_by_kernels,
+)
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 
@@ -173,7 +178,8 @@ class TrainingNet(NeuralNetClassifier):
             callback.on_epoch_begin(self, **datasets)
         self.notify("on_epoch_begin", **datasets)
         self._train_epoch(data, batches)
-        self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+        if valid is not None and not validate_by_kernels(self, valid):
+            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         is_interrupted = False
         try:
@@ -194,9 +200,9 @@ class TrainingNet(NeuralNetClassifier):
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
         # Determined in every epoch, because a callback may have changed the module.
-        gradient = by_hand(self)
+        gradient = make_gradient(self)
         if gradient:
-            run_by_hand(self, gradient, batches)
+            train_by_kernels(self, gradient, batches)
         else:
             replayed = can_be_replayed(self) and len(batches) >= MIN_REPLAYED
             step = ReplayedSteps(self) if replayed else self.train_step

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from sklenet.network.gradient import Forward
-from sklenet.training.batches import ImageDataset, equal_batches
+from sklenet.network.kernels.compiler import load_layers
+from sklenet.training.batches import ImageDataset, equal_batches, gather_bytes, has_bytes
 from sklenet.training.runtime import one_thread
 
 _BLOCK = 64  # images that the kernels compute together
@@ -16,42 +17,56 @@ _TORCH_BATCH = 128
 def compute_outputs(module: torch.nn.Module, data: ImageDataset) -> torch.Tensor:
     """Return the outputs of all images, a float64 tensor of shape (n, n_outputs).
 
-    The outputs of an image do not depend on the other images, to the last bit.
+    The outputs of an image are bitwise the same whatever the other images are.
 
     Parameters
     ----------
     module : Module
-        Is put into evaluation mode.
+        Set to evaluation mode.
     data : ImageDataset
-        On the module's device.
+        On the device of the module.
     """
-    if module.training:  # for each layer, this takes as long as a layer of one image
-        module.eval()
-    if data.pixels.device.type == "cpu":
-        n_blocks = -(-len(data) // _BLOCK)
-        n_threads = max(1, min(torch.get_num_threads(), n_blocks))
-        try:
-            forwards = [Forward(module) for _ in range(n_threads)]
-        except NotImplementedError:
-            pass
-        else:
-            return torch.from_numpy(_run_kernels(forwards, data))
-    module.eval()
+    outputs = compute_outputs_by_kernels(module, data)
+    if outputs is not None:
+        return torch.from_numpy(outputs)
     # All batches are of the same size, for which torch computes images alike.
     with torch.inference_mode():
-        outputs = [module(images)[:n] for images, n in equal_batches(data, _TORCH_BATCH)]
-    return torch.cat(outputs).double().cpu()
+        tensors = [module(images)[:n] for images, n in equal_batches(data, _TORCH_BATCH)]
+    return torch.cat(tensors).double().cpu()
+
+
+def compute_outputs_by_kernels(
+    module: torch.nn.Module, data: ImageDataset
+) -> np.ndarray | None:
+    """Return what `compute_outputs` does, or None if there are no kernels for it.
+
+    The module is set to evaluation mode in any case.
+    """
+    if module.training:  # changing the mode takes as long as computing an image
+        module.eval()
+    if data.pixels.device.type != "cpu":
+        return None
+    n_blocks = -(-len(data) // _BLOCK)
+    n_threads = max(1, min(torch.get_num_threads(), n_blocks))
+    try:
+        forwards = [Forward(module) for _ in range(n_threads)]
+    except NotImplementedError:
+        return None
+    return _run_kernels(forwards, data)
 
 
 def _run_kernels(forwards: list[Forward], data: ImageDataset) -> np.ndarray:
     """Return the outputs, computed by as many threads as there are forward passes."""
     starts = range(0, len(data), _BLOCK)
     ends = [len(starts) * k // len(forwards) for k in range(len(forwards) + 1)]
+    run = _run_on_bytes if has_bytes(data) else _run_on_canvas
 
     def compute(k: int) -> np.ndarray:
-        with torch.inference_mode():
-            blocks = (data[s : s + _BLOCK][0] for s in starts[ends[k] : ends[k + 1]])
-            return np.concatenate([forwards[k](block.numpy()) for block in blocks])
+        blocks = [
+            slice(start, min(start + _BLOCK, len(data)))
+            for start in starts[ends[k] : ends[k + 1]]
+        ]
+        return np.concatenate([run(forwards[k], data, block) for block in blocks])
 
     def compute_in_thread(k: int) -> np.ndarray:
         with one_thread():  # torch's own threads would wait for each other
@@ -61,3 +76,21 @@ def _run_kernels(forwards: list[Forward], data: ImageDataset) -> np.ndarray:
         return compute(0)
     with ThreadPoolExecutor(len(forwards)) as pool:
         return np.concatenate(list(pool.map(compute_in_thread, range(len(forwards)))))
+
+
+def _run_on_canvas(forward: Forward, data: ImageDataset, block: slice) -> np.ndarray:
+    with torch.inference_mode():
+        return forward(data[block][0].numpy())
+
+
+def _run_on_bytes(forward: Forward, data: ImageDataset, block: slice) -> np.ndarray:
+    rows = np.arange(block.start, block.stop)
+    if data.rows is not None:
+        rows = data.rows.numpy()[rows]
+    shape = data.canvas.shape
+    n_pixels = shape[0] * shape[1] * shape[2]
+    buffer = forward.buffer(n_pixels, len(rows))
+    padded = np.full(buffer.shape[1], rows[-1])  # the last image fills up the buffer
+    padded[: len(rows)] = rows
+    gather_bytes(data, padded, load_layers(), buffer)
+    return forward.compute(shape, len(rows))

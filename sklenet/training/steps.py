@@ -1,4 +1,4 @@
-"""Steps of the named optimizers by compiled kernels, on the optimizer's own state."""
+"""Steps of the optimizers by compiled kernels, on the state of the torch optimizers."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from sklenet.network.kernels.compiler import load_layers
 from sklenet.network.lecun1998.sdlm import SDLM
 
-# Options that must be off, and the state of each parameter.
+# Options without a kernel, and the names of the state of each parameter.
 _OFF = ("amsgrad", "maximize", "capturable", "differentiable", "centered")
 _STATE = {
     Adam: ("exp_avg", "exp_avg_sq"),
@@ -22,11 +22,11 @@ _STATE = {
 
 
 class CompiledSteps:
-    """Make the steps of an optimizer as its own ``step`` does, with less Python.
+    """Make the same steps as the ``step`` method of an optimizer, with less overhead.
 
-    The optimizer makes the first step itself, which creates its state. Its settings are
-    read at each step, as schedules change them. After the last step, `close` writes back
-    the number of steps.
+    The first step is the optimizer's own, which creates its state. Its settings are read at
+    each step, because schedules change them. After the last step, `close` writes the number
+    of steps back.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ class CompiledSteps:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.groups: list[tuple[dict, list]] | None = None
+        self.has_state = False
         self.can_compile = _is_plain(optimizer)
         self.kernels: Any = load_layers()
 
@@ -45,19 +46,24 @@ class CompiledSteps:
         if not self.can_compile or self.kernels is None:
             self.optimizer.step()
             return
-        if self.groups is None:
+        if not self.has_state:
             self.optimizer.step()
+            self.has_state = True
+            return
+        if self.groups is None:
             self._take_over()
+        if not self.can_compile:
+            self.optimizer.step()
             return
         self.n_steps += 1
         # A method kept as an attribute would refer to its own object, and keep a discarded
         # network in memory until Python's next full garbage collection.
         step = _STEPS[type(self.optimizer)]
-        for group, params in self.groups:
+        for group, params in self.groups or ():
             step(self, group, params, self.n_steps)
 
     def close(self) -> None:
-        """Write back how many steps were made."""
+        """Write the number of steps back to the optimizer."""
         if self.groups is not None:
             for state in self.optimizer.state.values():
                 if "step" in state:

@@ -24,13 +24,13 @@ CODES = torch.from_numpy(make_codes(np.arange(10), 84))
 def compare(module, criterion, shape=(1, 32, 32), weighted=False, sizes=(5, 1, 4)):
     """Both gradients, of a few random batches with a step after each, must be the same."""
     torchs = copy.deepcopy(module)
-    by_hand = Gradient(module, criterion)
+    by_kernels = Gradient(module, criterion)
     generator = torch.Generator().manual_seed(0)
     for n in sizes:
         images = torch.rand(n, *shape, generator=generator)
         labels = torch.randint(0, 10, (n,), generator=generator)
         weights = torch.rand(n, generator=generator) if weighted else None
-        losses, outputs = by_hand(
+        losses, outputs = by_kernels(
             images.permute(1, 2, 3, 0).contiguous().numpy(),
             labels.numpy(),
             weights.numpy() if weighted else None,
@@ -149,6 +149,71 @@ def test_an_error_in_a_helper_is_raised():
         gradient(images, labels, None, helpers)
 
 
+class _FixedDropout(nn.Module):
+    """Dropout with a mask that is known."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.from_numpy(factor.T.copy())
+
+    def forward(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_gradients_with_dropout_are_torchs(activation):
+    module = LeNet5(activation=activation, dropout=0.3, init="xavier_uniform")
+    gradient = Gradient(module, LOSSES["cross_entropy"]())
+    torchs = copy.deepcopy(module)
+    images = torch.rand(20, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(20) % 10
+    losses, _ = gradient(images.permute(1, 2, 3, 0).contiguous().numpy(), labels.numpy())
+    for name, layer in zip(
+        ("C5_dropout", "F6_dropout"),
+        (a for a in gradient.own.layers if hasattr(a, "factor")),
+        strict=True,
+    ):
+        setattr(torchs.head, name, _FixedDropout(layer.factor))
+    expected = LOSSES["cross_entropy"]()(torchs(images), labels)
+    expected.mean().backward()
+    assert losses == pytest.approx(expected.detach().numpy(), rel=1e-4)
+    for p, q in zip(module.parameters(), torchs.parameters(), strict=True):
+        scale = q.grad.abs().max().item()
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_dropout_has_its_probability_and_the_same_mean():
+    module = LeNet5(dropout=0.3)
+    gradient = Gradient(module, LOSSES["cross_entropy"]())
+    (first, second) = (a for a in gradient.own.layers if hasattr(a, "factor"))
+    units = np.ones((120, 200), np.float32)
+    factors = [first.forward(units).copy() for _ in range(10)]
+    assert set(np.unique(factors)) == {0, np.float32(1 / np.float32(0.7))}
+    assert np.mean([f == 0 for f in factors]) == pytest.approx(0.3, abs=0.005)
+    assert np.mean(factors) == pytest.approx(1, abs=0.01)
+    # Steps, and layers, drop different units.
+    assert not np.array_equal(factors[0], factors[1])
+    module.reseed_dropout(0)
+    assert np.array_equal(first.forward(units), factors[0])
+    module.reseed_dropout(0)
+    assert not np.array_equal(second.forward(units), factors[0])
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_dropout_does_not_depend_on_threads(n_threads):
+    images = np.random.RandomState(0).rand(1, 32, 32, 130).astype(np.float32)
+    labels, results = np.arange(130) % 10, []
+    for threads in (None, n_threads):
+        module = LeNet5(dropout=0.4)
+        gradient = Gradient(module, LOSSES["cross_entropy"]())
+        with ThreadPoolExecutor(threads or 1) as pool:
+            for _ in range(3):
+                gradient(images, labels, None, threads and pool)
+        results.append([p.grad for p in module.parameters()])
+    for alone, helped in zip(*results, strict=True):
+        assert torch.equal(alone, helped)
+
+
 def test_equal_pixels_share_no_gradient():
     module = LeNet5()
     torchs = copy.deepcopy(module)
@@ -164,7 +229,6 @@ def test_equal_pixels_share_no_gradient():
 @pytest.mark.parametrize(
     "options",
     [
-        {"dropout": 0.1},
         {"activation": nn.SiLU},
         {"pooling": lambda side: nn.LPPool2d(2, side)},
         {"pooling": lambda side: nn.MaxPool2d(3, stride=2, padding=1)},
@@ -172,10 +236,10 @@ def test_equal_pixels_share_no_gradient():
         {"activation": lambda: nn.LeakyReLU(0.5)},
         {"activation": lambda: nn.ELU(0.2)},
     ],
-    ids=["dropout", "activation", "pooling", "window", "divisor", "slope", "alpha"],
+    ids=["activation", "pooling", "window", "divisor", "slope", "alpha"],
 )
 def test_unknown_layers_are_refused(options):
-    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel"):
         Gradient(LeNet5(**options), LOSSES["cross_entropy"]())
 
 
@@ -185,7 +249,7 @@ def test_a_loss_of_ones_own_is_refused():
             return 2 * super().forward(outputs, labels)
 
     for loss in (Twice(), nn.CrossEntropyLoss(reduction="none")):
-        with pytest.raises(NotImplementedError, match="no gradient by hand"):
+        with pytest.raises(NotImplementedError, match="no compiled kernel"):
             Gradient(LeNet5(), loss)
 
 
@@ -211,10 +275,10 @@ def test_modules_out_of_the_ordinary_are_refused(what):
         nn.utils.prune.random_unstructured(layer, "weight", 0.5)
     else:
         module = module.double()
-    with pytest.raises(NotImplementedError, match="no gradient by hand"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel"):
         Gradient(module, LOSSES["cross_entropy"]())
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(NotImplementedError, match="no gradient by hand for Linear"):
+    with pytest.raises(NotImplementedError, match="no compiled kernel for Linear"):
         Gradient(nn.Linear(3, 2), LOSSES["cross_entropy"]())

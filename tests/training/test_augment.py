@@ -7,9 +7,18 @@ import torch
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.images.canvas import Canvas
+from sklenet.network.kernels.compiler import load_layers
 from sklenet.training.augment import AUGMENTATIONS, Augmenter, make_augmenter, read_augment
 
 CANVAS = Canvas((1, 8, 8), 0, 16)
+
+
+@pytest.fixture(autouse=True, params=["kernels", "torch"])
+def way(request, monkeypatch):
+    """Each test runs with the compiled kernels, and with torch as on a GPU."""
+    if request.param == "torch":
+        monkeypatch.setenv("SKLENET_COMPILED", "0")
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +151,12 @@ def test_shear_moves_rows_sideways_only():
 def test_elastic_displacement_is_smooth_and_of_simards_size():
     augmenter = Augmenter({"elastic": 34}, CANVAS, 0)
     augmenter(disc(n=2))
-    field = augmenter._elastic_field(disc(n=200))
+    kernels = load_layers()
+    if kernels is None:
+        field = augmenter._elastic_field(disc(n=200))
+    else:
+        fields = augmenter._elastic_fields(200, 32, 32, kernels.augmentation)
+        field = torch.from_numpy(fields)
     # Uniform noise has the deviation 1/sqrt(3); a Gaussian of sigma 4 divides it by
     # 2 sqrt(pi) 4.
     expected = 34 / 3**0.5 / (2 * np.pi**0.5 * 4)
@@ -195,7 +209,27 @@ def test_colour_images_on_a_larger_canvas():
     assert torch.equal(moved[:, 0], moved[:, 1])
 
 
+def test_batches_of_other_sizes_change_images_in_the_same_way(images, way):
+    if way == "torch":
+        pytest.skip("torch's numbers depend on the batches")
+    augment = list(AUGMENTATIONS)
+    whole = augmented(images, augment)
+    augmenter = make_augmenter(augment, CANVAS, 0)
+    parts = [augmenter(part) for part in images.split(17)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
 # In the classifier
+
+
+def test_bytes_are_augmented_as_other_types_are(small):
+    X, y = small
+    augment = ["flip", "crop", "lecun1998", "elastic", "invert", "cutout"]
+    fits = [
+        LeNet5Classifier(augment=augment, **QUICK).fit(pixels, y).predict_proba(X)
+        for pixels in (X.astype(np.uint8), X.astype(np.int16))
+    ]
+    assert np.array_equal(*fits)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sklenet.training.average import TailAverage
 
 def test_mean_of_the_last_steps_and_what_it_is_lent_to():
     module = torch.nn.Linear(1, 1, bias=False)
-    average = TailAverage(module, n_steps=8, part=0.5)
+    average = TailAverage(module, n_steps=8, fraction=0.5)
     for k in range(8):
         module.weight.data.fill_(float(k))
         average.step()
@@ -23,7 +23,7 @@ def test_mean_of_the_last_steps_and_what_it_is_lent_to():
 @pytest.mark.parametrize("part", [0, 0.25])
 def test_before_the_tail_nothing_is_lent(part):
     module = torch.nn.Linear(1, 1, bias=False)
-    average = TailAverage(module, n_steps=8, part=part)
+    average = TailAverage(module, n_steps=8, fraction=part)
     for _ in range(6):
         average.step()
     before = module.weight.item()

@@ -12,6 +12,7 @@ from sklenet.training import epoch
 from sklenet.training.batches import Batches, ImageDataset
 
 X, y = load_digits(return_X_y=True)
+X_VAL, Y_VAL = X[60:210], y[60:210]
 X, y = X[:60], y[:60]
 PAPER = lecun1998() | {"max_epochs": 2}
 
@@ -39,21 +40,21 @@ def fit(by_torch=False, **params):
     ],
     ids=["paper", "adam with l1", "sgd, weighted"],
 )
-def test_fits_by_hand_and_by_torch_agree(params, monkeypatch):
+def test_fits_by_kernels_and_by_torch_agree(params, monkeypatch):
     calls = []
-    run_by_hand = epoch.run_by_hand
+    train_by_kernels = epoch.train_by_kernels
     monkeypatch.setattr(
-        "sklenet.training.net.run_by_hand",
-        lambda *args: (calls.append(1), run_by_hand(*args)),
+        "sklenet.training.net.train_by_kernels",
+        lambda *args: (calls.append(1), train_by_kernels(*args)),
     )
-    by_hand = fit(**params)
+    by_kernels = fit(**params)
     assert len(calls) == 2
     by_torch = fit(by_torch=True, **params)
     assert len(calls) == 2
     np.testing.assert_allclose(
-        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+        by_kernels.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
     )
-    for own, torchs in zip(by_hand.history_, by_torch.history_, strict=True):
+    for own, torchs in zip(by_kernels.history_, by_torch.history_, strict=True):
         assert own["train_loss"] == pytest.approx(torchs["train_loss"], rel=1e-3)
         assert own["train_accuracy"] == pytest.approx(torchs["train_accuracy"], abs=0.03)
 
@@ -65,11 +66,11 @@ def test_it_repeats_itself():
 
 @pytest.mark.parametrize(
     "params",
-    [{"dropout": 0.2}, {"activation": SiLU}],
-    ids=["dropout", "activation"],
+    [{"activation": SiLU}, {"loss": torch.nn.CrossEntropyLoss(reduction="none")}],
+    ids=["activation", "loss"],
 )
-def test_what_is_not_done_by_hand_is_done_by_torch(params, monkeypatch):
-    monkeypatch.setattr("sklenet.training.net.run_by_hand", None)
+def test_what_has_no_kernels_is_done_by_torch(params, monkeypatch):
+    monkeypatch.setattr("sklenet.training.net.train_by_kernels", None)
     assert fit(lr=0.0002, **params).n_iter_ == 2
 
 
@@ -98,12 +99,12 @@ class ChangesAndHears(Changes, HearsOfBatches):
 @pytest.mark.parametrize("what", ["zero_grad", "replace", "freeze", "freeze features"])
 def test_what_callbacks_change_between_epochs_is_taken_up(what):
     options = {"max_epochs": 3, "random_state": 0, "batch_size": 16}
-    by_hand, by_torch = (
+    by_kernels, by_torch = (
         LeNet5Classifier(net_params={"callbacks": [callback(what)]}, **options).fit(X, y)
         for callback in (Changes, ChangesAndHears)
     )
     np.testing.assert_allclose(
-        by_hand.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
+        by_kernels.predict_proba(X), by_torch.predict_proba(X), atol=2e-3
     )
 
 
@@ -147,3 +148,44 @@ def test_a_batch_larger_than_the_data_needs_no_more_memory():
     model = LeNet5Classifier(batch_size=10**9, max_epochs=1, random_state=0).fit(X, y)
     same = LeNet5Classifier(batch_size=len(X), max_epochs=1, random_state=0).fit(X, y)
     assert np.array_equal(model.predict_proba(X), same.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("params", "weighted"),
+    [
+        ({"optimizer": "adam", "dropout": 0.3}, False),
+        (PAPER, True),
+        ({"optimizer": "sgd", "loss": "bce", "label_smoothing": 0.1}, True),
+    ],
+    ids=["cross-entropy", "paper", "bce"],
+)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_validation_by_kernels_and_by_torch_agree(params, weighted, n_threads, monkeypatch):
+    # The weights hardly change, so that only validation can differ.
+    options = {"batch_size": 16, "random_state": 0} | params
+    options |= {"lr": 1e-30, "max_epochs": 1, "init": "xavier_uniform"}
+    weights = np.linspace(0, 2, 150) if weighted else None
+    valid = {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": weights}
+    rows = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    for net_params in (None, {"callbacks": [HearsOfBatches()]}):
+        model = LeNet5Classifier(**options, net_params=net_params).fit(X, y, **valid)
+        rows.append(model.history_[0])
+    by_kernels, by_torch = rows
+    assert by_kernels["valid_loss"] == pytest.approx(by_torch["valid_loss"], rel=1e-5)
+    assert by_kernels["valid_accuracy"] == pytest.approx(by_torch["valid_accuracy"])
+
+
+def test_validation_does_not_use_torch(monkeypatch):
+    monkeypatch.setattr("sklenet.training.net.TrainingNet.validation_step", None)
+    model = LeNet5Classifier(max_epochs=2, early_stopping=True, random_state=0)
+    assert len(model.fit(X, y).validation_scores_) == 2
+    # Nor where torch computes the gradient.
+    model = LeNet5Classifier(activation="tanh", optimizer=torch.optim.NAdam, max_epochs=1)
+    assert len(model.fit(X, y, X_val=X_VAL, y_val=Y_VAL).validation_scores_) == 1
+
+
+def test_validation_without_kernels_is_torchs(monkeypatch):
+    monkeypatch.setattr("sklenet.training.net.validate_by_kernels", lambda *_: False)
+    model = LeNet5Classifier(activation=SiLU, max_epochs=1, random_state=0)
+    assert len(model.fit(X, y, X_val=X_VAL, y_val=Y_VAL).validation_scores_) == 1

@@ -1,8 +1,8 @@
 """Compiled loops for the forward and the backward pass of LeNet-5 on a CPU.
 
 The functions are plain Python on numpy arrays, compiled by numba. The images of a batch
-are the last axis of every array, so that what is done to a pixel or a unit is done to all
-images at once, by vector instructions on contiguous memory.
+are the last axis of most arrays, so that vector instructions on contiguous memory compute a
+pixel or a unit of all images at once.
 
 ====================  ================================================================
 ``convolution.py``    convolutions and their gradients
@@ -11,8 +11,9 @@ images at once, by vector instructions on contiguous memory.
 ``dense.py``          fully connected layers and radial basis functions
 ``losses.py``         losses and their gradients
 ``images.py``         batches of images from bytes
+``augmentation.py``   random changes of images
 ``optimizers.py``     the steps of optimizers
-``compiler.py``       compiling, and the cache of what has been compiled
+``compiler.py``       compilation, and the cache of compiled kernels
 ``layers.py``         the layers of a network in terms of these functions
 ====================  ================================================================
 

@@ -36,7 +36,9 @@ _LAYERS = "sklenet.network.kernels.layers"
 _lock = threading.Lock()
 _layers: ModuleType | None = None
 _has_failed = False
-_folder: Path | None = None  # where what is being compiled is kept
+_folder: Path | None = None  # of the cache, while modules of kernels are imported
+_is_cached = False  # whether that folder has all of them
+_loading = threading.RLock()  # of kernels, which may call others
 
 
 def kernel(signature: str | list[str], fastmath: set[str]) -> Callable[[Callable], Any]:
@@ -51,26 +53,65 @@ def kernel(signature: str | list[str], fastmath: set[str]) -> Callable[[Callable
     """
     import numba
 
-    compile_ = numba.njit(
-        signature,
-        nogil=True,
-        error_model="numpy",
-        fastmath=fastmath,
-        cache=_folder is not None,
-    )
-
+    folder = _folder
     config: Any = numba.config
 
     def decorate(function: Callable) -> Any:
-        # The setting is the whole process's: numba reads it when it takes a function on.
-        before = config.CACHE_DIR
-        config.CACHE_DIR = "" if _folder is None else str(_folder)
-        try:
-            return compile_(function)
-        finally:
-            config.CACHE_DIR = before
+        def compile_() -> Any:
+            # The setting is that of the whole process, and numba reads it here.
+            before = config.CACHE_DIR
+            config.CACHE_DIR = "" if folder is None else str(folder)
+            try:
+                return numba.njit(
+                    signature,
+                    nogil=True,
+                    error_model="numpy",
+                    fastmath=fastmath,
+                    cache=folder is not None,
+                )(function)
+            finally:
+                config.CACHE_DIR = before
+
+        return _CachedKernel(compile_) if _is_cached else compile_()
 
     return decorate
+
+
+class _CachedKernel:
+    """A kernel that is loaded from the cache when it is first called.
+
+    Loading takes some milliseconds per kernel. Most fits need only a few of them, and
+    kernels that are called by others are part of these.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the compiled function.
+    """
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+        self._function: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        return (self._function or self.load())(*args)
+
+    def load(self) -> Any:
+        """Return the compiled function."""
+        with _loading:
+            if self._function is None:
+                self._function = self._load()
+        return self._function
+
+    @property
+    def stats(self) -> Any:
+        """How often numba's cache was used."""
+        return self.load().stats
+
+    @property
+    def _numba_type_(self) -> Any:
+        # With this, another kernel that has to be compiled after all can call this one.
+        return self.load()._numba_type_
 
 
 def load_layers() -> ModuleType | None:
@@ -123,7 +164,7 @@ def _load_cached(folder: Path) -> ModuleType:
         with FileLock(f"{folder}.lock", timeout=300):
             if not _is_intact(folder):
                 return _compile_into(folder)
-    return _import_layers(folder)
+    return _import_layers(folder, is_cached=True)
 
 
 def _compile_into(folder: Path) -> ModuleType:
@@ -141,10 +182,13 @@ def _compile_into(folder: Path) -> ModuleType:
     return layers
 
 
-def _import_layers(folder: Path | None) -> ModuleType:
-    """Import the modules of the kernels, with numba's cache in a folder, or without."""
-    global _folder
-    _folder = folder
+def _import_layers(folder: Path | None, *, is_cached: bool = False) -> ModuleType:
+    """Import the modules of the kernels, with numba's cache in a folder, or without.
+
+    They are compiled at once, unless the folder has all of them.
+    """
+    global _folder, _is_cached
+    _folder, _is_cached = folder, is_cached
     return importlib.import_module(_LAYERS)
 
 
@@ -210,8 +254,9 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held the old one
+    global _lock, _loading
+    # Another thread of the parent may have held the old ones.
+    _lock, _loading = threading.Lock(), threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -228,19 +228,20 @@ def correlate_back(grad, kernels, table, n, grad_x):
 
 
 _MULTIPLY = (
-    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8, f4[:, :, ::1], i8, i8)"
+    "void(f4[:, :, ::1], i8, i8, i8, i8, f4[:, :, ::1], i8, i8, i8, i8,"
+    " f4[:, :, ::1], i8, i8)"
 )
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_five(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
-    """Compute the gradients of five columns of two kernels, from column `left` on.
+def multiply_five(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
+    """Add the gradients of five columns of two kernels, from column `left` on.
 
     out[index_m, i, left + j]
-        = sum over y, t of grad[m, y, start + t] * x[c, y + i, t + (left + j) * n]
+        += sum over y, t of grad[m, y, start + t] * x[c, first + y + i, t + (left + j) * n]
 
-    for m = a, b, all rows i, and j < 5. These are dot products of the rows of a map's
-    gradient with shifted input rows::
+    for m = a, b, all rows i, and j < 5. If both are the same map, it counts once. These are
+    dot products of the rows of a map's gradient with shifted input rows::
 
         grad  |---------------------------|
         x     |---------------------------|              j = 0
@@ -251,7 +252,7 @@ def multiply_five(grad, a, b, start, length, x, c, left, n, out, index_a, index_
         a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = np.float32(0)
         for y in range(grad.shape[1]):
             g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-            x0 = x[c, y + i, left * n :]
+            x0 = x[c, first + y + i, left * n :]
             x1, x2, x3, x4 = x0[n:], x0[2 * n :], x0[3 * n :], x0[4 * n :]
             for t in range(length):
                 a0 += g[t] * x0[t]
@@ -264,22 +265,21 @@ def multiply_five(grad, a, b, start, length, x, c, left, n, out, index_a, index_
                 b3 += h[t] * x3[t]
                 a4 += g[t] * x4[t]
                 b4 += h[t] * x4[t]
-        out[index_a, i, left], out[index_a, i, left + 1] = a0, a1
-        out[index_a, i, left + 2], out[index_a, i, left + 3] = a2, a3
-        out[index_a, i, left + 4] = a4
-        out[index_b, i, left], out[index_b, i, left + 1] = b0, b1
-        out[index_b, i, left + 2], out[index_b, i, left + 3] = b2, b3
-        out[index_b, i, left + 4] = b4
+        for j, value in enumerate((a0, a1, a2, a3, a4)):
+            out[index_a, i, left + j] += value
+        if index_b != index_a:
+            for j, value in enumerate((b0, b1, b2, b3, b4)):
+                out[index_b, i, left + j] += value
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_three(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
-    """Compute the gradients of three columns of two kernels."""
+def multiply_three(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
+    """Add the gradients of three columns of two kernels."""
     for i in range(out.shape[1]):
         a0 = a1 = a2 = b0 = b1 = b2 = np.float32(0)
         for y in range(grad.shape[1]):
             g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-            x0 = x[c, y + i, left * n :]
+            x0 = x[c, first + y + i, left * n :]
             x1, x2 = x0[n:], x0[2 * n :]
             for t in range(length):
                 a0 += g[t] * x0[t]
@@ -288,25 +288,46 @@ def multiply_three(grad, a, b, start, length, x, c, left, n, out, index_a, index
                 b1 += h[t] * x1[t]
                 a2 += g[t] * x2[t]
                 b2 += h[t] * x2[t]
-        out[index_a, i, left], out[index_a, i, left + 1] = a0, a1
-        out[index_a, i, left + 2] = a2
-        out[index_b, i, left], out[index_b, i, left + 1] = b0, b1
-        out[index_b, i, left + 2] = b2
+        for j, value in enumerate((a0, a1, a2)):
+            out[index_a, i, left + j] += value
+        if index_b != index_a:
+            for j, value in enumerate((b0, b1, b2)):
+                out[index_b, i, left + j] += value
 
 
 @kernel(_MULTIPLY, SUMS)
-def multiply_one(grad, a, b, start, length, x, c, left, n, out, index_a, index_b):
-    """Compute the gradients of one column of two kernels."""
+def multiply_one(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
+    """Add the gradients of one column of two kernels."""
     for i in range(out.shape[1]):
         sum_a = sum_b = np.float32(0)
         for y in range(grad.shape[1]):
             g, h = grad[a, y, start : start + length], grad[b, y, start : start + length]
-            x0 = x[c, y + i, left * n :]
+            x0 = x[c, first + y + i, left * n :]
             for t in range(length):
                 sum_a += g[t] * x0[t]
                 sum_b += h[t] * x0[t]
-        out[index_a, i, left] = sum_a
-        out[index_b, i, left] = sum_b
+        out[index_a, i, left] += sum_a
+        if index_b != index_a:
+            out[index_b, i, left] += sum_b
+
+
+@kernel(_MULTIPLY, SUMS)
+def multiply_rows(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b):
+    """Add the gradients of two kernels, from column `left` on."""
+    k = out.shape[1]
+    while k - left >= 5:
+        multiply_five(
+            grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
+        )
+        left += 5
+    while k - left >= 3:
+        multiply_three(
+            grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b
+        )
+        left += 3
+    while left < k:
+        multiply_one(grad, a, b, start, length, x, c, first, left, n, out, index_a, index_b)
+        left += 1
 
 
 @kernel("void(f4[:, :, ::1], i8, i8, f4[:, :, ::1], i8[:, ::1], i8, f4[:, :, ::1])", SUMS)
@@ -327,8 +348,8 @@ def correlate_weights(grad, start, length, x, table, n, out):
     out : array of shape (n_kernels, k, k)
         Is overwritten.
     """
-    k = out.shape[1]
     n_outputs, n_inputs = table.shape
+    out[:] = 0
     for c in range(n_inputs):
         b = -1
         while True:
@@ -341,13 +362,5 @@ def correlate_weights(grad, start, length, x, table, n, out):
             while b < n_outputs and table[b, c] < 0:
                 b += 1
             other = b if b < n_outputs else a
-            u, v, left = table[a, c], table[other, c], 0
-            while k - left >= 5:
-                multiply_five(grad, a, other, start, length, x, c, left, n, out, u, v)
-                left += 5
-            while k - left >= 3:
-                multiply_three(grad, a, other, start, length, x, c, left, n, out, u, v)
-                left += 3
-            while left < k:
-                multiply_one(grad, a, other, start, length, x, c, left, n, out, u, v)
-                left += 1
+            u, v = table[a, c], table[other, c]
+            multiply_rows(grad, a, other, start, length, x, c, 0, 0, n, out, u, v)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from sklenet.network.kernels import activation, convolution, dense, losses, pooling
+from sklenet.network.kernels import augmentation as augmentation
 from sklenet.network.kernels import images as images
 from sklenet.network.kernels import optimizers as optimizers
 from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
@@ -25,6 +26,10 @@ from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
 Array = np.ndarray
 
 _ALIGNMENT = 64  # bytes: a line of the cache, and the longest vector
+
+# The number of images from which on the rows of C1 are long enough to use each pair of them
+# at once. For fewer, starting the sums of each pair takes longer than memory does.
+_MIN_FUSED = 16
 
 
 def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
@@ -39,13 +44,14 @@ def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
 def share_memory(parameter: torch.Tensor, trains: bool = True) -> tuple[Array, Array]:
     """Return a parameter and its gradient as arrays that share their memory.
 
-    Unless `trains`, the gradient is an array by itself.
+    Without `trains` there is no gradient, and the parameter takes its place.
     """
+    values = parameter.detach().numpy()
     if not trains:
-        return parameter.detach().numpy(), np.empty(parameter.shape, np.float32)
+        return values, values
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
-    return parameter.detach().numpy(), parameter.grad.numpy()
+    return values, parameter.grad.numpy()
 
 
 class Stage:
@@ -95,8 +101,12 @@ class Stage:
         self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
         if not self.trains:
             return
-        columns = 2 * (pooled_width + self.border)
-        self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
+        self.is_fused = self.is_first and n >= _MIN_FUSED
+        if self.is_fused:
+            self.pairs = make_buffer((2, 2, 2 * pooled_width * n))
+        else:
+            columns = 2 * (pooled_width + self.border)
+            self.grad_units = make_buffer((n_maps, 2 * pooled_height, columns * n))
         if not self.is_first:
             self.grad_x = make_buffer((n_inputs, height, width * n))
 
@@ -109,7 +119,11 @@ class Stage:
 
     def backward(self, grad: Array) -> Array:
         n = self.shape[-1]
-        self.unpool(grad.reshape(self.y.shape), n)
+        grad = grad.reshape(self.y.shape)
+        if self.is_fused:
+            self.correlate_weights(grad, n)
+            return grad
+        self.unpool(grad, n)
         start, length = self.border * n, self.units_shape[2]
         convolution.correlate_weights(
             self.grad_units, start, length, self.x, self.table, n, self.grad_kernels
@@ -126,6 +140,10 @@ class Stage:
 
     def unpool(self, grad: Array, n: int) -> None:
         """Compute ``grad_units`` and the gradients of all weights but the kernels."""
+        raise NotImplementedError
+
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        """Compute the gradients of all weights, two rows of two maps at a time."""
         raise NotImplementedError
 
 
@@ -159,6 +177,20 @@ class MaxStage(Stage):
             self.kind,
             self.border,
             self.grad_units,
+            self.grad_bias,
+        )
+
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        pooling.correlate_weights_largest(
+            grad,
+            self.y,
+            self.corner,
+            n,
+            self.kind,
+            self.x,
+            self.table,
+            self.pairs,
+            self.grad_kernels,
             self.grad_bias,
         )
 
@@ -234,6 +266,25 @@ class SumStage(Stage):
             self.grad_shift,
         )
 
+    def correlate_weights(self, grad: Array, n: int) -> None:
+        pooling.correlate_weights_squares(
+            grad,
+            self.y,
+            self.total,
+            self.units,
+            n,
+            self.kind,
+            self.coefficient,
+            self.second_kind,
+            self.x,
+            self.table,
+            self.pairs,
+            self.grad_kernels,
+            self.grad_bias,
+            self.grad_coefficient,
+            self.grad_shift,
+        )
+
 
 class Dense:
     """A fully connected layer and its activation."""
@@ -265,6 +316,33 @@ class Dense:
         np.dot(grad, self.x.T, out=self.grad_weight)
         np.dot(self.weight.T, grad, out=self.grad_x)
         return self.grad_x.reshape(self.x_shape)
+
+
+class DroppedUnits:
+    """Dropout: each unit is 0 with the probability p, and divided by 1 - p otherwise.
+
+    Attributes
+    ----------
+    part : int
+        The part of the batch that is computed next. Each has a sequence of random numbers
+        of its own, so that it does not matter which thread computes it.
+    """
+
+    def __init__(self, layer: Dropout) -> None:
+        self.layer, self.part = layer, 0
+        self.y = self.factor = np.empty((0, 0), np.float32)
+
+    def forward(self, x: Array) -> Array:
+        if self.y.shape != x.shape:
+            self.y, self.factor = make_buffer(x.shape), make_buffer(x.shape)
+        self.layer.generator(self.part).random(out=self.factor, dtype=np.float32)
+        np.greater_equal(self.factor, np.float32(self.layer.p), out=self.factor)
+        self.factor *= np.float32(1 / (1 - self.layer.p))
+        return np.multiply(x, self.factor, out=self.y)
+
+    def backward(self, grad: Array) -> Array:
+        grad *= self.factor
+        return grad
 
 
 class Distances:
@@ -327,7 +405,7 @@ def find_activation(layer: nn.Module | None) -> int:
         or getattr(layer, "negative_slope", 0.01) != 0.01
         or getattr(layer, "alpha", 1.0) != 1.0
     ):
-        raise NotImplementedError(f"no gradient by hand for {layer}")
+        raise NotImplementedError(f"no compiled kernel for {layer}")
     return kind
 
 
@@ -339,10 +417,10 @@ def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
             return SumStage(layer, kind, trains, subsample, find_activation(squash))
     elif type(pool) is Subsample and pool.side == 2:
         return SumStage(layer, kind, trains, pool)
-    for known, stage in ((nn.MaxPool2d, MaxStage), (nn.AvgPool2d, SumStage)):
-        if type(pool) is known and _settings(pool) == _settings(known(2)):
+    for known, stage, settings in _POOLINGS:
+        if type(pool) is known and _settings(pool) == settings:
             return stage(layer, kind, trains)
-    raise NotImplementedError(f"no gradient by hand for {pool}")
+    raise NotImplementedError(f"no compiled kernel for {pool}")
 
 
 def make_layers(module: Any, trains: bool = True) -> list[Any]:
@@ -353,7 +431,7 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
     module : LeNet5
     trains : bool
         Whether there is a backward pass. Otherwise dropout does nothing, and the outputs of
-        an image do not depend on the other images, if their number is a multiple of 16.
+        an image do not depend on the other images.
 
     Raises
     ------
@@ -375,9 +453,11 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
         layer = head.pop(0)
         if isinstance(layer, RadialBasis):
             layers.append(Distances(layer, trains))
+        elif type(layer) is Dropout:
+            layers.append(DroppedUnits(layer))
         elif not isinstance(layer, nn.Linear):
-            raise NotImplementedError(f"no gradient by hand for {layer}")
-        elif head and not isinstance(head[0], nn.Linear | RadialBasis):
+            raise NotImplementedError(f"no compiled kernel for {layer}")
+        elif head and not isinstance(head[0], nn.Linear | RadialBasis | Dropout):
             layers.append(Dense(layer, find_activation(head.pop(0)), trains))
         else:
             layers.append(Dense(layer, trains=trains))
@@ -388,3 +468,9 @@ def _settings(layer: nn.Module) -> dict:
     return {
         k: v for k, v in vars(layer).items() if not k.startswith("_") and k != "training"
     }
+
+
+_POOLINGS: list[tuple[type[nn.Module], type[Stage], dict]] = [
+    (nn.MaxPool2d, MaxStage, _settings(nn.MaxPool2d(2))),
+    (nn.AvgPool2d, SumStage, _settings(nn.AvgPool2d(2))),
+]

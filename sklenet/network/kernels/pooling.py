@@ -24,7 +24,7 @@ import numpy as np
 
 from sklenet.network.kernels.activation import activate, add_up, multiply_by_slope
 from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
-from sklenet.network.kernels.convolution import correlate_rows
+from sklenet.network.kernels.convolution import correlate_rows, multiply_rows
 
 
 @kernel("void(f4[::1], f4[::1], i8, f4[::1], i1[::1])", EXACT)
@@ -141,6 +141,40 @@ def convolve_and_add_squares(
             activate(second_kind, out)
 
 
+@kernel("f4(f4[::1], f4[::1], i1[::1], i8, i8, f4[::1], f4[::1])", EXACT)
+def spread_largest(grad, y, corner, n, kind, upper, lower):
+    """Compute the gradient of two rows of the convolution from that of a pooled row.
+
+    Parameters
+    ----------
+    grad : array of shape (width * n,)
+        Gradient with respect to `y`; is overwritten.
+    y, corner : arrays of the same shape
+        A row of what `convolve_and_take_largest` computed.
+    n, kind : int
+    upper, lower : arrays of shape (2 * width * n,)
+        The result.
+
+    Returns
+    -------
+    float
+        Sum of the gradient, which is the contribution to that of the bias.
+    """
+    zero = np.float32(0)
+    multiply_by_slope(kind, grad, y)
+    for j in range(len(grad) // n):
+        g, k = grad[j * n : (j + 1) * n], corner[j * n : (j + 1) * n]
+        left, right = 2 * j * n, (2 * j + 1) * n
+        a, b = upper[left : left + n], upper[right : right + n]
+        c, d = lower[left : left + n], lower[right : right + n]
+        for t in range(n):
+            a[t] = g[t] if k[t] == 0 else zero
+            b[t] = g[t] if k[t] == 1 else zero
+            c[t] = g[t] if k[t] == 2 else zero
+            d[t] = g[t] if k[t] == 3 else zero
+    return add_up(grad)
+
+
 @kernel(
     "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8, f4[:, :, ::1], f4[::1])",
     EXACT,
@@ -163,23 +197,67 @@ def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):
     grad_bias : array of shape (maps,)
         The gradient with respect to the biases.
     """
-    zero = np.float32(0)
+    inside = slice(border * n, border * n + 2 * grad.shape[2])
     for m in range(len(grad)):
         grad_bias[m] = 0
         for i in range(grad.shape[1]):
-            multiply_by_slope(kind, grad[m, i], y[m, i])
-            grad_bias[m] += add_up(grad[m, i])
-            upper, lower = grad_units[m, 2 * i], grad_units[m, 2 * i + 1]
-            for j in range(grad.shape[2] // n):
-                g, k = grad[m, i, j * n : (j + 1) * n], corner[m, i, j * n : (j + 1) * n]
-                left = (border + 2 * j) * n
-                a, b = upper[left : left + n], upper[left + n : left + 2 * n]
-                c, d = lower[left : left + n], lower[left + n : left + 2 * n]
-                for t in range(n):
-                    a[t] = g[t] if k[t] == 0 else zero
-                    b[t] = g[t] if k[t] == 1 else zero
-                    c[t] = g[t] if k[t] == 2 else zero
-                    d[t] = g[t] if k[t] == 3 else zero
+            grad_bias[m] += spread_largest(
+                grad[m, i],
+                y[m, i],
+                corner[m, i],
+                n,
+                kind,
+                grad_units[m, 2 * i, inside],
+                grad_units[m, 2 * i + 1, inside],
+            )
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, f4[:, :, ::1],"
+    " i8[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[::1])",
+    EXACT,
+)
+def correlate_weights_largest(
+    grad, y, corner, n, kind, x, table, pairs, grad_kernels, grad_bias
+):
+    """Compute the gradients of the weights of a stage with maximum pooling.
+
+    It is `unpool_largest` and `correlate_weights` in one, for a first stage: the gradient
+    with respect to the sums of the convolution, the largest array of a backward pass, is
+    used two rows of two maps at a time, and is not kept.
+
+    Parameters
+    ----------
+    grad, y, corner, n, kind, grad_bias
+        As in `unpool_largest`.
+    x, table
+        As in `convolve_and_take_largest`; all maps are connected.
+    pairs : array of shape (2, 2, 2 * pooled_width * n)
+        Working memory.
+    grad_kernels : array of shape (n_kernels, k, k)
+        The result.
+    """
+    n_maps, length = len(grad), pairs.shape[2]
+    grad_kernels[:] = 0
+    grad_bias[:] = 0
+    for m in range(0, n_maps, 2):
+        m2 = min(m + 1, n_maps - 1)
+        for i in range(grad.shape[1]):
+            for k in range(1 + m2 - m):
+                grad_bias[m + k] += spread_largest(
+                    grad[m + k, i],
+                    y[m + k, i],
+                    corner[m + k, i],
+                    n,
+                    kind,
+                    pairs[k, 0],
+                    pairs[k, 1],
+                )
+            for c in range(len(x)):
+                u, v = table[m, c], table[m2, c]
+                multiply_rows(
+                    pairs, 0, m2 - m, 0, length, x, c, 2 * i, 0, n, grad_kernels, u, v
+                )
 
 
 @kernel("f4(f4[::1], f4[::1])", SUMS)
@@ -189,6 +267,39 @@ def multiply_and_add_up(a, b):
     for t in range(len(a)):
         total += a[t] * b[t]
     return total
+
+
+@kernel("f4(f4[::1], i8, f4, i8, f4[::1], f4[::1])", EXACT)
+def spread_squares(grad, n, factor, kind, units, row):
+    """Compute the gradient of a row of the convolution from that of a row of sums.
+
+    Parameters
+    ----------
+    grad : array of shape (width * n,)
+        Gradient with respect to the pooled sums after coefficient and shift.
+    n : int
+    factor : float
+        The coefficient.
+    kind : int
+        The activation before the pooling.
+    units : array of shape (2 * width * n,)
+        The activated units.
+    row : array of shape (2 * width * n,)
+        The result.
+
+    Returns
+    -------
+    float
+        Sum of the gradient, which is the contribution to that of the bias.
+    """
+    for j in range(len(grad) // n):
+        g = grad[j * n : (j + 1) * n]
+        a, b = row[2 * j * n : (2 * j + 1) * n], row[(2 * j + 1) * n : (2 * j + 2) * n]
+        for t in range(n):
+            a[t] = g[t] * factor
+            b[t] = g[t] * factor
+    multiply_by_slope(kind, row, units)
+    return add_up(row)
 
 
 @kernel(
@@ -222,23 +333,70 @@ def unpool_squares(
     grad_coefficient, grad_shift : arrays of shape (maps,)
         The gradients with respect to `coefficient` and `shift`.
     """
+    inside = slice(border * n, border * n + units.shape[2])
     for m in range(len(grad)):
         grad_bias[m] = grad_coefficient[m] = grad_shift[m] = 0
-        factor = coefficient[m]
         for i in range(grad.shape[1]):
             g = grad[m, i]
             multiply_by_slope(second_kind, g, y[m, i])
             grad_coefficient[m] += multiply_and_add_up(g, total[m, i])
             grad_shift[m] += add_up(g)
-            for half in range(2):
-                row = grad_units[m, 2 * i + half, border * n :]
-                row = row[: units.shape[2]]
-                for j in range(len(g) // n):
-                    part = g[j * n : (j + 1) * n]
-                    a = row[2 * j * n : (2 * j + 1) * n]
-                    b = row[(2 * j + 1) * n : (2 * j + 2) * n]
-                    for t in range(n):
-                        a[t] = part[t] * factor
-                        b[t] = part[t] * factor
-                multiply_by_slope(kind, row, units[m, 2 * i + half])
-                grad_bias[m] += add_up(row)
+            for r in range(2 * i, 2 * i + 2):
+                row = grad_units[m, r, inside]
+                grad_bias[m] += spread_squares(g, n, coefficient[m], kind, units[m, r], row)
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i8, i8, f4[::1],"
+    " i8, f4[:, :, ::1], i8[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[::1], f4[::1],"
+    " f4[::1])",
+    EXACT,
+)
+def correlate_weights_squares(
+    grad,
+    y,
+    total,
+    units,
+    n,
+    kind,
+    coefficient,
+    second_kind,
+    x,
+    table,
+    pairs,
+    grad_kernels,
+    grad_bias,
+    grad_coefficient,
+    grad_shift,
+):
+    """Compute the gradients of the weights of a stage whose pooling adds up.
+
+    It is to `unpool_squares` what `correlate_weights_largest` is to `unpool_largest`.
+    """
+    n_maps, length = len(grad), pairs.shape[2]
+    grad_kernels[:] = 0
+    grad_bias[:] = 0
+    grad_coefficient[:] = 0
+    grad_shift[:] = 0
+    for m in range(0, n_maps, 2):
+        m2 = min(m + 1, n_maps - 1)
+        for i in range(grad.shape[1]):
+            for k in range(1 + m2 - m):
+                g = grad[m + k, i]
+                multiply_by_slope(second_kind, g, y[m + k, i])
+                grad_coefficient[m + k] += multiply_and_add_up(g, total[m + k, i])
+                grad_shift[m + k] += add_up(g)
+                for r in range(2):
+                    grad_bias[m + k] += spread_squares(
+                        g,
+                        n,
+                        coefficient[m + k],
+                        kind,
+                        units[m + k, 2 * i + r],
+                        pairs[k, r],
+                    )
+            for c in range(len(x)):
+                u, v = table[m, c], table[m2, c]
+                multiply_rows(
+                    pairs, 0, m2 - m, 0, length, x, c, 2 * i, 0, n, grad_kernels, u, v
+                )
