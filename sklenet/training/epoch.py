@@ -102,7 +102,8 @@ def validate_by_kernels(net, dataset: ImageDataset) -> bool:
     outputs = np.ascontiguousarray(outputs.T, dtype=np.float32)
     losses, _ = kernels.NamedLoss(net.criterion_)(outputs, labels)
     if weights is not None:
-        losses = losses * weights
+        with np.errstate(all="ignore"):
+            losses = losses * weights
     _record(net, "valid", _sum_up(losses, outputs, labels, weights), len(dataset))
     return True
 
@@ -110,9 +111,11 @@ def validate_by_kernels(net, dataset: ImageDataset) -> bool:
 def _sum_up(losses, outputs, labels, weights) -> tuple[float, float, float]:
     """Return the sums of the losses, of the weights of correct predictions, of weights."""
     correct = outputs.argmax(axis=0) == labels
+    with np.errstate(all="ignore"):  # divergence is reported at the end of the fit
+        loss = losses.sum(dtype=float)
     if weights is None:
-        return losses.sum(dtype=float), correct.sum(), len(labels)
-    return losses.sum(dtype=float), correct @ weights, weights.sum()
+        return loss, correct.sum(), len(labels)
+    return loss, correct @ weights, weights.sum()
 
 
 def _record(net, prefix: str, sums, n_samples: int) -> None:
