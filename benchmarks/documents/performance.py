@@ -71,7 +71,7 @@ def _parts() -> dict[str, str]:
     return {
         name: table(groups[name])
         if name in groups
-        else f"Not measured yet: `python benchmarks/speed.py {name}`."
+        else f"Not measured yet: `python benchmarks/measure/speed.py {name}`."
         for name, table in tables.items()
     } | {
         "targets": _targets(groups),

@@ -1,7 +1,7 @@
 """Compile the kernels, once per machine and version, and keep what was compiled.
 
 numba compiles a function to the machine's own instructions in a fraction of a second, and
-all kernels in some ten seconds. What it makes is kept in a folder whose name is that of
+all kernels in ten to twenty seconds. What it makes is kept in a folder whose name is that of
 everything it depends on: the processor, the versions of Python, numba and this package, and
 the kernels' source. A folder is complete as soon as it exists, since it is made under
 another name, and holds the checksums of its files, since machine code that has been
@@ -195,7 +195,7 @@ def _import_layers(folder: Path | None, *, is_cached: bool = False) -> ModuleTyp
 def _announce(where: str) -> None:
     print(
         "sklenet: compiling the training kernels for this processor and version, which"
-        f" takes some ten seconds. {where}",
+        f" takes ten to twenty seconds. {where}",
         file=sys.stderr,
         flush=True,
     )

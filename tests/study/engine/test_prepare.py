@@ -110,7 +110,7 @@ def test_folder_lock_journal_and_options_are_checked(tmp_path, capsys, options):
     path.write_text(HEAD + QUICK + "lr = 0.5\n")
     assert "has the records of another study" in error_of()
     assert "n_jobs must be at least 1" in error_of("--n-jobs", "0")
-    assert "--workers is 0" in error_of("--workers", "0")
+    assert "--workers must be at least 1. Got 0." in error_of("--workers", "0")
     (tmp_path / "file").write_text("")
     assert "is not a folder" in error_of("--out", str(tmp_path / "file" / "below"))
     if options and os.geteuid() != 0:
