@@ -1,10 +1,10 @@
 """Compile the kernels, once per machine and version, and keep what was compiled.
 
-numba compiles all kernels in ten to twenty seconds. The result is kept in a folder whose name
-depends on everything that the machine code depends on: the processor, the versions of Python,
-numba and this package, and the source of the kernels. A folder is complete as soon as it
-exists, because it is made under another name. It contains checksums of its files, because
-damaged machine code could do anything.
+numba compiles all kernels in ten to twenty seconds. The result is kept in a folder whose
+name depends on everything that the machine code depends on: the processor, the versions
+of Python, numba and this package, and the source of the kernels. A folder is complete as
+soon as it exists, because it is made under another name. It contains checksums of its
+files, because damaged machine code could do anything.
 
 The folder is in ``NUMBA_CACHE_DIR``, where that environment variable is set, and in the
 user's cache folder otherwise. Where neither can be written to, every process compiles.
