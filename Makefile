@@ -3,11 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
-# Holds for the build back end too, so that an install in a year is today's install.
+# Applies to the build back end, too, so that installations are reproducible.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# One process per core, each with one thread: side by side they are faster than threads.
+# One process per core with one thread each is faster than one process with several.
 PYTEST := -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: study test test-oldest lint guard tables docs clean
@@ -18,7 +18,7 @@ study: .venv/installed   ## search, train and evaluate LeNet-5 on the embedded d
 test: .venv/installed    ## the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
-# That every package has a pin in constraints.txt is not true of these versions.
+# The oldest versions are not those that constraints.txt pins, which one test checks.
 test-oldest: .venv-oldest/installed  ## the test suite with the oldest versions allowed
 	OMP_NUM_THREADS=1 $(OLDEST)/python $(PYTEST) \
 		--deselect tests/test_packaging.py::test_every_package_is_pinned

@@ -1,16 +1,16 @@
-"""Measure LeNet5Classifier beside what people would use or write instead.
+"""Measure LeNet5Classifier compared with the alternatives.
 
-    python benchmarks/measure/speed.py  # everything: some 15 minutes
+    python benchmarks/measure/speed.py  # everything: about half an hour
     python benchmarks/measure/speed.py fit predict  # some groups; other records are kept
-    python benchmarks/measure/speed.py --guard  # a minute: has the fit become slower?
+    python benchmarks/measure/speed.py --guard  # a minute: a short fit only
 
 The groups are "fit" (MNIST, two threads, beside other ways to train), "threads" (one and
-two threads, MNIST and CIFAR-10), "batch" (sizes of the batch), "predict", "import",
+two threads, MNIST and CIFAR-10), "batch" (batch sizes), "predict", "import",
 "search", "memory", "step" (ways to write a step of torch) and "kernels" (GFLOP/s).
 
-Whatever is compared runs in processes of its own, in turn; ratios are of runs of the same
-repeat. It needs a machine that does nothing else, and the data in ``$SKLENET_DATA``; the
-guard makes do without.
+Everything that is compared runs in a process of its own, in turn; ratios are of runs of
+the same repeat. It needs a machine that does nothing else, and the data in
+``$SKLENET_DATA``; the guard does not need them.
 """
 
 import argparse

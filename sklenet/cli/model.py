@@ -345,11 +345,8 @@ def _read_images(path: Path, image_shape, framing: str, always: bool) -> np.ndar
 
 def _predict_proba(classifier, X: np.ndarray) -> np.ndarray:
     """Return the class probabilities of images with pixel values from 0 to 255."""
-    low, high = classifier.pixel_range_
-    # Pixel values are rescaled to the range of the training data, unless these seem to be
-    # from 0 to 255 too, even if neither value occurred. The pixel values of the embedded
-    # digits are from 0 to 16, and other models may be trained on values from 0 to 1.
-    if not (low >= 0 and 16 < high <= 255):
+    if not classifier.canvas_.takes_bytes:
+        low, high = classifier.pixel_range_
         X = low + X / 255 * (high - low)
     return classifier.predict_proba(X)
 

@@ -49,10 +49,10 @@ def _run_page(arguments) -> int:
     groups = {arguments.title: models} if arguments.states else models
     write_page(groups, arguments.out, title=arguments.title)
     size = arguments.out.stat().st_size
-    text = f"{arguments.out}: {len(models)} models, {size / 1e6:.1f} MB"
+    noun = "model" if len(models) == 1 else "models"
     print_results(
         arguments,
-        text.replace("1 models", "1 model"),
+        f"{arguments.out}: {len(models)} {noun}, {size / 1e6:.1f} MB",
         {"page": str(arguments.out), "models": list(models), "bytes": size},
     )
     return 0

@@ -80,6 +80,15 @@ class Canvas:
             return self.high
         return self.feature_range[1] - self.feature_range[0]
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the training pixels seem to be from 0 to 255, like those of image files.
+
+        Neither value needs to have occurred. The pixels of the embedded digits are from 0
+        to 16, and other models may have been trained on values from 0 to 1.
+        """
+        return self.low >= 0 and 16 < self.high <= 255
+
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Convert rows (n, n_features) to images (n, channels, height, width)."""
         pixels = self._scale(rows)

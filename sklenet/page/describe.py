@@ -23,22 +23,22 @@ def describe_model(estimator, name: str) -> dict:
     Parameters
     ----------
     estimator : LeNet5Classifier
+        Fitted estimator.
     name : str
-        The heading of the model on the page.
+        Heading of the model on the page, or name of a state of its training.
 
     Returns
     -------
     dict
-        With the classes, the shape and the framing of images, the canvas, and a list of
-        layers from C1 to the output. Weights are float32 numbers in base64, the first byte
-        the lowest.
+        The classes, the shape and the framing of images, the canvas, and a list of layers
+        from C1 to the output. Weights are little-endian float32 numbers in base64.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If a layer or the loss has no name, so that the page cannot compute it.
+        If a layer is not given by name, so that the page cannot compute it.
     """
     check_is_fitted(estimator)
     network = estimator.to_torch()
@@ -50,7 +50,7 @@ def describe_model(estimator, name: str) -> dict:
         "classes": [make_printable(label) for label in estimator.classes_.tolist()],
         "image_shape": list(shape),
         "n_features": int(estimator.n_features_in_),
-        "takes_bytes": canvas.low >= 0 and 16 < canvas.high <= 255,
+        "takes_bytes": canvas.takes_bytes,
         "framing": estimator.framing or assume_framing(shape, estimator.classes_),
         "canvas": {
             "shape": list(canvas.shape),

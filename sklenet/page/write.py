@@ -54,14 +54,16 @@ def write_page(
         side. A dict of estimators holds several states of one training, such as
         ``{"epoch 1": first, "epoch 10": last}``, which become a slider.
     path : str or path-like
-        The HTML file. It takes about 350 kB per estimator of the default architecture.
+        Path of the HTML file, whose size is about 350 kB per estimator with the default
+        architecture.
     examples : array-like of shape (n, features), (n, h, w) or (n, c, h, w), default=None
         A few images to choose from, in the range and shape of the first estimator's
         training data. If None, the page has ten of the digits that scikit-learn ships,
         provided that the estimators read digits.
     labels : sequence of length n, default=None
-        Label of each example, shown to the reader.
+        Labels of the examples, shown to the reader.
     title : str, default="LeNet-5, live"
+        Heading of the page.
 
     Raises
     ------

@@ -43,6 +43,11 @@ def test_states_of_one_training_are_one_group(models, tmp_path, capsys):
     assert "a &lt;b&gt;" in page.read_text()
 
 
+def test_one_model_is_counted_in_the_singular(models, tmp_path, capsys):
+    assert main(["page", models[0], "--out", str(tmp_path / "page.html")]) == 0
+    assert ": 1 model, " in capsys.readouterr().out
+
+
 def test_to_html_writes_the_same_network(models, tmp_path):
     LeNet5Classifier.load(models[0]).to_html(tmp_path / "one.html")
     main(["page", models[0], "--out", str(tmp_path / "page.html"), "--quiet"])

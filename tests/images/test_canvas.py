@@ -89,3 +89,11 @@ def test_padding_replaces_the_canvas(image_shape, padding, shape):
     assert images.sum() == pytest.approx(
         float(inner.sum()) - (images.numel() - inner.numel()), rel=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "takes_bytes"),
+    [(0, 255, True), (3, 200, True), (0, 16, False), (0, 1, False), (-1, 255, False)],
+)
+def test_pixels_from_0_to_255_are_told_from_other_ranges(low, high, takes_bytes):
+    assert Canvas((1, 28, 28), low, high).takes_bytes is takes_bytes

@@ -1,6 +1,6 @@
 // The page: one source of pixels, the disturbances, and all models.
 
-const STEP_OF_PHOTO = 1024; // a larger photo is made smaller before it is read
+const MAX_PHOTO_SIDE = 1024; // in pixels; larger photos are reduced before they are read
 
 class Page {
   constructor(content) {
@@ -57,10 +57,17 @@ class Page {
     }
     const source = this.source || this.pad.read();
     this.say("");
+    // Models of the same images share the framing, the slowest part of an update.
+    const framed = new Map();
+    const frame = (network) => {
+      const key = `${network.framing} ${network.image_shape}`;
+      if (!framed.has(key)) framed.set(key, framePixels(source, network));
+      return framed.get(key);
+    };
     for (const model of this.models) {
       const { network } = model;
       try {
-        const pixels = framePixels(source, network);
+        const pixels = frame(network);
         model.framed = pixels;
         model.show(disturbPixels(pixels, network.image_shape, this.settings));
       } catch (error) {
@@ -130,7 +137,7 @@ class Page {
       this.say(`${file.name}: not an image that this browser can read, or one that is too large.`);
       return;
     }
-    const scale = Math.min(1, STEP_OF_PHOTO / Math.max(bitmap.width, bitmap.height));
+    const scale = Math.min(1, MAX_PHOTO_SIDE / Math.max(bitmap.width, bitmap.height));
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(bitmap.width * scale));
     canvas.height = Math.max(1, Math.round(bitmap.height * scale));

@@ -166,8 +166,9 @@ class ModelView {
     this.inspect(describeUnit(this.network, this.values, view, unit, index, field));
   }
 
-  // By how much the answer's log-probability falls where a window is covered: the mean over
-  // the windows that cover a pixel, as SaliencyDisplay(method="occlusion") computes it.
+  // Decrease of the predicted class' log-probability when a window is covered: the mean over
+  // the windows that cover a pixel, as in SaliencyDisplay(method="occlusion"), which moves
+  // its window by single pixels and not, as here, by a third of its side.
   showOcclusion() {
     if (!this.pixels) return;
     const network = this.network;

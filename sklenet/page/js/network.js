@@ -38,7 +38,7 @@ function erf(x) {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
 }
 
-// Weights are float32 numbers in base64, the first byte the lowest.
+// Weights are little-endian float32 numbers in base64.
 function decodeWeights(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer);
