@@ -230,9 +230,9 @@ def test_estimators_that_are_not_fitted_are_rejected(display):
 
 def test_an_unknown_metric_is_rejected():
     with pytest.raises(
-        ValueError, match=r"'metric' .* one of \[.*'train_loss'.*\]\. Got 'loss'"
+        ValueError, match=r"'metric' .* one of \[.*'train_loss'.*\]\. Got 'f1'"
     ):
-        TrainingHistoryDisplay.from_estimator(fit_grey(max_epochs=1), metric="loss")
+        TrainingHistoryDisplay.from_estimator(fit_grey(max_epochs=1), metric="f1")
 
 
 def test_from_search_plots_the_best_estimator():
