@@ -16,15 +16,15 @@ from sklenet.display import TrainingHistoryDisplay
 X, y = load_digits(subset="train", return_X_y=True)
 
 # %%
-# With validation data, the curves of the training data are solid and those of the validation
-# data are dashed.
+# With validation data, the curves of the training data are solid and those of the
+# validation data are dashed.
 watched = LeNet5Classifier(max_epochs=15, random_state=0)
 watched.fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
 TrainingHistoryDisplay.from_estimator(watched)
 
 # %%
-# Several fits with the same label are one line: the mean over the seeds, with a band from the
-# lowest to the highest value.
+# Several fits with the same label are one line: the mean over the seeds, with a band from
+# the lowest to the highest value.
 histories = {
     optimizer: [
         LeNet5Classifier(optimizer=optimizer, lr=lr, max_epochs=8, random_state=seed)

@@ -26,8 +26,8 @@ class TrainingHistoryDisplay:
     Parameters
     ----------
     curves : dict of str to dict of str to array-like of shape (n_fits, n_epochs)
-        For each metric, such as ``"train_loss"``, the curves by label, with one row per fit.
-        The epochs after the last one of a fit that stopped early are NaN. Metrics that
+        For each metric, such as ``"train_loss"``, the curves by label, with one row per
+        fit. The epochs after the last one of a fit that stopped early are NaN. Metrics that
         differ only in their prefix, ``"train_"`` or ``"valid_"``, share a panel.
 
     Attributes
