@@ -130,8 +130,8 @@ def _draw_curves(records: list[dict]):
         display = TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         lines = lines or display.lines_
         ax.get_legend().remove()
-        if metric.endswith("accuracy"):
-            ax.set_yscale("linear")
+        if metric.endswith("loss"):
+            ax.set_yscale("log")
     figure.set_figheight(figure.get_figheight() + 0.22 * len(lines))
     add_legend(figure, lines, loc="outside lower center", fontsize="small")
     return figure
