@@ -28,7 +28,10 @@ def fit(n=300, **params):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
+    try:
+        browser = Browser(tmp_path_factory.mktemp("profile"))
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
     yield browser
     browser.close()
 
