@@ -1,5 +1,6 @@
 """LeNet5Classifier, from its parameters to its fitted attributes."""
 
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -749,6 +750,13 @@ class LeNet5Classifier(
     def n_layers_(self):
         """Number of layers of the network, including the input and the output."""
         return 6 + len(self.fit_params_["hidden"])
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        # scikit-learn reads the signature anew for each call of get_params and clone, which
+        # takes longer than anything else in the checks of a single image.
+        return super()._get_param_names()
 
     def check_parameters(self) -> None:
         """Check the parameters, without any data.

@@ -1,5 +1,6 @@
 """Layers that torch lacks, and the named activation functions and pooling layers."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,17 @@ def get_settings(layer: nn.Module) -> dict[str, Any]:
     }
 
 
-def get_activation_name(layer: nn.Module | None) -> str | None:
+@cache
+def _make_settings(kind: type[nn.Module], *args: int) -> dict[str, Any]:
+    """Return the settings of a new layer."""
+    return get_settings(kind(*args))
+
+
+_ACTIVATION_NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
+_POOLING_NAMES = {kind: name for name, kind in POOLINGS.items()}
+
+
+def get_activation_name(layer: Any) -> str | None:
     """Return the name of an activation layer, or None if it has another type or settings.
 
     Parameters
@@ -145,10 +156,10 @@ def get_activation_name(layer: nn.Module | None) -> str | None:
     layer : Module
         Activation layer, for instance one that a user passed.
     """
-    for name, kind in ACTIVATIONS.items():
-        if type(layer) is kind and get_settings(layer) == get_settings(kind()):
-            return name
-    return None
+    name = _ACTIVATION_NAMES.get(type(layer))
+    if name is None or get_settings(layer) != _make_settings(type(layer)):
+        return None
+    return name
 
 
 def get_pooling_name(layer: nn.Module, side: int = 2) -> str | None:
@@ -163,7 +174,7 @@ def get_pooling_name(layer: nn.Module, side: int = 2) -> str | None:
     """
     if type(layer) is Subsample:
         return "subsample" if layer.side == side else None
-    for name, kind in POOLINGS.items():
-        if type(layer) is kind and get_settings(layer) == get_settings(kind(side)):
-            return name
-    return None
+    name = _POOLING_NAMES.get(type(layer))
+    if name is None or get_settings(layer) != _make_settings(type(layer), side):
+        return None
+    return name

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback
-from torch.nn.utils import get_total_norm
+from torch.nn.utils import parameters_to_vector
 
 from sklenet._utils.user_warning import warn_user
 from sklenet.training.batches import ImageDataset
@@ -202,8 +202,8 @@ class FitRun:
     def _check_weights(self) -> None:
         """Raise a ValueError if the weights are not finite."""
         with one_thread():
-            is_finite = get_total_norm(self.net.module_.parameters()).isfinite()
-        if not is_finite:
+            norm = parameters_to_vector(self.net.module_.parameters()).detach().norm()
+        if not norm.isfinite():
             raise ValueError(
                 f"Training diverged: weights are not finite after {self.monitor.n_epochs}"
                 f" epoch(s) with lr={self.params['lr']!r}. Lower the 'lr' parameter."

@@ -27,9 +27,9 @@ _STATE = {
 class CompiledSteps:
     """Make the same steps as the ``step`` method of an optimizer, with less overhead.
 
-    The first step is the optimizer's own, which creates its state. Its settings are read at
-    each step, because schedules change them. After the last step, `close` writes the number
-    of steps back.
+    If the optimizer has no state yet, the first step is its own, which creates that. Its
+    settings are read at each step, because schedules change them. After the last step,
+    `close` writes the number of steps back.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class CompiledSteps:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.groups: list[tuple[dict, list]] | None = None
-        self.has_state = False
+        self.has_state = _has_state(optimizer)
         self.can_compile = _is_plain(optimizer)
         self.kernels: Any = load_layers()
 
@@ -174,6 +174,21 @@ _STEPS = {
     RMSprop: CompiledSteps._step_rmsprop,
     SDLM: CompiledSteps._step_sdlm,
 }
+
+
+def _has_state(optimizer: Optimizer) -> bool:
+    """Return whether the optimizer has made a step, and its scheduler knows of one."""
+    names = _STATE.get(type(optimizer), ())
+    if getattr(optimizer, "_opt_called", None) is None and hasattr(
+        optimizer.step, "_wrapped_by_lr_sched"
+    ):
+        return False  # schedulers warn if the optimizer's own method is never called
+    return all(
+        name in optimizer.state.get(p, {})
+        for group in optimizer.param_groups
+        for p in group["params"]
+        for name in names
+    )
 
 
 def _is_plain(optimizer: Optimizer) -> bool:

@@ -380,6 +380,14 @@ def multiply_by_slope(kind, grad, source):
         multiply_by_slope_with_minimum(kind, grad, source)
 
 
+# numba takes about a second to compile an assignment between arrays, but not this loop.
+@kernel("void(f4[::1], f4[::1])", EXACT)
+def copy_row(x, out):
+    """Copy a row to another one."""
+    for t in range(len(x)):
+        out[t] = x[t]
+
+
 @kernel("f4(f4[::1])", SUMS)
 def add_up(x):
     """Return the sum of a row."""

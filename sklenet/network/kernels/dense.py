@@ -18,6 +18,7 @@ import numpy as np
 from sklenet.network.kernels.activation import (
     activate,
     add_up,
+    copy_row,
     multiply_by_slope,
     needs_argument,
 )
@@ -35,7 +36,7 @@ def add_bias_and_activate(kind, z, bias, source):
         for t in range(len(row)):
             row[t] += b
         if needs_argument(kind):
-            source[u] = row
+            copy_row(row, source[u])
         activate(kind, row)
 
 

@@ -42,7 +42,7 @@ def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     dtype = np.dtype(dtype)
     n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.zeros(n_bytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
+    start = -memory.__array_interface__["data"][0] % _ALIGNMENT
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 

@@ -30,6 +30,7 @@ import numpy as np
 from sklenet.network.kernels.activation import (
     activate,
     add_up,
+    copy_row,
     multiply_by_slope,
     needs_argument,
 )
@@ -202,7 +203,7 @@ def convolve_and_add_squares(
             sums, out = total[m, i], y[m, i]
             if needs_argument(kind):
                 for r in range(2):
-                    pair[r] = units[m, 2 * i + r]
+                    copy_row(units[m, 2 * i + r], pair[r])
                     activate(kind, pair[r])
                 add_squares(pair[0], pair[1], n, sums)
             else:
@@ -210,7 +211,7 @@ def convolve_and_add_squares(
             for t in range(len(out)):
                 out[t] = sums[t] * factor + summand
             if needs_argument(second_kind):
-                source[m, i] = out
+                copy_row(out, source[m, i])
             activate(second_kind, out)
 
 
