@@ -5,19 +5,53 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 
 from sklenet.study.config.errors import BadKey, report_errors
-from sklenet.study.config.fields import DataName, DataNames, Name, Seeds, Table, Values
+from sklenet.study.config.fields import (
+    DataName,
+    DataNames,
+    Name,
+    Seeds,
+    SubsetSize,
+    Table,
+    Values,
+)
 from sklenet.study.config.parameters import Parameters, check_parameter
 from sklenet.study.config.steps import NonEmptySteps, Steps
+from sklenet.study.config.values import short_repr
+
+N_TRAIN = "n_train"  # in a grid, the only name that is not a parameter of the classifier
+
+_SUBSET_SIZE: TypeAdapter = TypeAdapter(SubsetSize)
+
+
+def check_subset_size(value) -> None:
+    """Raise a BadKey if a value is not a number of training images."""
+    try:
+        _SUBSET_SIZE.validate_python(value)
+    except ValueError:
+        raise BadKey(
+            (), f"must be a whole number of images, at least 2. Got {short_repr(value)}."
+        ) from None
 
 
 def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
     for name, values in grid.items():
         for value in values:
             with report_errors(name):
-                check_parameter(name, value)
+                if name == N_TRAIN:
+                    check_subset_size(value)
+                else:
+                    check_parameter(name, value)
     return grid
 
 
@@ -38,7 +72,10 @@ class Setting(Table):
     seeds : tuple of int, optional
         Seeds of the setting, instead of those of the study.
     grid : dict of str to tuple
-        Values of parameters of LeNet5Classifier. Every combination is a setting.
+        Values of parameters of LeNet5Classifier, and of ``n_train``. Every combination is a
+        setting.
+    n_train : int, optional
+        Number of training images, instead of that of the study.
     """
 
     name: Name
@@ -49,9 +86,20 @@ class Setting(Table):
     grid: Annotated[dict[StrictStr, Values], AfterValidator(_check_grid)] = Field(
         default_factory=dict
     )
+    n_train: SubsetSize | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_n_train(self, handler) -> dict:
+        # Records of studies that do not set it, and their hashes, stay the same.
+        return {k: v for k, v in handler(self).items() if k != N_TRAIN or v is not None}
 
     @model_validator(mode="after")
     def _check_names_of_grid(self) -> Self:
+        if self.n_train is not None and N_TRAIN in self.grid:
+            raise BadKey(
+                ("grid", N_TRAIN),
+                "'n_train' is both in the setting and in its 'grid'. Remove one.",
+            )
         for name in self.grid:
             if name in self.estimator:
                 raise BadKey(
@@ -61,18 +109,35 @@ class Setting(Table):
                 )
         return self
 
-    def expand(self) -> Iterator["Setting"]:
-        """Yield the settings of the grid."""
-        for values in itertools.product(*self.grid.values()):
-            chosen = dict(zip(self.grid, values, strict=True))
+    def expand(self, sizes: tuple[int, ...] = ()) -> Iterator["Setting"]:
+        """Yield the settings of the grid.
+
+        Parameters
+        ----------
+        sizes : tuple of int
+            Numbers of training images of the study, if it has several. They are a factor of
+            the grid, unless the setting has its own.
+        """
+        grid = dict(self.grid)
+        if sizes and self.n_train is None and N_TRAIN not in grid:
+            grid[N_TRAIN] = sizes
+        for values in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, values, strict=True))
             words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
+            n_train = chosen.pop(N_TRAIN, self.n_train)
             yield self.model_copy(
                 update={
                     "name": ", ".join(words),
                     "estimator": self.estimator | chosen,
                     "grid": {},
+                    "n_train": n_train,
                 }
             )
+
+    @property
+    def name_without_n_train(self) -> str:
+        """The name of an expanded setting, which those of other sizes have as well."""
+        return self.name.replace(f", {N_TRAIN} {self.n_train}", "")
 
 
 class AdditionalTest(Table):
