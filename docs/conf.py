@@ -53,7 +53,11 @@ myst_heading_anchors = 3
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklenet"
+html_logo = html_favicon = "logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["sklenet.css"]
 html_theme_options = {
+    "logo": {"text": "sklenet", "alt_text": "sklenet"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
@@ -78,5 +82,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "image_scrapers": ("matplotlib",),
     "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
-    "default_thumb_file": str(DOCS / "lenet5_1998.png"),
+    # The examples of a class or a function, which its page in the reference links to.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklenet",),
+    "inspect_global_variables": False,
 }

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 from sklenet.study.config.errors import BadKey, report_errors
+from sklenet.study.config.factors import is_of_step, split_factors
 from sklenet.study.config.fields import (
     DataName,
     DataNames,
@@ -26,10 +28,10 @@ from sklenet.study.config.fields import (
     Values,
 )
 from sklenet.study.config.parameters import Parameters, check_parameter
-from sklenet.study.config.steps import NonEmptySteps, Steps
-from sklenet.study.config.values import short_repr
+from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
+from sklenet.study.config.values import format_label, short_repr
 
-N_TRAIN = "n_train"  # in a grid, the only name that is not a parameter of the classifier
+N_TRAIN = "n_train"  # in a grid, the number of training images
 
 _SUBSET_SIZE: TypeAdapter = TypeAdapter(SubsetSize)
 
@@ -46,12 +48,11 @@ def check_subset_size(value) -> None:
 
 def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
     for name, values in grid.items():
-        for value in values:
+        is_checked_later = is_of_step(name) and name != N_TRAIN
+        check = check_subset_size if name == N_TRAIN else partial(check_parameter, name)
+        for value in () if is_checked_later else values:
             with report_errors(name):
-                if name == N_TRAIN:
-                    check_subset_size(value)
-                else:
-                    check_parameter(name, value)
+                check(value)
     return grid
 
 
@@ -72,8 +73,9 @@ class Setting(Table):
     seeds : tuple of int, optional
         Seeds of the setting, instead of those of the study.
     grid : dict of str to tuple
-        Values of parameters of LeNet5Classifier, and of ``n_train``. Every combination is a
-        setting.
+        Values of parameters of LeNet5Classifier, of steps, and of parameters of steps as
+        ``step__parameter``; see :func:`~sklenet.study.config.steps.change_steps`; and of
+        ``n_train``. Every combination is a setting.
     n_train : int, optional
         Number of training images, instead of that of the study.
     """
@@ -109,11 +111,15 @@ class Setting(Table):
                 )
         return self
 
-    def expand(self, sizes: tuple[int, ...] = ()) -> Iterator["Setting"]:
+    def expand(
+        self, steps: tuple[dict, ...], sizes: tuple[int, ...] = ()
+    ) -> Iterator["Setting"]:
         """Yield the settings of the grid.
 
         Parameters
         ----------
+        steps : tuple of dict
+            The steps of the study, for a setting that does not have its own.
         sizes : tuple of int
             Numbers of training images of the study, if it has several. They are a factor of
             the grid, unless the setting has its own.
@@ -123,16 +129,19 @@ class Setting(Table):
             grid[N_TRAIN] = sizes
         for values in itertools.product(*grid.values()):
             chosen = dict(zip(grid, values, strict=True))
-            words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
+            labels = [f"{key} {format_label(value)}" for key, value in chosen.items()]
             n_train = chosen.pop(N_TRAIN, self.n_train)
-            yield self.model_copy(
-                update={
-                    "name": ", ".join(words),
-                    "estimator": self.estimator | chosen,
-                    "grid": {},
-                    "n_train": n_train,
-                }
-            )
+            own, of_steps = split_factors(chosen)
+            changes: dict[str, Any] = {
+                "name": ", ".join([self.name, *labels]),
+                "estimator": self.estimator | own,
+                "grid": {},
+                "n_train": n_train,
+            }
+            if of_steps:
+                own_steps = steps if self.steps is None else self.steps
+                changes["steps"] = change_steps(own_steps, of_steps)
+            yield self.model_copy(update=changes)
 
     @property
     def name_without_n_train(self) -> str:

@@ -5,11 +5,10 @@ import json
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from sklenet.study.config.errors import StudyError, suggest
-from sklenet.study.config.pipelines import make_pipeline, to_pipeline_name
+from sklenet.study.config.pipelines import make_candidate, make_pipeline
 from sklenet.study.config.searches import SettingsSearch
 from sklenet.study.config.spec import TEST_SET, Study
 from sklenet.study.engine.data import make_data_key, make_sample, make_sample_key
@@ -186,5 +185,4 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     if isinstance(study.search, SettingsSearch):
         (setting,) = (s for s in study.list_settings(data) if s.name == params["setting"])
         return make_pipeline(study, setting, dataset)
-    parameters = {to_pipeline_name(name): value for name, value in params.items()}
-    return clone(make_pipeline(study, None, dataset)).set_params(**parameters)
+    return make_candidate(study, params, dataset)

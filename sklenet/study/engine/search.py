@@ -57,7 +57,8 @@ def search(
     dataset = study.get_dataset(data)
     pipeline = clone_with_seed(make_pipeline(study, None, dataset), study.seeds[0])
     fit_type = FitByEpochs if isinstance(study.search, OptunaSearch) else JournalledFit
-    candidate = fit_type(pipeline, dataset, Evaluation(study.metrics), journal, run)
+    evaluation = Evaluation(study.metrics)
+    candidate = fit_type(pipeline, dataset, evaluation, journal, run, study)
     # scikit-learn prints to stdout, which is for the table.
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
