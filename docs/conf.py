@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "agg")
-
 import jupytext
+import matplotlib
+
+matplotlib.use("agg")
+os.environ.pop("MPLBACKEND", None)  # notebooks have their own back end
 
 import sklenet
 from sklenet import load_pretrained
@@ -64,7 +66,11 @@ nb_output_stderr = "remove"  # messages about the compilation of the kernels
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklenet"
+html_logo = html_favicon = "logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["sklenet.css"]
 html_theme_options = {
+    "logo": {"text": "sklenet", "alt_text": "sklenet"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
@@ -89,7 +95,10 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "image_scrapers": ("matplotlib",),
     "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
-    "default_thumb_file": str(DOCS / "lenet5_1998.png"),
+    # The examples of a class or a function, which its page in the reference links to.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklenet",),
+    "inspect_global_variables": False,
 }
 
 

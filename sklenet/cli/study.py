@@ -169,16 +169,9 @@ def _check_options(arguments) -> None:
         raise StudyError(f"--workers must be at least 1. Got {arguments.workers}.")
     if (arguments.workers or arguments.scheduler) and find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
-    _check_matplotlib()
-
-
-def _check_matplotlib() -> None:
-    if find_spec("matplotlib") is None:
-        raise StudyError("A report needs matplotlib: pip install sklenet[plots].")
 
 
 def _run_report(arguments) -> int:
-    _check_matplotlib()
     return _write_report(arguments, arguments.folder)
 
 

@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklenet.datasets.loaders import load_dataset
+from sklenet.study.config.pipelines import PREFIX, make_candidate, to_study_name
 from sklenet.study.config.spec import Study
 from sklenet.study.config.steps import make_steps
 from sklenet.study.engine.evaluate import (
@@ -84,14 +85,30 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
     journal : Path
     run : int
         Number of the run, for the records.
+    study : Study, optional
+        The study, by which `set_params` makes the pipelines of candidates.
     """
 
-    def __init__(self, pipeline, data, evaluation, journal, run):
+    def __init__(self, pipeline, data, evaluation, journal, run, study=None):
         self.pipeline = pipeline
         self.data = data
         self.evaluation = evaluation
         self.journal = journal
         self.run = run
+        self.study = study
+
+    def set_params(self, **params):
+        """Set parameters, where those of the pipeline have their values in the study.
+
+        A search thus has plain values only, also for the steps of the pipeline.
+        """
+        of_candidate = {n: value for n, value in params.items() if n.startswith(PREFIX)}
+        if of_candidate:
+            chosen = {to_study_name(n): value for n, value in of_candidate.items()}
+            pipeline = make_candidate(self.study, chosen)
+            params = {n: v for n, v in params.items() if n not in of_candidate}
+            params["pipeline"] = clone_with_seed(pipeline, self.study.seeds[0])
+        return super().set_params(**params)
 
     def fit(self, rows, y):
         """Train on the rows, unless the journal has this fit."""

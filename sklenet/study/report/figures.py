@@ -13,6 +13,7 @@ from sklenet.display.axes import add_legend, escape_label
 from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
+from sklenet.study.config.values import format_label
 from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 
@@ -129,8 +130,8 @@ def _draw_curves(records: list[dict]):
         display = TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         lines = lines or display.lines_
         ax.get_legend().remove()
-        if metric.endswith("accuracy"):
-            ax.set_yscale("linear")
+        if metric.endswith("loss"):
+            ax.set_yscale("log")
     figure.set_figheight(figure.get_figheight() + 0.22 * len(lines))
     add_legend(figure, lines, loc="outside lower center", fontsize="small")
     return figure
@@ -173,12 +174,12 @@ def _select_strongest(effects: pd.DataFrame) -> list[str]:
 def _draw_heat_map(results: Results, data: str, pair: list[str]):
     candidates = results.comparable_candidates(data).copy()
     for name in pair:
-        candidates[name] = candidates[name].map(str)
+        candidates[name] = candidates[name].map(format_label)
     candidates["mean"] = candidates["mean"].astype(float)
     table = candidates.pivot_table(
         index=pair[0], columns=pair[1], values="mean", aggfunc="mean"
     )
-    orders = [[str(value) for value in results.grid[name]] for name in pair]
+    orders = [[format_label(value) for value in results.grid[name]] for name in pair]
     rows = [value for value in orders[0] if value in table.index]
     columns = [value for value in orders[1] if value in table.columns]
     table = table.loc[rows, columns]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sklenet.datasets.registry import DATASETS
+from sklenet.study.config.values import format_label
 from sklenet.study.report.figures import Figure, iter_figures
 from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.published import compare_to_published
@@ -290,7 +291,7 @@ def _make_cell(column: str, value: Any) -> Cell:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell("", None)
     if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return Cell(str(value), None)
+        return Cell(format_label(value), None)
     try:
         number = float(value)
     except (OverflowError, TypeError, ValueError):

@@ -18,7 +18,7 @@ from sklenet.study.config.spec import (
     TEST_SET,
     Study,
 )
-from sklenet.study.config.values import short_repr
+from sklenet.study.config.values import format_label, short_repr
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.statistics import compute_p_value, describe
@@ -386,7 +386,7 @@ class Results:
                 has_value = [other == value for other in candidates[name]]
                 means = candidates["mean"][has_value].dropna().to_numpy(dtype=float)
                 if len(means):
-                    row = {"parameter": name, "value": str(value)}
+                    row = {"parameter": name, "value": format_label(value)}
                     rows.append(row | describe(means))
         return pd.DataFrame(rows, columns=["parameter", "value", *describe([])])
 
