@@ -1,4 +1,4 @@
-"""Train the networks that ship with the package.
+"""Train the networks that ``sklenet.load_pretrained`` loads.
 
     SKLENET_DATA=FOLDER python benchmarks/measure/pretrain.py [NAME...]
 
