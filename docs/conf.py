@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "agg")
+import jupytext
+import matplotlib
+
+matplotlib.use("agg")
+os.environ.pop("MPLBACKEND", None)  # notebooks have their own back end
 
 import sklenet
+from sklenet import load_pretrained
+from sklenet.page import write_page
 
 DOCS = Path(__file__).parent
 
@@ -18,7 +24,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
-    "myst_parser",
+    "myst_nb",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
@@ -50,6 +56,13 @@ numpydoc_validation_exclude = {
     r"\.(score|set_callbacks|set_output|set_params|get_params|get_metadata_routing)$",
 }
 myst_heading_anchors = 3
+
+# Lessons are notebooks in MyST Markdown, which are executed when the pages are built.
+nb_execution_mode = "auto"
+nb_execution_timeout = 120  # seconds per cell
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_output_stderr = "remove"  # messages about the compilation of the kernels
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklenet"
@@ -87,3 +100,37 @@ sphinx_gallery_conf = {
     "doc_module": ("sklenet",),
     "inspect_global_variables": False,
 }
+
+
+def add_download_link(app, docname, source):
+    """Add a link to the notebook below the title of a lesson."""
+    folder, _, name = docname.rpartition("/")
+    if folder == "lessons" and name != "index":
+        title, _, text = source[0].partition("\n# ")[2].partition("\n")
+        head = source[0].partition("\n# ")[0]
+        link = (
+            f'<p><a href="{name}.ipynb" download>Download this lesson as a notebook</a></p>'
+        )
+        source[0] = f"{head}\n# {title}\n\n{link}\n{text}"
+
+
+def write_other_files(app, exception):
+    """Write the page to draw on, and the lessons as notebooks."""
+    if exception is not None or app.builder.name != "html":
+        return
+    outdir = Path(app.outdir)
+    names = {"The best network of this library": "mnist", "LeNet-5 of 1998": "lecun1998"}
+    write_page(
+        {title: load_pretrained(name) for title, name in names.items()},
+        outdir / "live.html",
+    )
+    for path in sorted((DOCS / "lessons").glob("*.md")):
+        if path.stem != "index":
+            notebook = outdir / "lessons" / f"{path.stem}.ipynb"
+            jupytext.write(jupytext.read(path), notebook)
+
+
+def setup(app):
+    """Connect the functions above with the steps of a build."""
+    app.connect("source-read", add_download_link)
+    app.connect("build-finished", write_other_files)

@@ -66,3 +66,12 @@ def test_the_report_has_the_figure(results):
     assert ax.get_xlabel() == "training images"
     plt.close(figure)
     plt.close(draw_sizes(summarize_sizes(results, "digits"), "accuracy"))
+
+
+def test_a_study_without_settings_has_one_curve(tmp_path):
+    text = STUDY.partition("[[setting]]")[0].replace("seeds = [0, 1]", "seeds = [0]")
+    (tmp_path / "sizes.toml").write_text(text)
+    results = Results(run_study(read_study(tmp_path / "sizes.toml"), tmp_path))
+    assert summarize_sizes(results, "digits")["n_train"].tolist() == [40, 80]
+    (first,) = (f.name for f in iter_figures(results, "digits") if "train_size" in f.name)
+    assert first == "train_size_digits"
