@@ -145,8 +145,9 @@ class Setting(Table):
 
     @property
     def name_without_n_train(self) -> str:
-        """The name of an expanded setting, which those of other sizes have as well."""
-        return self.name.replace(f", {N_TRAIN} {self.n_train}", "")
+        """The name of an expanded setting without its size; "" if it has no other name."""
+        label = f"{N_TRAIN} {self.n_train}"
+        return "" if self.name == label else self.name.replace(f", {label}", "")
 
 
 class AdditionalTest(Table):
