@@ -1,24 +1,37 @@
 """A study, as an immutable model that checks itself."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictFloat,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import ParameterGrid
 
-from sklenet.study.config.errors import BadKey, Key, report_errors, suggest
-from sklenet.study.config.factors import check_factor, is_of_step, split_factors
+from sklenet.study.config.errors import BadKey, ErrorCollector, Key, report_errors, suggest
+from sklenet.study.config.factors import (
+    check_classifier_factor,
+    check_step_factor,
+    is_of_step,
+    split_factors,
+)
 from sklenet.study.config.fields import DataNames, Seeds, Table, Unique
 from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
-    Distribution,
     OptunaSearch,
     RandomSearch,
     Search,
     SettingsSearch,
     count_combinations,
+    list_examples,
     search_to_record,
 )
 from sklenet.study.config.steps import Steps, change_steps, make_steps
@@ -42,9 +55,14 @@ MAX_FITS = 100_000
 
 def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
     known = get_scorer_names()
-    for name in metrics:
-        if name not in known:
-            raise ValueError(f"scikit-learn has no scorer {name!r}.{suggest(name, known)}")
+    errors = ErrorCollector()
+    for k, name in enumerate(metrics):
+        with errors.collect(str(k)):
+            if name not in known:
+                raise BadKey(
+                    (), f"scikit-learn has no scorer {name!r}.{suggest(name, known)}"
+                )
+    errors.raise_errors()
     return metrics
 
 
@@ -185,8 +203,40 @@ class Study(Table):
         """
         return cls.model_validate(record)
 
+    @field_validator("search")
+    @classmethod
+    def _check_factors_of_search(cls, search: Search | None, info: ValidationInfo):
+        if search is not None:
+            _check_factors(search.grid, info.data.get("steps"))
+        return search
+
+    @field_validator("setting_tables")
+    @classmethod
+    def _check_factors_of_settings(cls, tables: tuple[Setting, ...], info: ValidationInfo):
+        errors = ErrorCollector()
+        for k, table in enumerate(tables):
+            steps = info.data.get("steps") if table.steps is None else table.steps
+            with errors.collect(str(k)):
+                _check_factors(table.grid, steps)
+        errors.raise_errors()
+        return tables
+
     @model_validator(mode="after")
-    def _check_counts(self) -> Self:
+    def _check(self) -> Self:
+        self._check_counts()
+        errors = ErrorCollector()
+        with errors.collect():
+            self._check_estimator()
+        if not errors.errors:  # its parameters are also those of settings and candidates
+            for check in (self._check_settings, self._check_search):
+                with errors.collect():
+                    check()
+        with errors.collect():
+            self._check_published()
+        errors.raise_errors()
+        return self
+
+    def _check_counts(self) -> None:
         """Count the settings, candidates and fits before any grid is expanded.
 
         A file of a hundred bytes can ask for billions of fits.
@@ -202,7 +252,7 @@ class Study(Table):
             )
             n_fits = n_fits or len(self.seeds) * len(self.data)
             _check_count(("seeds",), "fits", n_fits, MAX_FITS)
-            return self
+            return
         if isinstance(self.search, SettingsSearch):
             n_candidates = sum(counts)
         else:
@@ -210,21 +260,19 @@ class Study(Table):
         _check_count(("search",), "candidates", n_candidates)
         n_fits = (n_candidates * self.search.cv + len(self.seeds)) * len(self.data)
         _check_count(("search",), "fits", n_fits, MAX_FITS)
-        return self
 
-    @model_validator(mode="after")
-    def _check_estimator(self) -> Self:
+    def _check_estimator(self) -> None:
         with report_errors("estimator"):
             has_steps = bool(self.steps)
             check_classifier({}, self.estimator, self.data, has_steps=has_steps)
             self._check_early_stopping(self.estimator)
-        return self
 
-    @model_validator(mode="after")
-    def _check_settings(self) -> Self:
+    def _check_settings(self) -> None:
+        errors = ErrorCollector()
         for k, table in enumerate(self.setting_tables):
-            with report_errors("setting", str(k)):
+            with errors.collect("setting", str(k)):
                 self._check_setting(table)
+        errors.raise_errors()
         for data in self.data:
             names = Counter(setting.name for setting in self.list_settings(data))
             for name, n in names.items():
@@ -234,7 +282,6 @@ class Study(Table):
                         f"the names of the settings for {data!r} must be unique. Got"
                         f" {name!r} {n} times.",
                     )
-        return self
 
     def _check_setting(self, table: Setting) -> None:
         for data in table.data or ():
@@ -251,9 +298,6 @@ class Study(Table):
                 f" setting {table.name!r}.",
             )
         steps = self.steps if table.steps is None else table.steps
-        for name, values in table.grid.items():
-            with report_errors("grid", name):
-                check_factor(name, values, steps, table.grid)
         for setting in table.expand(self.steps):
             own_steps = steps if setting.steps is None else setting.steps
             if own_steps is not steps:  # changed by the grid
@@ -282,15 +326,14 @@ class Study(Table):
                 " Hold out a fraction of the training set instead: validation = 0.1.",
             )
 
-    @model_validator(mode="after")
-    def _check_search(self) -> Self:
+    def _check_search(self) -> None:
         search = self.search
         if search is None:
-            return self
+            return
         if isinstance(search, SettingsSearch):
             with report_errors("search"):
                 self._check_comparison()
-            return self
+            return
         if self.setting_tables:
             raise BadKey(
                 ("search",),
@@ -301,7 +344,6 @@ class Study(Table):
             self._check_optuna(search)
         with report_errors("search", "grid"):
             self._check_candidates(search)
-        return self
 
     def _check_comparison(self) -> None:
         """Check that there are settings to be compared."""
@@ -330,16 +372,14 @@ class Study(Table):
                     )
 
     def _check_candidates(self, search) -> None:
-        """Check all values of the grid, and their combinations."""
-        examples = {
-            name: values.ends if isinstance(values, Distribution) else list(values)
-            for name, values in search.grid.items()
-        }
+        """Check the values of the estimator's parameters, and all combinations."""
+        examples = list_examples(search.grid)
+        errors = ErrorCollector()
         for name, values in examples.items():
-            with report_errors(name):
-                check_factor(name, values, self.steps, examples)
+            with errors.collect(name):
                 if not is_of_step(name):
                     self._check_values(name, values)
+        errors.raise_errors()
         # Parameters of steps do not change which classifiers are possible.
         combined = {name: v for name, v in examples.items() if "__" not in name}
         if len(combined) < 2 and not any(map(is_of_step, combined)):
@@ -365,17 +405,17 @@ class Study(Table):
             except BadKey as error:
                 raise BadKey((), error.message) from error
 
-    @model_validator(mode="after")
-    def _check_published(self) -> Self:
+    def _check_published(self) -> None:
         metrics = self.metric_names
         settings = {
             data: [s.name for s in self.list_settings(data)] if self.setting_tables else []
             for data in self.data
         }
+        errors = ErrorCollector()
         for k, published in enumerate(self.published):
-            with report_errors("published", str(k)):
+            with errors.collect("published", str(k)):
                 self._check_source(published, metrics, settings)
-        return self
+        errors.raise_errors()
 
     def _check_source(
         self, published: Published, metrics: list[str], settings: dict[str, list[str]]
@@ -419,6 +459,17 @@ def _check_count(key: Key, what: str, n: int, limit: int = MAX_SETTINGS) -> None
             f"the study has {found} {what}, above the limit of {limit:,}. Reduce it, or"
             " divide it into several studies.",
         )
+
+
+def _check_factors(grid: Mapping, steps: tuple[dict, ...] | None) -> None:
+    """Check the factors of a grid; those of steps only if the steps are valid."""
+    examples, errors = list_examples(grid), ErrorCollector()
+    for name, values in examples.items():
+        with errors.collect("grid", name):
+            check_classifier_factor(name, values)
+            if is_of_step(name) and steps is not None:
+                check_step_factor(name, values, steps, examples)
+    errors.raise_errors()
 
 
 def _list_combinations(search, grid: dict[str, list]) -> Iterable[dict]:

@@ -7,20 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
 
-from sklenet.study.config.errors import BadKey, report_errors
-from sklenet.study.config.factors import is_of_step, split_factors
+from sklenet.study.config.errors import BadKey
+from sklenet.study.config.factors import split_factors
 from sklenet.study.config.fields import DataName, DataNames, Name, Seeds, Table, Values
-from sklenet.study.config.parameters import Parameters, check_parameter
+from sklenet.study.config.parameters import Parameters
 from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
 from sklenet.study.config.values import format_label
-
-
-def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
-    for name, values in grid.items():
-        for value in () if is_of_step(name) else values:
-            with report_errors(name):
-                check_parameter(name, value)
-    return grid
 
 
 class Setting(Table):
@@ -50,9 +42,7 @@ class Setting(Table):
     steps: Steps | None = None
     data: DataNames | None = None
     seeds: Seeds | None = None
-    grid: Annotated[dict[StrictStr, Values], AfterValidator(_check_grid)] = Field(
-        default_factory=dict
-    )
+    grid: dict[StrictStr, Values] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_names_of_grid(self) -> Self:
