@@ -1,4 +1,10 @@
-"""Render ``benchmarks/README.md``: published results, then the results of all studies."""
+"""Render ``benchmarks/README.md``, and a page for each publication and each study.
+
+``benchmarks/README.md`` is the index. The pages of the publications are in
+``benchmarks/references/``, those of the studies are in their folders of results.
+"""
+
+from pathlib import Path
 
 import pandas as pd
 from origin import describe_runs
@@ -28,14 +34,23 @@ def list_studies() -> list[str]:
     return sorted(path.parent.name for path in RESULTS.glob(f"*/{TABLE}"))
 
 
-def render() -> str:
-    """Return the document."""
+def render_pages() -> dict[Path, str]:
+    """Return the text of the index and of all pages."""
     names = list_studies()
-    return render_template(
-        "benchmarks.md",
-        references=describe_references(names),
-        studies=[_describe_study(name) for name in names],
-    )
+    references = describe_references(names)
+    studies = [_describe_study(name) for name in names]
+    index = render_template("benchmarks.md", references=references, studies=studies)
+    pages = {
+        DOCUMENT.parent / "references" / reference["page"]: render_template(
+            "reference.md", reference=reference
+        )
+        for reference in references
+    }
+    pages |= {
+        RESULTS / study["name"] / "README.md": render_template("study.md", study=study)
+        for study in studies
+    }
+    return {DOCUMENT: index} | pages
 
 
 def _describe_study(name: str) -> dict:

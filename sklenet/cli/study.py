@@ -13,10 +13,11 @@ from sklenet.cli.output import (
     write_text,
 )
 from sklenet.cli.progress import Progress
-from sklenet.study.config.errors import BadKey, StudyError
+from sklenet.study.config.errors import BadKey, BadKeys, StudyError
 from sklenet.study.config.read import locate_error, read_study
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
+from sklenet.study.engine.data import open_datasets
 from sklenet.study.engine.estimate import (
     count_finished_fits,
     count_planned_fits,
@@ -160,13 +161,14 @@ def _run_study(arguments) -> int:
             "a file that describes the study is required: sklenet study FILE.toml. To begin"
             " with an example: sklenet study --example > my.toml."
         )
-    study = read_study(arguments.file, arguments.set)
-    part = select_part(study, arguments.data, arguments.setting)
+    study = read_study(arguments.file, overrides=arguments.set)
     out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:
+        study = open_datasets(study)
+        part = select_part(study, arguments.data, arguments.setting)
         prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
-    except BadKey as error:
+    except (BadKey, BadKeys) as error:
         raise locate_error(arguments.file, error, arguments.set) from error
     if arguments.dry_run:
         if arguments.scheduler:
@@ -228,16 +230,9 @@ def _check_options(arguments) -> None:
         raise StudyError(f"--workers must be at least 1. Got {arguments.workers}.")
     if (arguments.workers or arguments.scheduler) and find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
-    _check_matplotlib()
-
-
-def _check_matplotlib() -> None:
-    if find_spec("matplotlib") is None:
-        raise StudyError("A report needs matplotlib: pip install sklenet[plots].")
 
 
 def _run_report(arguments) -> int:
-    _check_matplotlib()
     missing = list_missing_fits(Results(arguments.folder))
     status = _write_report(arguments, arguments.folder, missing)
     n_missing = sum(one.n_fits for one in missing)

@@ -16,7 +16,7 @@ from sklenet.network.losses import make_loss
 from sklenet.network.optim import make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
-from sklenet.training.runtime import seeded_generator
+from sklenet.training.runtime import one_thread, seeded_generator
 from sklenet.training.state import continue_net
 
 # Parameters of LeNet5Classifier that are passed on to the module as they are.
@@ -80,7 +80,8 @@ def build_net(
         verbose=int(params["verbose"]),
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
     )
-    return net.initialize()
+    with one_thread():  # the decomposition of orthogonal weights depends on the number
+        return net.initialize()
 
 
 # Parameters that may change while the same net continues training: they concern the data
@@ -197,13 +198,16 @@ def make_optimizer_options(params: dict) -> dict[str, Any]:
     name = params["optimizer"]
     options: dict[str, Any] = {}
     exclusive = {"optimizer__foreach", "optimizer__differentiable"}
-    if name in ("adam", "adamw", "sgd") and not exclusive & set(params["net_params"] or ()):
+    is_fused = name in ("adam", "adamw", "sgd", "nesterov")
+    if is_fused and not exclusive & set(params["net_params"] or ()):
         options["fused"] = True  # a step is then one pass over all weights
     # Passed even if it is 0, because some optimizers, such as AdamW, have another default.
     if params["weight_decay"] or has_option(OPTIMIZERS.get(name, name), "weight_decay"):
         options["weight_decay"] = params["weight_decay"]
-    if name == "sgd":
+    if name in ("sgd", "nesterov"):
         options["momentum"] = params["momentum"]
+    if name == "nesterov":
+        options["nesterov"] = True
     return options
 
 

@@ -20,7 +20,8 @@ from sklearn.utils._param_validation import (
 )
 
 from sklenet import preprocessing
-from sklenet.study.config.errors import suggest, suggest_similar
+from sklenet._utils.names import suggest_similar
+from sklenet.study.config.errors import suggest
 from sklenet.study.config.values import find_problem, short_repr
 
 # Parameters of each transformer. None of them is a callable, a path, a file or a cache.

@@ -1,8 +1,9 @@
 """Errors in studies. They name the key, its value, and what is allowed."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
+from sklenet._utils.names import suggest_similar
 
 _MAX_NAMES = 40  # in a message
 
@@ -100,10 +101,3 @@ def suggest(name: str, known: Iterable[str]) -> str:
     similar = suggest_similar(name, known)
     more = ", ..." if len(known) > _MAX_NAMES else ""
     return f"{similar} Known: {', '.join(known[:_MAX_NAMES])}{more}."
-
-
-def suggest_similar(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: a similar one, if there is any."""
-    by_lower = {other.lower(): other for other in known}
-    close = difflib.get_close_matches(name[:200].lower(), by_lower, n=1)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

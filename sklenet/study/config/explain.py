@@ -5,14 +5,9 @@ import re
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sklenet.study.config.errors import (
-    BadKey,
-    BadKeys,
-    Key,
-    list_errors,
-    suggest,
-    suggest_similar,
-)
+from sklenet._utils.names import suggest_similar
+from sklenet.study.config.datasets import KINDS
+from sklenet.study.config.errors import BadKey, BadKeys, Key, list_errors, suggest
 from sklenet.study.config.fields import Table
 from sklenet.study.config.searches import SEARCHES
 from sklenet.study.config.spec import Study
@@ -56,6 +51,8 @@ def _find_key(details: ErrorDetails) -> Key:
         path = (path[0], *path[2:])  # without the kind of search
         if path[1:2] == ("grid",):
             path = path[:3] + path[4:]  # without the kind of values: list or distribution
+    if path[0:1] == ("dataset",):
+        path = (*path[:2], *path[3:])  # without the kind of source
     return path
 
 
@@ -100,7 +97,9 @@ def _list_keys(details: ErrorDetails) -> list[str]:
     """Return the keys that a table with an unknown key may have."""
     path = tuple(map(str, details["loc"]))
     model: type[Table] = Study
-    if len(path) > 1:
+    if path[0] == "dataset":
+        model = KINDS[path[2]]
+    elif len(path) > 1:
         model = _KINDS[path[1]] if path[0] == "search" else _TABLES[path[0]]
     keys = [field.alias or name for name, field in model.model_fields.items()]
     return [*keys, "like"] if model is Setting else keys

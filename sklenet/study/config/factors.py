@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sklenet._utils.names import suggest_similar
 from sklenet.study.config.allowed import (
     TRANSFORMERS,
     check_step_value,
@@ -14,7 +15,6 @@ from sklenet.study.config.errors import (
     ErrorCollector,
     Key,
     suggest,
-    suggest_similar,
 )
 from sklenet.study.config.parameters import check_parameter, list_classifier_parameters
 from sklenet.study.config.steps import PASSTHROUGH, get_step_name, make_steps
@@ -140,6 +140,8 @@ def check_grids(table: dict) -> list[BadKey]:
     for key, owner in owners:
         grid = owner.get("grid") if isinstance(owner, dict) else None
         for name, values in grid.items() if isinstance(grid, dict) else ():
+            if name == "n_train" and key != ("search",):
+                continue
             with errors.collect(*key, "grid", name):
                 check_classifier_factor(name, values if isinstance(values, list) else [])
     return errors.errors

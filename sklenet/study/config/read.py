@@ -4,17 +4,24 @@ Everything about a study is checked before anything is trained. Errors name the 
 line, the key, its value, and what is allowed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from sklenet.study.config.errors import BadKey, Key, StudyError, suggest
+from sklenet.study.config.errors import (
+    BadKey,
+    BadKeys,
+    Key,
+    StudyError,
+    list_errors,
+    suggest,
+)
 from sklenet.study.config.explain import explain_errors
 from sklenet.study.config.factors import check_grids
 from sklenet.study.config.overrides import apply_overrides, read_overrides
-from sklenet.study.config.spec import Study
+from sklenet.study.config.spec import Study, find_unknown_datasets
 from sklenet.study.config.toml_file import find_key, find_line, read_toml
 from sklenet.study.config.values import find_problem, short_repr
 
@@ -76,13 +83,20 @@ class _Source:
         return f"{self._path}:{line}: {message}" if line else f"{self._path}: {message}"
 
 
-def read_study(path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Study:
+def read_study(
+    path,
+    datasets: Collection[str] = (),
+    *,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+) -> Study:
     """Read and check a study file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in TOML.
+        The file, in TOML. Paths of datasets in it are relative to its folder.
+    datasets : collection of str, default=()
+        Names of datasets that :func:`run_study` is given as arrays.
     overrides : mapping of str to object, or iterable of str, default=()
         Values that replace those of the file, or are added to them, by their dotted keys:
         ``{"estimator.max_epochs": 1, "setting.0.estimator.lr": 0.01}``. Tables in an array
@@ -108,13 +122,15 @@ def read_study(path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Study
             raise StudyError(source.locate(key, f"{'.'.join(key)} {message}."))
         table, errors = _inherit(source.table)
         table = _replace_none(table)
+        context = {"folder": Path(path).absolute().parent, "arrays": tuple(datasets)}
         try:
-            study = Study.model_validate(table)
+            study = Study.model_validate(table, context=context)
         except ValidationError as error:
             errors += explain_errors(error)
-            # If a search or a setting is not valid, its grid has not been checked.
+            # If another value is not valid, these have not been checked.
             known = [one.key for one in errors]
-            errors += [one for one in check_grids(table) if one.key not in known]
+            unchecked = check_grids(table) + find_unknown_datasets(table, datasets)
+            errors += [one for one in unchecked if one.key not in known]
         else:
             if not messages and not errors:
                 return study
@@ -129,7 +145,7 @@ def read_study(path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Study
 
 
 def locate_error(
-    path, error: BadKey, overrides: Mapping[str, Any] | Iterable[str] = ()
+    path, error: BadKey | BadKeys, overrides: Mapping[str, Any] | Iterable[str] = ()
 ) -> StudyError:
     """Return an error with the file and the line of its key, or its override.
 
@@ -137,11 +153,13 @@ def locate_error(
     ----------
     path : path-like
         The file from which the study has been read.
-    error : BadKey
+    error : BadKey or BadKeys
     overrides : mapping of str to object, or iterable of str, default=()
         The overrides with which it has been read.
     """
-    return StudyError(_Source(Path(path), overrides).locate(error.key, str(error)))
+    source = _Source(Path(path), overrides)
+    lines = [source.locate(one.key, str(one)) for one in list_errors(error)]
+    return StudyError("\n".join(lines))
 
 
 def _inherit(table: dict) -> tuple[dict, list[BadKey]]:

@@ -16,10 +16,10 @@ from sklenet.study.config.searches import (
     make_param_grid,
 )
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.data import load_rows, make_sample
 from sklenet.study.engine.fit import (
     clone_with_seed,
     hash_rows,
-    load_rows,
     make_fit_key,
     make_folds,
 )
@@ -55,8 +55,9 @@ def list_missing_fits(results: Results) -> list[MissingFits]:
     Returns
     -------
     list of MissingFits
-        Empty if the study is finished. The number of fits that a search by successive
-        halving still needs is that of its plan.
+        Empty if the study is finished. Of a search by successive halving, and of one on
+        images that are not available, the records are counted; its missing fits are those
+        of the plan.
     """
     return [one for data in results.study.data for one in _iter_missing(results, data)]
 
@@ -88,7 +89,7 @@ def _count_search(results: Results, data: str) -> tuple[int, int]:
     assert search is not None
     records = [record for record in results.records if record.get("data") == data]
     if isinstance(search, OptunaSearch):
-        own = hash_trials(study)
+        own = hash_trials(study, data)
         n_trials = sum(
             record["kind"] == "trial"
             and record["of"] == own
@@ -97,7 +98,16 @@ def _count_search(results: Results, data: str) -> tuple[int, int]:
         )
         return n_trials * search.cv, search.n_iter * search.cv
     finished = {record["key"] for record in records if record["kind"] == "fold"}
-    rows, y = load_rows(data)
+    dataset = study.get_dataset(data)
+    sample = make_sample(study, study.get_n_train(), study.seeds[0])
+    try:
+        rows, y = load_rows(dataset, sample)
+    except (OSError, ValueError):  # the images are not there, only the records
+        if isinstance(search, SettingsSearch):
+            n = len(study.list_settings(data))
+        else:
+            n = search.n_candidates
+        return min(len(finished), n * search.cv), n * search.cv
     if isinstance(search, HalvingSearch):
         rounds = search.list_rounds(len(y), len(np.unique(y)))
         total = sum(n * search.cv for n, _ in rounds)
@@ -121,10 +131,10 @@ def _split(study: Study, rows: np.ndarray, y: np.ndarray) -> Iterator[tuple]:
 
 def _iter_pipelines(study: Study, data: str) -> Iterator[Pipeline]:
     """Yield the pipelines of the candidates of a search whose candidates are known."""
-    search = study.search
+    search, dataset = study.search, study.get_dataset(data)
     if isinstance(search, SettingsSearch):
         for setting in study.list_settings(data):
-            yield make_pipeline(study, setting)
+            yield make_pipeline(study, setting, dataset)
         return
     assert search is not None
     grid = make_param_grid(search.grid, str)
@@ -133,4 +143,4 @@ def _iter_pipelines(study: Study, data: str) -> Iterator[Pipeline]:
     else:
         candidates = ParameterGrid(grid)
     for params in candidates:
-        yield make_candidate(study, params)
+        yield make_candidate(study, params, dataset)

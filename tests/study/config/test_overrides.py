@@ -77,22 +77,23 @@ def path(tmp_path):
 def test_an_option_replaces_or_adds_a_value(path, option, read, expected):
     if read is None:
         with pytest.raises(StudyError, match=expected):
-            read_study(path, [option])
+            read_study(path, overrides=[option])
         return
-    assert read(read_study(path, [option])) == expected
+    assert read(read_study(path, overrides=[option])) == expected
     assert path.read_text() == STUDY
 
 
 def test_a_search_can_be_added_with_its_grid(path):
     study = read_study(
-        path, ["setting=[]", "search.cv=2", "search.grid.activation=['relu', 'tanh']"]
+        path,
+        overrides=["setting=[]", "search.cv=2", "search.grid.activation=['relu', 'tanh']"],
     )
     assert (study.search.cv, study.search.grid["activation"]) == (2, ("relu", "tanh"))
 
 
 def test_overrides_of_python_are_values(path):
     overrides = {"estimator.max_epochs": 1, "seeds": (0, 1), "estimator.augment": None}
-    study = read_study(path, overrides)
+    study = read_study(path, overrides=overrides)
     assert study.estimator == {
         "max_epochs": 1,
         "class_weight": {"0": 2.0},
@@ -100,9 +101,9 @@ def test_overrides_of_python_are_values(path):
     }
     assert study.seeds == (0, 1)
     options = ["estimator.max_epochs=1", "seeds=[0, 1]", "estimator.augment=none"]
-    assert read_study(path, options) == study
+    assert read_study(path, overrides=options) == study
     # The last one of several overrides of a key applies.
-    assert read_study(path, ["seeds=[0]", "seeds=[3]"]).seeds == (3,)
+    assert read_study(path, overrides=["seeds=[0]", "seeds=[3]"]).seeds == (3,)
 
 
 def test_the_table_of_the_file_is_not_changed():
@@ -149,7 +150,7 @@ def test_the_table_of_the_file_is_not_changed():
 )
 def test_an_error_names_the_option(path, option, message):
     with pytest.raises(StudyError) as error:
-        read_study(path, [option])
+        read_study(path, overrides=[option])
     (line, *_) = str(error.value).splitlines()
     assert line.startswith(f"--set {option.splitlines()[0]}")
     assert message in str(error.value)
@@ -157,10 +158,12 @@ def test_an_error_names_the_option(path, option, message):
 
 def test_an_error_elsewhere_mentions_the_options(path):
     with pytest.raises(StudyError) as error:
-        read_study(path, ["data=['digits']", "setting.1.data=['mnist']", "seeds=[1]"])
+        read_study(
+            path, overrides=["data=['digits']", "setting.1.data=['mnist']", "seeds=[1]"]
+        )
     assert "setting.1.data: must only contain datasets of the study" in str(error.value)
     with pytest.raises(StudyError) as error:
-        read_study(path, ["search.kind=random"])
+        read_study(path, overrides=["search.kind=random"])
     text = str(error.value)
     assert "search.n_iter: this key is required in a search of kind 'random'." in text
     assert "(With --set search.kind=random.)" in text
@@ -169,4 +172,4 @@ def test_an_error_elsewhere_mentions_the_options(path):
 @pytest.mark.parametrize("overrides", ["seeds=[0]", {1: 2}, {"seeds": {0}}])
 def test_overrides_are_a_mapping_or_a_list(path, overrides):
     with pytest.raises(StudyError, match="override"):
-        read_study(path, overrides)
+        read_study(path, overrides=overrides)
