@@ -139,13 +139,13 @@ def get_settings(layer: nn.Module) -> dict[str, Any]:
 
 
 @cache
-def _make_settings(kind: type[nn.Module], *args: int) -> dict[str, Any]:
-    """Return the settings of a new layer."""
-    return get_settings(kind(*args))
+def _make_settings(name: str, *args: int) -> dict[str, Any]:
+    """Return the settings of a named layer."""
+    return get_settings((ACTIVATIONS | POOLINGS)[name](*args))
 
 
-_ACTIVATION_NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
-_POOLING_NAMES = {kind: name for name, kind in POOLINGS.items()}
+_ACTIVATION_NAMES: dict[Any, str] = {kind: name for name, kind in ACTIVATIONS.items()}
+_POOLING_NAMES: dict[Any, str] = {kind: name for name, kind in POOLINGS.items()}
 
 
 def get_activation_name(layer: Any) -> str | None:
@@ -157,12 +157,12 @@ def get_activation_name(layer: Any) -> str | None:
         Activation layer, for instance one that a user passed.
     """
     name = _ACTIVATION_NAMES.get(type(layer))
-    if name is None or get_settings(layer) != _make_settings(type(layer)):
+    if name is None or get_settings(layer) != _make_settings(name):
         return None
     return name
 
 
-def get_pooling_name(layer: nn.Module, side: int = 2) -> str | None:
+def get_pooling_name(layer: Any, side: int = 2) -> str | None:
     """Return the name of a pooling layer, or None if it has another type or settings.
 
     Parameters
@@ -175,6 +175,6 @@ def get_pooling_name(layer: nn.Module, side: int = 2) -> str | None:
     if type(layer) is Subsample:
         return "subsample" if layer.side == side else None
     name = _POOLING_NAMES.get(type(layer))
-    if name is None or get_settings(layer) != _make_settings(type(layer), side):
+    if name is None or get_settings(layer) != _make_settings(name, side):
         return None
     return name

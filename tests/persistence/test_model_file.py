@@ -533,7 +533,7 @@ def test_messages_about_files_are_specific_and_short(saved, tmp_path):
         "float seed": "'random_state' parameter",
         "too many layers": "weights/head.C5.bias has shape (10,)",
         "too large state": "optimizer/0/exp_avg has shape",
-        "too many augmentations": "at most 11 entries",
+        "too many augmentations": "at most 16 entries",
     }
     for what, message in messages.items():
         rewrite(saved[0], path, HOSTILE[what])
