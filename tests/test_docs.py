@@ -10,7 +10,13 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 find_dead_links = runpy.run_path(str(DOCS / "check_links.py"))["find_dead_links"]
 
-PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md"])
+BENCHMARKS = ROOT / "benchmarks"
+PAGES = sorted(
+    [
+        *(*DOCS.glob("*.md"), *ROOT.glob("*.md")),
+        *(*BENCHMARKS.rglob("README.md"), *BENCHMARKS.glob("references/*.md")),
+    ]
+)
 # Made by `make docs`.
 BUILT = {"gallery/index.rst"}
 

@@ -1,10 +1,18 @@
-"""Render ``benchmarks/README.md``: published results, then the results of all studies."""
+"""Render ``benchmarks/README.md``, and a page for each publication and each study.
+
+``benchmarks/README.md`` is the index. The pages of the publications are in
+``benchmarks/references/``, those of the studies are in their folders of results.
+"""
+
+from pathlib import Path
 
 import pandas as pd
 from origin import describe_runs
 from references import describe_references
 from rendering import RESULTS, ROOT, read_results, render_template
 
+from sklenet.datasets.files import DatasetFiles
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.figures import CURVES
 from sklenet.study.report.page import PAGE
 from sklenet.study.report.results import Results
@@ -14,7 +22,7 @@ from sklenet.study.report.tables import TABLE, render_tables
 DOCUMENT = ROOT / "benchmarks" / "README.md"
 
 # The figures that are committed, by the beginning of their names.
-_FIGURES = (CURVES, "main_effects", "heat_map")
+_FIGURES = (CURVES, "train_size", "main_effects", "heat_map")
 
 # Studies whose page is committed.
 _WITH_PAGE = {"activation_study"}
@@ -28,14 +36,23 @@ def list_studies() -> list[str]:
     return sorted(path.parent.name for path in RESULTS.glob(f"*/{TABLE}"))
 
 
-def render() -> str:
-    """Return the document."""
+def render_pages() -> dict[Path, str]:
+    """Return the text of the index and of all pages."""
     names = list_studies()
-    return render_template(
-        "benchmarks.md",
-        references=describe_references(names),
-        studies=[_describe_study(name) for name in names],
-    )
+    references = describe_references(names)
+    studies = [_describe_study(name) for name in names]
+    index = render_template("benchmarks.md", references=references, studies=studies)
+    pages = {
+        DOCUMENT.parent / "references" / reference["page"]: render_template(
+            "reference.md", reference=reference
+        )
+        for reference in references
+    }
+    pages |= {
+        RESULTS / study["name"] / "README.md": render_template("study.md", study=study)
+        for study in studies
+    }
+    return {DOCUMENT: index} | pages
 
 
 def _describe_study(name: str) -> dict:
@@ -45,7 +62,7 @@ def _describe_study(name: str) -> dict:
     return {
         "name": name,
         "title": results.study.title,
-        "needs_download": results.study.data != ("digits",),
+        "needs_download": _needs_download(results),
         "tables": render_tables(results).rstrip(),
         "classes": _describe_classes(results) if name in _WITH_CLASS_METRICS else None,
         "figures": [
@@ -56,6 +73,14 @@ def _describe_study(name: str) -> dict:
         "origin": describe_runs(results),
         "page": PAGE if name in _WITH_PAGE else None,
     }
+
+
+def _needs_download(results: Results) -> bool:
+    """Return whether a study has datasets that are downloaded."""
+    return any(
+        data in DATASETS and isinstance(DATASETS[data].source, DatasetFiles)
+        for data in results.study.data
+    )
 
 
 def _describe_classes(results: Results) -> dict:

@@ -10,12 +10,23 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, StrictStr
 
-from sklenet.datasets.registry import DATASETS
+from sklenet._utils.names import suggest_similar
+from sklenet.datasets.registry import ImageDataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
-from sklenet.study.config.allowed import MAX_WEIGHTS, check_estimator_value
-from sklenet.study.config.errors import BadKey, report_errors, suggest
+from sklenet.study.config.allowed import (
+    MAX_WEIGHTS,
+    check_constraints,
+    check_estimator_value,
+)
+from sklenet.study.config.errors import (
+    BadKey,
+    ErrorCollector,
+    report_errors,
+    suggest,
+)
+from sklenet.training.augment import AUGMENTATIONS, read_augment
 from sklenet.training.build import build_net
 from sklenet.training.parameters import check_kernel_size, check_size
 
@@ -32,7 +43,10 @@ def list_classifier_parameters() -> tuple[str, ...]:
 
 
 def check_parameter(name: str, value) -> None:
-    """Raise a BadKey if a study may not set this parameter, or not to this value."""
+    """Raise a BadKey if a study may not set this parameter, or not to this value.
+
+    Combinations of parameters are checked by `check_classifier`.
+    """
     known = list_classifier_parameters()
     if name not in known:
         raise BadKey(
@@ -42,12 +56,28 @@ def check_parameter(name: str, value) -> None:
         raise BadKey((), f"{name!r} is set {_SET_ELSEWHERE[name]}. Remove it.")
     with report_errors():
         check_estimator_value(name, value)
+        check_constraints(LeNet5Classifier, name, value)
+        if name == "augment":
+            _check_augment(value)
+
+
+def _check_augment(value) -> None:
+    try:
+        read_augment(value)
+    except ValueError as error:
+        entries = value if isinstance(value, list | tuple) else [value]
+        names = [n for one in entries for n in (one if isinstance(one, dict) else [one])]
+        unknown = [n for n in names if isinstance(n, str) and n not in AUGMENTATIONS]
+        similar = suggest_similar(unknown[0], AUGMENTATIONS) if unknown else ""
+        raise ValueError(f"{error}{similar}") from None
 
 
 def _check_parameters(parameters: dict) -> dict:
+    errors = ErrorCollector()
     for name, value in parameters.items():
-        with report_errors(name):
+        with errors.collect(name):
             check_parameter(name, value)
+    errors.raise_errors()
     return parameters
 
 
@@ -55,7 +85,7 @@ Parameters = Annotated[dict[StrictStr, Any], AfterValidator(_check_parameters)]
 
 
 def check_classifier(
-    common: Mapping, own: Mapping, data: Iterable[str], *, has_steps: bool
+    common: Mapping, own: Mapping, data: Iterable[ImageDataset], *, has_steps: bool
 ) -> None:
     """Raise a BadKey if a classifier cannot be trained on the images of the datasets.
 
@@ -66,8 +96,8 @@ def check_classifier(
     own : mapping
         Parameters of this classifier, which take precedence. If one of them is not valid
         by itself, the error names it.
-    data : iterable of str
-        Names of datasets.
+    data : iterable of ImageDataset
+        Datasets whose images are known.
     has_steps : bool
         Whether transformers precede the classifier. They may change the shape of the
         images, which is then not checked.
@@ -81,12 +111,11 @@ def check_classifier(
                 _check_combination(LeNet5Classifier(**{name: value}))
         raise
     with report_errors():
-        for name in data:
+        for dataset in data:
             if has_steps:
-                n_classes = DATASETS[name].n_classes
-                check_size(classifier, (1, 28, 28), n_classes, MAX_WEIGHTS)
+                check_size(classifier, (1, 28, 28), dataset.n_classes, MAX_WEIGHTS)
             else:
-                _check_images(classifier, name)
+                _check_images(classifier, dataset)
 
 
 def _check_combination(classifier: LeNet5Classifier) -> None:
@@ -113,14 +142,13 @@ def _check_net(parameters: str) -> None:
         ) from error
 
 
-def _check_images(classifier: LeNet5Classifier, data: str) -> None:
+def _check_images(classifier: LeNet5Classifier, dataset: ImageDataset) -> None:
     """Check that the network fits the images of a dataset, and is not too large."""
-    dataset = DATASETS[data]
     shape = check_image_shape(classifier.image_shape) or dataset.image_shape
     if math.prod(shape) != math.prod(dataset.image_shape):
         raise ValueError(
             "The 'image_shape' parameter must be a shape of the images of"
-            f" {data}, which are {'x'.join(map(str, dataset.image_shape))}. Got"
+            f" {dataset.name}, which are {'x'.join(map(str, dataset.image_shape))}. Got"
             f" {classifier.image_shape!r}."
         )
     check_kernel_size(classifier, shape)

@@ -1,5 +1,6 @@
 """Figures of the results of a study."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -7,20 +8,23 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from sklenet.datasets.registry import DATASETS
 from sklenet.display import MisclassifiedDisplay, TrainingHistoryDisplay
 from sklenet.display.axes import add_legend, escape_label
 from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
 from sklenet.study.config.values import format_label
-from sklenet.study.engine.fit import load_data
+from sklenet.study.engine.data import load_data
+from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
+from sklenet.study.report.train_size import draw_sizes, summarize_sizes
 
 CURVES = "learning_curves"
 
 # Ten colours, each solid and dashed: more curves cannot be told apart.
 _LINE_STYLES = ("-", "--")
+# Largest number of classes of a confusion matrix whose cells have their numbers.
+_MAX_NUMBERED_CLASSES = 20
 _MAX_CURVES = 10 * len(_LINE_STYLES)
 
 
@@ -46,6 +50,15 @@ class Figure(NamedTuple):
 def iter_figures(results: Results, data: str) -> Iterator[Figure]:
     """Yield the figures that can be drawn of the results on a dataset."""
     yield from _iter_training_figures(results, data)
+    sizes = summarize_sizes(results, data)
+    if len(sizes):
+        metric = results.study.metrics[0]
+        yield Figure(
+            f"train_size_{data}",
+            f"{data}: test {metric} against the number of training images, mean and range"
+            " over the seeds",
+            lambda: draw_sizes(sizes, metric),
+        )
     yield from _iter_search_figures(results, data)
     yield from _iter_test_figures(results, data)
 
@@ -97,7 +110,7 @@ def _iter_test_figures(results: Results, data: str) -> Iterator[Figure]:
         f"mistakes_{data}",
         f"{data}: misclassified test images with the highest predicted probability,"
         f" {setting}, seed {seed}",
-        lambda: _draw_mistakes(records[0]),
+        lambda: _draw_mistakes(results, records[0]),
     )
 
 
@@ -197,28 +210,37 @@ def _draw_heat_map(results: Results, data: str, pair: list[str]):
 
 
 def _draw_confusion(results: Results, data: str, setting: str):
-    figure, (ax,) = _make_figure(height=5.0)
-    names = list(DATASETS[data].class_names)
+    names = list(results.study.get_dataset(data).class_names)
+    has_values = len(names) <= _MAX_NUMBERED_CLASSES
+    figure, (ax,) = _make_figure(height=max(5.0, 0.2 * len(names)))
     matrix = results.confusion_matrix(data, setting)
     ConfusionMatrixDisplay(matrix, display_labels=names).plot(
         ax=ax,
         cmap="Blues",
-        colorbar=False,
+        colorbar=not has_values,
+        include_values=has_values,
         text_kw={"fontsize": "x-small"},
         xticks_rotation="vertical" if max(map(len, names)) > 3 else "horizontal",
     )
     return figure
 
 
-def _draw_mistakes(record: dict):
-    X, y = load_data(record["data"], "test")
-    mistakes = record["tests"][TEST_SET]["mistakes"]
-    indices = [index for index, _, _ in mistakes]
-    names = list(DATASETS[record["data"]].class_names)
-    y_true = [names[label] for label in y[indices]]
+def _draw_mistakes(results: Results, record: dict):
+    dataset = results.study.get_dataset(record["data"])
+    test = record["tests"][TEST_SET]
+    mistakes, names = test["mistakes"], list(dataset.class_names)
+    if "images" in test:
+        shape = dataset.image_shape
+        images = decode_images([one for _, one in test["images"]], math.prod(shape))
+        images = images.reshape(-1, *shape)
+        mistakes = mistakes[: len(images)]
+        y_true = [names[label] for label, _ in test["images"]]
+    else:
+        X, y = load_data(dataset, "test")
+        indices = [index for index, _, _ in mistakes]
+        images = reshape_to_images(X[indices])
+        y_true = [names[label] for label in y[indices]]
     y_pred = [names[label] for _, label, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
-    display = MisclassifiedDisplay(
-        reshape_to_images(X[indices]), y_true, y_pred, probabilities
-    )
+    display = MisclassifiedDisplay(images, y_true, y_pred, probabilities)
     return display.plot().figure_

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sklenet.datasets.registry import DATASETS
 from sklenet.study.config.values import format_label
 from sklenet.study.report.figures import Figure, iter_figures
 from sklenet.study.report.files import ReportFiles
@@ -248,7 +247,7 @@ def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
     yield _make_section(
         f"Metrics per class, {data}",
         f"Test set, {described}, sum over {len(fits)} seeds.",
-        compute_class_metrics(matrix, list(DATASETS[data].class_names)),
+        compute_class_metrics(matrix, list(results.study.get_dataset(data).class_names)),
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.study.config.errors import StudyError
+from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.explain import explain_errors
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import (
@@ -19,6 +19,7 @@ from sklenet.study.config.spec import (
     Study,
 )
 from sklenet.study.config.values import format_label, short_repr
+from sklenet.study.engine.data import read_described
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.statistics import compute_p_value, describe
@@ -91,7 +92,7 @@ class Results:
         studies = [r["study"] for r in self.records if r["kind"] == "study"]
         if not studies:
             raise StudyError(f"{path}: no records of a study.")
-        self.study: Study = _validate_study(path, studies[-1])
+        self.study: Study = _validate_study(path, studies[-1], self.records)
         self.runs = [r for r in self.records if r["kind"] == "run"]
 
     @cached_property
@@ -150,9 +151,12 @@ class Results:
         """Record of the search on each dataset: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
-        own = hash_search(self.study)
-        found = [r for r in self.records if r["kind"] == "search" and r["of"] == own]
-        return {record["data"]: record for record in found}
+        own = {data: hash_search(self.study, data) for data in self.study.data}
+        return {
+            record["data"]: record
+            for record in self.records
+            if record["kind"] == "search" and record["of"] == own.get(record["data"])
+        }
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
         """Return the results of a search in the form of scikit-learn's ``cv_results_``.
@@ -396,10 +400,19 @@ class Results:
         return self.study.search.grid if self.study.search else {}
 
 
-def _validate_study(path: Path, recorded: dict) -> Study:
-    """Return a recorded study, validated like a study file."""
+def _validate_study(path: Path, recorded: dict, records: list[dict]) -> Study:
+    """Return a recorded study, validated like a study file, with its datasets."""
     try:
-        return Study.from_record(recorded)
+        study = Study.from_record(recorded)
+        return study.with_datasets(
+            {
+                record["data"]: read_described(record)
+                for record in records
+                if record["kind"] == "dataset" and record["data"] in study.data
+            }
+        )
+    except BadKey as error:
+        raise StudyError(f"{path}: the recorded study: {error}") from error
     except ValidationError as error:
         problem = explain_errors(error)[0]
         raise StudyError(f"{path}: the recorded study: {problem}") from error
