@@ -36,9 +36,11 @@ def test_a_network_is_the_recorded_one(name):
     assert classifier.classes_.tolist() == list(range(dataset.n_classes))
 
 
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", sorted(MODELS))
-def test_a_network_has_its_recorded_accuracy(name):
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.real_data(MODELS[n]["data"])) for n in MODELS],
+)
+def test_a_network_has_its_recorded_accuracy(name, real_data):
     record = MODELS[name]
     X, y = load_dataset(record["data"], "test", return_X_y=True)
     accuracy = load_pretrained(name).score(X, y)

@@ -15,6 +15,7 @@ import ladder
 import lenet5_1998
 import outcomes
 import performance
+import pretrained
 import reading
 import security
 import studies
@@ -33,6 +34,7 @@ def render_documents() -> dict[Path, str]:
         lenet5_1998,
         outcomes,
         performance,
+        pretrained,
         reading,
         security,
     )

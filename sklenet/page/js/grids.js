@@ -5,8 +5,30 @@
 // and functions called for each pixel take several times as long, and large arrays are
 // reused, because making and collecting them takes longer than filling them.
 
+const LARGE = 4096; // smaller arrays are not worth reusing
+const spareArrays = new Map(); // by type and length: {arrays, used}
+
+// An array of zeros. Large ones are valid until the next call of `releaseArrays`.
+function borrowArray(Type, length) {
+  if (length < LARGE) return new Type(length);
+  const key = `${Type.name} ${length}`;
+  if (!spareArrays.has(key)) spareArrays.set(key, { arrays: [], used: 0 });
+  const entry = spareArrays.get(key);
+  if (entry.used === entry.arrays.length) entry.arrays.push(new Type(length));
+  else entry.arrays[entry.used].fill(0);
+  return entry.arrays[entry.used++];
+}
+
+// Make the arrays borrowed so far available again; those of other sizes are given up.
+function releaseArrays() {
+  for (const [key, entry] of spareArrays) {
+    if (entry.used) entry.used = 0;
+    else spareArrays.delete(key);
+  }
+}
+
 function makeGrid(height, width, data) {
-  return { data: data || new Float64Array(height * width), height, width };
+  return { data: data || borrowArray(Float64Array, height * width), height, width };
 }
 
 function mapGrid(grid, f) {
@@ -16,7 +38,7 @@ function mapGrid(grid, f) {
 }
 
 function transpose(grid) {
-  const result = makeGrid(grid.width, grid.height, new grid.data.constructor(grid.data.length));
+  const result = makeGrid(grid.width, grid.height, borrowArray(grid.data.constructor, grid.data.length));
   for (let i = 0; i < grid.height; i++) {
     for (let j = 0; j < grid.width; j++) {
       result.data[j * grid.height + i] = grid.data[i * grid.width + j];
@@ -40,7 +62,7 @@ function sum(values) {
 // A mask of the values above a limit.
 function isAbove(grid, limit) {
   const { data } = grid;
-  const mask = new Uint8Array(data.length);
+  const mask = borrowArray(Uint8Array, data.length);
   for (let k = 0; k < data.length; k++) if (data[k] > limit) mask[k] = 1;
   return makeGrid(grid.height, grid.width, mask);
 }
@@ -100,8 +122,8 @@ const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 // Mean of each pixel's 3x3 neighbourhood; borders are reflected.
 function meanFilter(grid) {
   const { height, width, data } = grid;
-  const rows = new Float64Array(data.length);
-  const result = new Float64Array(data.length);
+  const rows = borrowArray(Float64Array, data.length);
+  const result = borrowArray(Float64Array, data.length);
   for (let i = 0; i < height; i++) {
     const first = i * width;
     const last = first + width - 1;
@@ -126,7 +148,8 @@ function dilate(mask, iterations) {
   const { height, width } = mask;
   let current = mask.data;
   for (let n = 0; n < iterations; n++) {
-    const next = new Uint8Array(current);
+    const next = borrowArray(Uint8Array, current.length);
+    next.set(current);
     for (let i = 0; i < height; i++) {
       const first = i * width;
       const last = first + width - 1;
@@ -147,7 +170,7 @@ function dilate(mask, iterations) {
 // Returns {labels, count}: a grid of 0 (background) and 1 to count.
 function label(mask, withDiagonals) {
   const { height, width, data } = mask;
-  const labels = new Int32Array(data.length);
+  const labels = borrowArray(Int32Array, data.length);
   const stack = [];
   let count = 0;
   for (let start = 0; start < data.length; start++) {

@@ -48,11 +48,12 @@ class Page {
     this.schedule();
   }
 
-  // Compute once per frame of the screen.
+  // Compute as soon as the events that have arrived are handled, without waiting for the next
+  // frame of the screen.
   schedule() {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.isScheduled = false;
       this.update();
     });

@@ -15,7 +15,9 @@ class Pad {
     canvas.width = canvas.height = PAD_SIDE;
     this.clear();
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
-    canvas.addEventListener("pointermove", (event) => this.move(event));
+    // Where the browser has it, the event that does not wait for the next frame.
+    const moved = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
+    canvas.addEventListener(moved, (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(name, () => (this.last = null));
     }

@@ -48,10 +48,10 @@ function fitPaper(image) {
   // A regular sample is enough for six coefficients.
   const step = Math.max(1, Math.floor(data.length / 20000));
   const n = Math.ceil(data.length / step);
-  const kept = new Uint8Array(n).fill(1);
-  const errors = new Float64Array(n);
-  const ordered = new Float64Array(n);
-  const surface = new Float64Array(data.length);
+  const kept = borrowArray(Uint8Array, n).fill(1);
+  const errors = borrowArray(Float64Array, n);
+  const ordered = borrowArray(Float64Array, n);
+  const surface = borrowArray(Float64Array, data.length);
   // Each time without the pixels far from the surface: the ink.
   for (let iteration = 0; iteration < 6; iteration++) {
     evaluateQuadric(surface, fitQuadric(data, ys, xs, step, kept), ys, xs);

@@ -37,11 +37,12 @@ function greyOf(source) {
 
 // The pixels that a model gets: framed as `sklenet predict` frames an image file.
 function framePixels(source, model) {
+  releaseArrays();
   const [channels, height, width] = model.image_shape;
   const isOwnShape =
     source.channels === channels && source.height === height && source.width === width;
   if (isOwnShape && source.isExample) return source.data;
-  if (model.framing === "digit") return frameDigit(greyOf(source), height, width).data;
+  if (model.framing === "digit") return frameDigit(greyOf(source), height, width).data.slice();
   const maps =
     channels === 1
       ? [greyOf(source)]
