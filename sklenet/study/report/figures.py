@@ -17,6 +17,7 @@ from sklenet.study.config.values import format_label
 from sklenet.study.engine.data import load_data
 from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
+from sklenet.study.report.train_size import draw_sizes, summarize_sizes
 
 CURVES = "learning_curves"
 
@@ -49,6 +50,15 @@ class Figure(NamedTuple):
 def iter_figures(results: Results, data: str) -> Iterator[Figure]:
     """Yield the figures that can be drawn of the results on a dataset."""
     yield from _iter_training_figures(results, data)
+    sizes = summarize_sizes(results, data)
+    if len(sizes):
+        metric = results.study.metrics[0]
+        yield Figure(
+            f"train_size_{data}",
+            f"{data}: test {metric} against the number of training images, mean and range"
+            " over the seeds",
+            lambda: draw_sizes(sizes, metric),
+        )
     yield from _iter_search_figures(results, data)
     yield from _iter_test_figures(results, data)
 
