@@ -27,7 +27,7 @@ extensions = [
     "myst_nb",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "examples", "gallery/*.ipynb", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 
 autosummary_generate = True
