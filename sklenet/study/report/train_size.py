@@ -37,15 +37,16 @@ def summarize_sizes(results: Results, data: str) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     settings = {s.name: s for s in results.study.list_settings(data)}
     rows = []
-    for (name, n_train), group in fits[fits["data"] == data].groupby(
+    for (name, _), group in fits[fits["data"] == data].groupby(
         ["setting", "n_train"], sort=False
     ):
         setting = settings.get(str(name))
         scores = group[metric].dropna().to_numpy(dtype=float)
         if setting is None or setting.n_train is None or not len(scores):
             continue
+        n_train = int(group["n_train"].iloc[0])
         spread = (scores.mean(), scores.min(), scores.max())
-        rows.append((setting.name_without_n_train, int(n_train), *spread))
+        rows.append((setting.name_without_n_train, n_train, *spread))
     table = pd.DataFrame(rows, columns=columns)
     n_points = table.groupby("curve")["n_train"].transform("nunique")
     return table[n_points > 1].sort_values("n_train", kind="stable", ignore_index=True)
