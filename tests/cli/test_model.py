@@ -144,6 +144,7 @@ def test_fit_on_a_folder_of_custom_images(tmp_path, capsys):
     options = ["--size", "28", "--max-epochs", "20", "--batch-size", "8", "--quiet"]
     assert main(["fit", "--data", str(tmp_path / "custom"), "--out", out, *options]) == 0
     assert LeNet5Classifier.load(out).classes_.tolist() == ["is 0", "is 1"]
+    assert capsys.readouterr().out.startswith(f"{out}: 20 epochs")
     image = next((tmp_path / "custom" / "is 1").iterdir())
     assert main(["predict", out, str(image), "--framing", "whole"]) == 0
     assert "is 1 (" in capsys.readouterr().out.split(": ")[1]
@@ -185,6 +186,7 @@ def test_predictions_of_files_equal_those_of_their_folder(
     out = str(tmp_path / "model")
     fit = ["--data", str(tmp_path / "custom"), "--out", out, "--max-epochs", "3", *options]
     assert main(["fit", *fit, "--batch-size", "16", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
     classifier = LeNet5Classifier.load(out)
     assert classifier.framing == "whole"
@@ -211,6 +213,7 @@ def test_fit_on_a_folder_of_pages_with_framing_digit(paper, tmp_path, capsys):
     out = str(tmp_path / "model")
     fit = ["--data", str(tmp_path / "pages"), "--out", out, "--framing", "digit"]
     assert main(["fit", *fit, "--max-epochs", "15", "--batch-size", "8", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
     assert LeNet5Classifier.load(out).framing == "digit"
     assert main(["predict", out, *files, "--json"]) == 0
     predictions = json.loads(capsys.readouterr().out)["predictions"]
@@ -470,6 +473,47 @@ def test_files_that_are_not_images_or_models_are_rejected(model, tmp_path, capsy
     assert "blank.png: no digit found" in capsys.readouterr().err
     assert main(["predict", str(tmp_path / "text.png"), str(tmp_path / "blank.png")]) == 2
     assert "not a file of LeNet5Classifier.save" in capsys.readouterr().err
+
+
+def test_one_bad_file_does_not_prevent_the_other_predictions(
+    model, paper, tmp_path, capsys
+):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    files = [paper(X[k], f"{k}.png") for k in range(14)]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(files[0].read_bytes()[:60])
+    files.insert(7, bad)
+    assert main(["predict", str(model), *map(str, files), "--quiet"]) == 1
+    stdout, stderr = capsys.readouterr()
+    assert [line.split(": ")[0] for line in stdout.splitlines()] == [
+        str(path) for path in files if path != bad
+    ]
+    assert len(stderr.splitlines()) == 1
+    assert stderr.startswith(f"sklenet: error: {bad}: ")
+    assert main(["predict", str(model), *map(str, files), "--json"]) == 1
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert [one["image"] for one in predictions] == [str(path) for path in files]
+    assert [set(one) - {"image"} for one in predictions] == [
+        {"error"} if path == bad else {"label", "probabilities"} for path in files
+    ]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "null byte"])
+def test_every_kind_of_bad_file_is_an_error_of_that_file(
+    model, paper, tmp_path, capsys, kind
+):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    good, bad = paper(X[0]), tmp_path / "bad.png"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind == "null byte":
+        bad = tmp_path / "b\0d.png"
+    elif kind != "missing":
+        bad.write_text({"empty": "", "text": "no image"}[kind])
+    assert main(["predict", str(model), str(bad), str(good), "--json"]) == 1
+    first, second = json.loads(capsys.readouterr().out)["predictions"]
+    assert first["error"]
+    assert "label" in second
 
 
 def test_ctrl_c_saves_the_model_after_the_last_finished_epoch(tmp_path):

@@ -44,8 +44,8 @@ def summarize_sizes(results: Results, data: str) -> pd.DataFrame:
         scores = group[metric].dropna().to_numpy(dtype=float)
         if setting is None or setting.n_train is None or not len(scores):
             continue
-        n_train = int(group["n_train"].iloc[0])
         spread = (scores.mean(), scores.min(), scores.max())
+        n_train = int(group["n_train"].iloc[0])
         rows.append((setting.name_without_n_train, n_train, *spread))
     table = pd.DataFrame(rows, columns=columns)
     n_points = table.groupby("curve")["n_train"].transform("nunique")
