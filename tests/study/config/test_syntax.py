@@ -207,6 +207,18 @@ def test_a_value_that_is_nearly_right_is_named(path, value, message):
             "validation = true",
             ["validation: Input should be a valid number, or: Inp"],
         ),
+        (
+            'n_train = "x"',
+            ["n_train: Input should be a valid integer, or: Input should be"],
+        ),
+        (
+            "n_train = [1]",
+            ["n_train.0: Input should be greater than or equal to 2. Got 1."],
+        ),
+        (
+            "search = { grid = { n_train = [10, 20] } }",
+            ["search.grid.n_train: a search compares candidates on the same training im"],
+        ),
         ("seeds = 5", ["seeds: Input should be a valid list. Got 5."]),
         ('search = "grid"', ["search: Input should be a valid table. Got 'grid'."]),
         ("published = [1]", ["published.0: Input should be a valid table. Got 1."]),
