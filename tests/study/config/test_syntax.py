@@ -265,3 +265,13 @@ def test_errors_of_several_settings_and_publications_are_reported(path):
     assert "setting.0.estimator" in lines[0]
     assert "setting.1.estimator" in lines[1]
     assert "published.0.data" in lines[2]
+
+
+def test_of_very_many_errors_the_first_are_reported(path):
+    path.write_text(GOOD + "".join(f"x{k} = 1\n" for k in range(3000)))
+    with pytest.raises(StudyError) as error:
+        read_study(path)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith(f"{path}:6: estimator.x0: ")
+    assert lines[-1] == "and 2,980 more errors"
