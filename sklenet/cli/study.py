@@ -161,7 +161,8 @@ def _run_study(arguments) -> int:
             "a file that describes the study is required: sklenet study FILE.toml. To begin"
             " with an example: sklenet study --example > my.toml."
         )
-    study = read_study(arguments.file, overrides=arguments.set)
+    options = {"overrides": arguments.set} if arguments.set else {}
+    study = read_study(arguments.file, **options)
     out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:

@@ -45,6 +45,8 @@ def _find_key(details: ErrorDetails) -> Key:
     path = tuple(map(str, details["loc"]))
     if path[0:1] == ("validation",):
         path = path[:1]  # then comes the type that was tried
+    if path[0:1] == ("n_train",):
+        path = (path[0], *path[2:])  # without the type that was tried: a number or a list
     if path[0:1] == ("search",):
         if details["type"].startswith("union_tag"):
             return ("search", "kind")

@@ -140,7 +140,7 @@ def check_grids(table: dict) -> list[BadKey]:
     for key, owner in owners:
         grid = owner.get("grid") if isinstance(owner, dict) else None
         for name, values in grid.items() if isinstance(grid, dict) else ():
-            if name == "n_train" and key != ("search",):
+            if name == "n_train":  # which is not a parameter, but a factor of settings
                 continue
             with errors.collect(*key, "grid", name):
                 check_classifier_factor(name, values if isinstance(values, list) else [])

@@ -26,6 +26,7 @@ from sklenet.study.config.toml_file import find_key, find_line, read_toml
 from sklenet.study.config.values import find_problem, short_repr
 
 _MAX_ERRORS = 20
+_MAX_LOCATED = 100  # a file may have a hundred thousand
 _MAX_MESSAGE = 4000  # characters; a key may be as long as the file
 
 
@@ -45,6 +46,7 @@ class _Source:
         file = read_toml(path)
         self._text = file.text
         self._problems = file.problems
+        self._problem_keys = [find_key(file.text, one.line) for one in file.problems]
         self._overrides = read_overrides(overrides)
         self._override_keys: list[Key] = []
         self.table = file.table
@@ -63,8 +65,7 @@ class _Source:
 
     def is_in_problem(self, key: Key) -> bool:
         """Return whether a key, or the list or table that has it, is not valid TOML."""
-        keys = [find_key(self._text, problem.line) for problem in self._problems]
-        return any(key[: len(one)] == one for one in keys)
+        return any(key[: len(one)] == one for one in self._problem_keys)
 
     def find_line(self, key: Key) -> int:
         """Return the number of the line that sets a key, or 0."""
@@ -114,7 +115,7 @@ def read_study(
         for each error.
     """
     source = _Source(Path(path), overrides)
-    messages = source.list_problems()
+    messages, n_more = source.list_problems(), 0
     if source.table is not None:
         problem = find_problem(source.table, finite=False)
         if problem is not None:
@@ -136,11 +137,14 @@ def read_study(
                 return study
         # An error about a value that is not TOML would be about one that was meant.
         errors = [error for error in errors if not source.is_in_problem(error.key)]
+        n_errors, errors = len(errors), errors[:_MAX_LOCATED]
         errors.sort(key=lambda error: source.find_line(error.key))
         messages += [source.locate(error.key, str(error)) for error in errors]
+        n_more = n_errors - len(errors)
     messages = list(dict.fromkeys(messages))
-    if len(messages) > _MAX_ERRORS:
-        messages[_MAX_ERRORS:] = [f"and {len(messages) - _MAX_ERRORS} more errors"]
+    n_more += max(0, len(messages) - _MAX_ERRORS)
+    if n_more:
+        messages[_MAX_ERRORS:] = [f"and {n_more:,} more errors"]
     raise StudyError("\n".join(messages))
 
 

@@ -72,6 +72,11 @@ PRESENTATION_KEYS = ("title", "notes", "published")
 MAX_SETTINGS = 10_000
 MAX_FITS = 100_000
 
+_ONE_SIZE = (
+    "a search compares candidates on the same training images. Set one number for the whole"
+    " study: n_train = 5000."
+)
+
 
 def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
     known = get_scorer_names()
@@ -415,11 +420,7 @@ class Study(Table):
         ]
         for key, size in [((N_TRAIN,), self.train_sizes or None), *sized]:
             if self.search is not None and size is not None:
-                raise BadKey(
-                    key,
-                    "a search compares candidates on the same training images. Set one"
-                    " number for the whole study: n_train = 5000.",
-                )
+                raise BadKey(key, _ONE_SIZE)
         if (
             self.train_rows != "same"
             and self.n_train is None
@@ -696,7 +697,9 @@ def _check_factors(
     examples, errors = list_examples(grid), ErrorCollector()
     for name, values in examples.items():
         with errors.collect("grid", name):
-            if name == N_TRAIN and has_sizes:
+            if name == N_TRAIN:
+                if not has_sizes:
+                    raise BadKey((), _ONE_SIZE)
                 for value in values:
                     check_subset_size(value)
                 continue

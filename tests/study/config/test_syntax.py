@@ -207,6 +207,18 @@ def test_a_value_that_is_nearly_right_is_named(path, value, message):
             "validation = true",
             ["validation: Input should be a valid number, or: Inp"],
         ),
+        (
+            'n_train = "x"',
+            ["n_train: Input should be a valid integer, or: Input should be"],
+        ),
+        (
+            "n_train = [1]",
+            ["n_train.0: Input should be greater than or equal to 2. Got 1."],
+        ),
+        (
+            "search = { grid = { n_train = [10, 20] } }",
+            ["search.grid.n_train: a search compares candidates on the same training im"],
+        ),
         ("seeds = 5", ["seeds: Input should be a valid list. Got 5."]),
         ('search = "grid"', ["search: Input should be a valid table. Got 'grid'."]),
         ("published = [1]", ["published.0: Input should be a valid table. Got 1."]),
@@ -253,3 +265,13 @@ def test_errors_of_several_settings_and_publications_are_reported(path):
     assert "setting.0.estimator" in lines[0]
     assert "setting.1.estimator" in lines[1]
     assert "published.0.data" in lines[2]
+
+
+def test_of_very_many_errors_the_first_are_reported(path):
+    path.write_text(GOOD + "".join(f"x{k} = 1\n" for k in range(3000)))
+    with pytest.raises(StudyError) as error:
+        read_study(path)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith(f"{path}:6: estimator.x0: ")
+    assert lines[-1] == "and 2,980 more errors"
