@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.config.errors import StudyError
 from sklenet.study.config.explain import explain_errors
 from sklenet.study.config.searches import Distribution
@@ -21,12 +22,21 @@ from sklenet.study.config.spec import (
 from sklenet.study.config.values import short_repr
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
-from sklenet.study.report.statistics import compute_p_value, describe
+from sklenet.study.report.metrics import (
+    Range,
+    compute_chance_level,
+    get_difference_range,
+    get_range,
+)
+from sklenet.study.report.statistics import adjust_p_values, compute_p_value, describe
 
 _COPIED_FIELDS = [
     *("data", "setting", "seed", "n_train", "n_valid", "n_test", "n_parameters"),
     *("best_epoch", "seconds", "cpu_seconds", "device", "threads", "error", "run"),
 ]
+
+# Fraction of the best candidate's gain over chance below which a candidate has collapsed.
+_COLLAPSED = 0.1
 
 
 def load(folder) -> pd.DataFrame:
@@ -208,7 +218,7 @@ class Results:
 
         One row per dataset, setting and score, at the last epoch and, with validation
         data, at the best epoch. The confidence interval is Student's interval of the mean
-        over the seeds.
+        over the seeds, without the part that is outside of the range of the score.
         """
         rows = []
         scores = self.study.metric_names
@@ -220,7 +230,7 @@ class Results:
                     values = group[score].dropna().to_numpy(dtype=float)
                     rows.append(
                         {"data": data, "setting": setting, "score": score}
-                        | describe(values)
+                        | describe(values, self.get_range(score))
                         | {"failed": len(group) - len(values)}
                     )
         return pd.DataFrame(rows)
@@ -238,11 +248,13 @@ class Results:
         DataFrame
             One row per dataset and setting other than the first, which is the
             ``baseline``: the mean difference, its standard deviation and 95% confidence
-            interval, n, and the p-value ``p`` of the paired t test.
+            interval, n, the p-value ``p`` of the paired t test, and ``p_holm``, the
+            p-value adjusted by Holm's method for the number of rows.
         """
-        rows = []
+        rows: list[dict] = []
         if score not in self.fits:
             return pd.DataFrame()
+        limits = get_difference_range(self.get_range(score))
         for data, of_data in self.fits.groupby("data", sort=False):
             table = of_data.pivot(index="seed", columns="setting", values=score)
             names = list(dict.fromkeys(of_data["setting"]))
@@ -252,10 +264,54 @@ class Results:
                 if len(differences) > 1:
                     rows.append(
                         {"data": data, "setting": name, "baseline": names[0]}
-                        | describe(differences)
+                        | describe(differences, limits)
                         | {"p": compute_p_value(differences)}
                     )
-        return pd.DataFrame(rows)
+        adjusted = adjust_p_values([row["p"] for row in rows])
+        return pd.DataFrame(
+            [row | {"p_holm": p} for row, p in zip(rows, adjusted.tolist(), strict=True)]
+        )
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """The comparisons of `compare` for each metric of each test, in one table."""
+        tables = [
+            self.compare(score).assign(score=score)
+            for test in self.study.test_names
+            for metric in self.study.metrics
+            if (score := f"{test}_{metric}") in self.fits
+        ]
+        tables = [table for table in tables if "setting" in table]
+        if not tables:
+            return pd.DataFrame()
+        table = pd.concat(tables, ignore_index=True)
+        return table[["score", *table.columns.drop("score")]]
+
+    def get_range(self, score: str) -> Range:
+        """Return the smallest and the largest value that a score can have.
+
+        Parameters
+        ----------
+        score : str
+            Column of `fits`, such as ``test_accuracy`` or ``train_loss``.
+        """
+        name = score.removesuffix(AT_BEST_EPOCH)
+        of_tests = {
+            f"{test}_{metric}": metric
+            for test in self.study.test_names
+            for metric in self.study.metrics
+        }
+        return get_range(of_tests.get(name, name))
+
+    def class_names(self, data: str) -> list[str]:
+        """Return the names of the classes of a dataset.
+
+        Parameters
+        ----------
+        data : str
+            Name of the dataset.
+        """
+        return list(DATASETS[data].class_names)
 
     def evaluated_fits(self, data: str) -> list[dict]:
         """Return the fits of the first setting that has confusion matrices.
@@ -319,9 +375,9 @@ class Results:
             the folds; ``low`` and ``high`` are the limits of the 95% confidence interval.
         """
         results = self.cv_results(data)
-        splits = sorted(key for key in results if key.startswith("split"))
-        folds = np.stack([results[key] for key in splits], axis=1)
+        folds = self._get_fold_scores(data)
         baseline = 0 if "param_setting" in results else self.searches[data]["best"]
+        limits = get_difference_range(get_range(self.study.metrics[0]))
         rounds = results.get("iter", np.zeros(len(folds), dtype=int))
         rows = []
         for k, params in enumerate(results["params"]):
@@ -334,7 +390,7 @@ class Results:
             if baseline is not None:
                 # Each round of a halving search has its own folds.
                 is_paired = rounds[k] == rounds[baseline] and row.get("state") != "pruned"
-                paired = describe(folds[k] - folds[baseline] if is_paired else [])
+                paired = describe(folds[k] - folds[baseline] if is_paired else [], limits)
                 row |= {"difference": paired["mean"]}
                 row |= {"low": paired["low"], "high": paired["high"]}
             rows.append(row)
@@ -343,6 +399,12 @@ class Results:
         for name in results["params"][0]:
             frame[name] = pd.Series([row[name] for row in rows], dtype=object)
         return frame.sort_values("rank", kind="stable", ignore_index=True)
+
+    def _get_fold_scores(self, data: str) -> np.ndarray:
+        """Return the scores of a search, of shape (n_candidates, n_folds)."""
+        results = self.cv_results(data)
+        splits = sorted(key for key in results if key.startswith("split"))
+        return np.stack([results[key] for key in splits], axis=1)
 
     def comparable_candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search that were trained in the same way.
@@ -366,6 +428,33 @@ class Results:
                 candidates = candidates[candidates[column] == value]
         return candidates
 
+    def find_collapsed(self, data: str) -> pd.Series:
+        """Return which candidates of a search have collapsed.
+
+        A candidate has collapsed if its score on at least one fold is at chance level: if
+        the score exceeds that of predictions by chance by less than a tenth of what the
+        best candidate exceeds it by.
+
+        Parameters
+        ----------
+        data : str
+            Name of the dataset.
+
+        Returns
+        -------
+        Series of bool
+            One value per row of :meth:`candidates`. A candidate that failed has not
+            collapsed. If the best candidate is at chance level, none has.
+        """
+        folds = pd.DataFrame(self._get_fold_scores(data))
+        order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
+        folds = folds.iloc[order].reset_index(drop=True)
+        chance = compute_chance_level(self.study.metrics[0], len(self.class_names(data)))
+        gain = folds.mean(axis=1, skipna=False).max() - chance
+        # The comparison is false if a value is NaN.
+        collapsed = folds.min(axis=1, skipna=False) < chance + _COLLAPSED * gain
+        return collapsed & ~collapsed.iloc[0]
+
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of the candidates that share the value of a parameter.
 
@@ -378,17 +467,25 @@ class Results:
         -------
         DataFrame
             One row per parameter and value: mean, standard deviation, number of candidates
-            and 95% confidence interval, over the :meth:`comparable_candidates`.
+            and 95% confidence interval, over the :meth:`comparable_candidates` that have
+            not collapsed, see :meth:`find_collapsed`, and ``collapsed``, the number of
+            those that have. A mean over no candidate is NaN.
         """
         candidates, rows = self.comparable_candidates(data), []
+        collapsed = self.find_collapsed(data)[candidates.index]
+        limits = get_range(self.study.metrics[0])
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Distribution) else values:
-                has_value = [other == value for other in candidates[name]]
-                means = candidates["mean"][has_value].dropna().to_numpy(dtype=float)
-                if len(means):
+                has_value = np.array([other == value for other in candidates[name]], bool)
+                shown = candidates["mean"][has_value & ~collapsed]
+                means = shown.dropna().to_numpy(dtype=float)
+                n_collapsed = int(collapsed[has_value].sum())
+                if len(means) or n_collapsed:
                     row = {"parameter": name, "value": str(value)}
-                    rows.append(row | describe(means))
-        return pd.DataFrame(rows, columns=["parameter", "value", *describe([])])
+                    row |= describe(means, limits)
+                    rows.append(row | {"collapsed": n_collapsed})
+        columns = ["parameter", "value", *describe([]), "collapsed"]
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def grid(self) -> Mapping:
