@@ -44,7 +44,7 @@ docs: .venv/docs         ## build the documentation in docs/_build/html
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[plots,tests]'
+	$(BIN)/python -m pip install --quiet --editable '.[tests]'
 	touch $@
 
 # The lowest versions that pyproject.toml allows of what it names, and the newest ones of
@@ -53,10 +53,10 @@ docs: .venv/docs         ## build the documentation in docs/_build/html
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(OLDEST)/python -m pip install --quiet uv
 	$(OLDEST)/uv pip compile --quiet --python $(OLDEST)/python \
-		--resolution lowest-direct --extra dask --extra onnx --extra optuna --extra plots \
+		--resolution lowest-direct --extra dask --extra onnx --extra optuna \
 		--output-file .venv-oldest/lowest.txt pyproject.toml
 	$(OLDEST)/uv pip install --quiet --python $(OLDEST)/python \
-		--constraint .venv-oldest/lowest.txt --editable '.[plots,tests]'
+		--constraint .venv-oldest/lowest.txt --editable '.[tests]'
 	touch $@
 
 clean:

@@ -37,25 +37,40 @@ class LeNet5Classifier(
 
     Parameters
     ----------
-    activation : {"relu", "leaky_relu", "elu", "tanh", "sigmoid", "scaled_tanh"} or \
-            callable, default="relu"
-        Activation function after each convolution and hidden layer. "scaled_tanh" is the
-        1.7159 tanh(2a/3) of the 1998 paper; "leaky_relu" has a negative slope of 0.01. A
-        callable is a torch module, of which every layer gets a copy, such as
-        ``nn.GELU()``; a class or function that returns a module when called without
-        arguments; or a function of a tensor, such as ``torch.tanh``.
+    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", \
+            "softplus", "tanh", "scaled_tanh", "hardtanh", "sigmoid"} or callable, \
+            default="relu"
+        Activation function after each convolution and hidden layer: that of the torch
+        module of this name, with its default settings. Thus "leaky_relu" has a negative
+        slope of 0.01, and "gelu" is computed by the error function. "scaled_tanh" is the
+        1.7159 tanh(2a/3) of the 1998 paper. A callable is a torch module, of which every
+        layer gets a copy, such as ``nn.GELU("tanh")``; a class or function that returns a
+        module when called without arguments; or a function of a tensor, such as
+        ``torch.tanh``.
     pooling : {"max", "avg", "subsample"} or callable, default="max"
         Pooling method of S2 and S4, which halve the resolution. "subsample" is the one of
         the 1998 paper: the sum of four units is multiplied by a trainable coefficient,
         added to a trainable bias, and passed through the activation function. With the
-        "sigmoid" activation these are two sigmoids per stage, which hardly learn. A
-        callable is a torch module that halves height and width, such as
-        ``nn.LPPool2d(2, 2)``; a class or function that returns a module when called with
-        the side length of the window, 2; or a function of a tensor.
+        "sigmoid" and "softplus" activations, whose values are positive, a network with two
+        of them per stage hardly learns. A callable is a torch module that halves height
+        and width, such as ``nn.LPPool2d(2, 2)``; a class or function that returns a module
+        when called with the side length of the window, 2; or a function of a tensor.
     init : {"he_uniform", "he_normal", "xavier_uniform", "xavier_normal", \
-            "lecun_uniform", "torch"} or callable, default="he_uniform"
-        Distribution of the initial weights. "lecun_uniform" is the uniform distribution in
-        +/-2.4/fan-in of the 1998 paper. A callable is a function of a layer and a
+            "lecun_uniform", "lecun_normal", "orthogonal", "normal", "zeros", "torch"} \
+            or callable, default="he_uniform"
+        Distribution of the initial weights:
+
+        - "he_uniform" and "he_normal" have the variance 2/fan-in, for ReLU;
+        - "xavier_uniform" and "xavier_normal" have the variance 2/(fan-in + fan-out);
+        - "lecun_normal" has the variance 1/fan-in, for SELU;
+        - "lecun_uniform" is the uniform distribution in +/-2.4/fan-in of the 1998 paper;
+        - "orthogonal" are random matrices with orthonormal rows or columns;
+        - "normal" has the standard deviation 0.05 in all layers;
+        - "zeros" are zeros, with which only the biases of the output can learn;
+        - "torch" is the default of torch, uniform in +/-1/sqrt(fan-in).
+
+        Biases are initialized with 0, except by "lecun_uniform" and "torch", which draw
+        them as they draw weights. A callable is a function of a layer and a
         ``torch.Generator``, or a function of the weights, such as those of
         ``torch.nn.init``; biases are then initialized with 0.
     maps : sequence of two int, default=(6, 16)
@@ -192,7 +207,9 @@ class LeNet5Classifier(
         differ by rounding. None uses entropy of the operating system. Global random number
         generators are neither used nor changed.
     verbose : int, default=0
-        Verbosity level: 1 prints a line per epoch.
+        Verbosity level. With 1, a line per epoch is printed and, in terminals and
+        notebooks, a progress bar shows the remaining time. Fits in worker processes print
+        lines but have no bar.
     net_params : dict, default=None
         Additional arguments of :class:`skorch.NeuralNetClassifier`: ``callbacks``,
         ``compile``, ``use_caching``, ``torch_load_kwargs``, and options of the optimizer

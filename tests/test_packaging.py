@@ -42,6 +42,6 @@ def find_dependencies(name, extras=()):
 
 def test_every_package_is_pinned():
     pinned = {canonicalize_name(name) for name in PINS}
-    names = find_dependencies("sklenet", ["plots", "tests", "docs"])
+    names = find_dependencies("sklenet", ["tests", "docs"])
     assert {"torch", "polars", "rich", "sphinx", "markdown-it-py"} <= names | pinned
     assert names - pinned <= {"sklenet"}

@@ -17,6 +17,7 @@ LAYERS = [
     {"page"},
     {"persistence"},
     {"estimator"},
+    {"pretrained"},
     {"presets", "display"},
     {"study.config"},
     {"study.engine"},

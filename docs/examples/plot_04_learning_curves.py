@@ -2,8 +2,8 @@
 Learning curves
 ===============
 
-Plot the loss after every epoch for several seeds, and the accuracy against the number of
-training samples.
+Plot loss and accuracy after every epoch, of one fit and of several seeds, and the accuracy
+against the number of training samples.
 """
 
 # %%
@@ -15,6 +15,16 @@ from sklenet.display import TrainingHistoryDisplay
 
 X, y = load_digits(subset="train", return_X_y=True)
 
+# %%
+# With validation data, the curves of the training data are solid and those of the
+# validation data are dashed.
+watched = LeNet5Classifier(max_epochs=15, random_state=0)
+watched.fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
+TrainingHistoryDisplay.from_estimator(watched)
+
+# %%
+# Several fits with the same label are one line: the mean over the seeds, with a band from
+# the lowest to the highest value.
 histories = {
     optimizer: [
         LeNet5Classifier(optimizer=optimizer, lr=lr, max_epochs=8, random_state=seed)
@@ -27,8 +37,12 @@ histories = {
 TrainingHistoryDisplay.from_histories(histories)
 
 # %%
-# Each line is the mean over the seeds, and the band extends from the lowest to the highest
-# value. scikit-learn's learning curve shows whether more training images would help.
+# Small losses can be told apart on a logarithmic axis.
+display = TrainingHistoryDisplay.from_histories(histories, metric="loss")
+display.ax_.set_yscale("log")
+
+# %%
+# scikit-learn's learning curve shows whether more training images would help.
 LearningCurveDisplay.from_estimator(
     LeNet5Classifier(max_epochs=10, random_state=0), X, y, cv=3, train_sizes=[200, 500, 950]
 )

@@ -24,10 +24,9 @@ classifier = LeNet5Classifier(
 print(f"{classifier.n_iter_} epochs, the best is epoch {classifier.best_epoch_}")
 
 # %%
-training = TrainingHistoryDisplay.from_history(classifier.history_, name="training")
-TrainingHistoryDisplay.from_history(
-    classifier.history_, metric="valid_loss", name="validation", ax=training.ax_
-)
+display = TrainingHistoryDisplay.from_estimator(classifier)
+for ax in display.axes_:
+    ax.axvline(classifier.best_epoch_, color="0.5", linestyle=":")
 
 # %%
 # Validation data can also be passed to ``fit``, for example digits by other writers.

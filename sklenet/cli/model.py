@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import json
 import re
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sklenet._utils.printable import make_printable
-from sklenet._utils.writing import check_writable
+from sklenet._utils.writing import check_writable, write_file
 from sklenet.cli.output import (
     add_output_options,
     print_progress,
@@ -24,12 +25,15 @@ from sklenet.datasets.folder import load_folder
 from sklenet.datasets.loaders import load_dataset
 from sklenet.datasets.registry import DATASETS, get_dataset
 from sklenet.estimator import LeNet5Classifier
-from sklenet.framing import assume_framing, read_image, read_line
+from sklenet.framing import assume_framing, read_image
+from sklenet.framing.read import read_digits
 from sklenet.persistence.format import check_labels
 from sklenet.study.config.values import find_problem, short_repr
 
 # Parameters that are set by other options or that have no use on the command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
+
+_FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def add_commands(commands) -> None:
@@ -131,6 +135,13 @@ def _add_predict(commands) -> None:
         help="how to read the images, instead of the framing saved with the model: 'digit'"
         " finds the one digit on a page and frames it like the digits of MNIST, 'line' does"
         " so with every digit from left to right, and 'whole' uses the whole image",
+    )
+    predict.add_argument(
+        "--show",
+        type=Path,
+        metavar="FILE",
+        help="also write a figure (PNG, PDF or SVG) with each image, the digits that were"
+        " found in it, what the network was given, and the probabilities",
     )
     add_output_options(predict)
     predict.set_defaults(run=_run_predict)
@@ -242,11 +253,15 @@ def _run_fit(arguments) -> int:
     classifier.save(arguments.out)
     is_tested = test is not None and interrupt is None
     test_accuracy = float(classifier.score(*test)) if is_tested else None
+    # Early stopping, the only reason for a best epoch here, has restored its weights.
+    epoch = classifier.best_epoch_ or classifier.n_iter_
+    valid_accuracy = classifier.history_[epoch - 1].get("valid_accuracy")
     values = {
         "model": str(arguments.out),
         "epochs": classifier.n_iter_,
         "interrupted": classifier.interrupted_,
         "train_accuracy": classifier.history_[-1]["train_accuracy"],
+        "valid_accuracy": valid_accuracy,
         "test_accuracy": test_accuracy,
         "n_parameters": sum(p.numel() for p in classifier.module_.parameters()),
     }
@@ -254,6 +269,8 @@ def _run_fit(arguments) -> int:
     if classifier.interrupted_:
         text = f"{arguments.out}: interrupted after {classifier.n_iter_} of"
         text += f" {classifier.max_epochs} epochs"
+    if valid_accuracy is not None:
+        text += f", validation accuracy {valid_accuracy:.4f}"
     if is_tested:
         text += f", test accuracy {test_accuracy:.4f} on {len(test[1]):,} images"
     print_results(arguments, text, values)
@@ -262,15 +279,15 @@ def _run_fit(arguments) -> int:
     return 0
 
 
-def _check_out(path: Path) -> None:
-    """Raise a ValueError if ``--out`` cannot be written as a regular file."""
+def _check_out(path: Path, option: str = "--out") -> None:
+    """Raise a ValueError if an option's file cannot be written as a regular file."""
     if not path.parent.is_dir():
-        raise ValueError(f"--out {path}: there is no folder {path.parent}.")
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
     try:
         check_writable(path)
     except OSError as error:
         raise ValueError(
-            f"--out {path}: no file can be written there ({error.strerror})."
+            f"{option} {path}: no file can be written there ({error.strerror})."
         ) from error
 
 
@@ -301,6 +318,8 @@ def _load_data(arguments, framing: str):
 def _run_predict(arguments) -> int:
     if not arguments.model.is_file():
         raise ValueError(f"{arguments.model}: no such file. `sklenet fit` writes one.")
+    if arguments.show is not None:
+        _check_show(arguments)
     classifier = LeNet5Classifier.load(arguments.model)
     framing = arguments.framing or classifier.framing
     if framing is None:
@@ -316,13 +335,13 @@ def _run_predict(arguments) -> int:
     values, lines = [], []
     for path in arguments.images:
         try:
-            X = _read_images(path, classifier.image_shape_, framing, always)
+            X = read_digits(path, classifier.image_shape_, framing=framing, always=always)
         except ValueError as error:
             reason = str(error).removeprefix(f"{make_printable(path)}: ")
             values.append({"image": str(path), "error": reason})
             write_text(f"sklenet: error: {error}", sys.stderr)
             continue
-        probabilities = _predict_proba(classifier, X)
+        probabilities = classifier.predict_proba(classifier.canvas_.from_bytes(X))
         if framing == "line":
             prediction, line = _describe_line(classifier, probabilities)
         else:
@@ -331,24 +350,41 @@ def _run_predict(arguments) -> int:
         lines.append(f"{make_printable(path)}: {line}")
     results = {"framing": framing, "predictions": values}
     print_results(arguments, "\n".join(lines), results)
+    if arguments.show is not None:
+        _write_figure(arguments, classifier, framing, always)
     if not lines:
         return 2
     return 0 if len(lines) == len(values) else 1
 
 
-def _read_images(path: Path, image_shape, framing: str, always: bool) -> np.ndarray:
-    """Return the digits of a line or one image, of shape (n, n_features)."""
-    if framing == "line":
-        return read_line(path, image_shape)
-    return read_image(path, image_shape, framing=framing, always=always)[None]
+def _check_show(arguments) -> None:
+    """Raise a ValueError if the figure cannot be written, or would replace an input."""
+    path = arguments.show
+    if path.suffix.lower() not in _FIGURE_SUFFIXES:
+        raise ValueError(
+            f"--show {path}: the name must end in {', '.join(_FIGURE_SUFFIXES)}."
+        )
+    _check_out(path, "--show")
+    for source in (arguments.model, *arguments.images):
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ValueError(f"--show {path}: this would replace {source}.")
 
 
-def _predict_proba(classifier, X: np.ndarray) -> np.ndarray:
-    """Return the class probabilities of images with pixel values from 0 to 255."""
-    if not classifier.canvas_.takes_bytes:
-        low, high = classifier.pixel_range_
-        X = low + X / 255 * (high - low)
-    return classifier.predict_proba(X)
+def _write_figure(arguments, classifier, framing: str, always: bool) -> None:
+    import matplotlib.pyplot as plt
+
+    from sklenet.display import PredictionDisplay
+
+    display = PredictionDisplay.from_files(
+        classifier, arguments.images, framing=framing, always=always
+    )
+    content = io.BytesIO()
+    display.figure_.savefig(content, format=arguments.show.suffix[1:].lower())
+    plt.close(display.figure_)
+    write_file(arguments.show, content.getvalue())
+    n_omitted = len(arguments.images) - len(display.names)
+    note = f", without the last {n_omitted} images" if n_omitted else ""
+    print_progress(arguments, f"sklenet: wrote {arguments.show}{note}")
 
 
 def _describe_image(classifier, probabilities: np.ndarray) -> tuple[dict, str]:

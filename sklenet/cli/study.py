@@ -25,6 +25,7 @@ from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
+from sklenet.study.report.tracking import write_to_mlflow
 
 
 def add_commands(commands) -> None:
@@ -113,6 +114,13 @@ def _add_report(commands) -> None:
     report.add_argument(
         "folder", type=Path, metavar="DIR", help="folder of the study, with its records"
     )
+    report.add_argument(
+        "--mlflow",
+        metavar="URI",
+        help="also write every fit as a run to the MLflow server or database at this"
+        " tracking URI, such as http://localhost:5000 or sqlite:///mlflow.db; fits that are"
+        " there already are not written again",
+    )
     add_output_options(report)
     report.set_defaults(run=_run_report)
 
@@ -169,16 +177,16 @@ def _check_options(arguments) -> None:
         raise StudyError(f"--workers must be at least 1. Got {arguments.workers}.")
     if (arguments.workers or arguments.scheduler) and find_spec("distributed") is None:
         raise StudyError("A cluster needs Dask: pip install sklenet[dask].")
-    _check_matplotlib()
-
-
-def _check_matplotlib() -> None:
-    if find_spec("matplotlib") is None:
-        raise StudyError("A report needs matplotlib: pip install sklenet[plots].")
 
 
 def _run_report(arguments) -> int:
-    _check_matplotlib()
+    if arguments.mlflow is not None:
+        n_written, n_found = write_to_mlflow(Results(arguments.folder), arguments.mlflow)
+        print_progress(
+            arguments,
+            f"{n_written} fits were written to {arguments.mlflow}; {n_found} were there"
+            " already",
+        )
     return _write_report(arguments, arguments.folder)
 
 

@@ -9,6 +9,7 @@ from sklenet.display.filters import FilterDisplay
 from sklenet.display.history import TrainingHistoryDisplay
 from sklenet.display.misclassified import MisclassifiedDisplay
 from sklenet.display.negatives import NegativeDisplay
+from sklenet.display.predictions import PredictionDisplay
 from sklenet.display.rejection import RejectionCurveDisplay, rejection_curve
 from sklenet.display.saliency import SaliencyDisplay
 
@@ -17,6 +18,7 @@ __all__ = [
     "FilterDisplay",
     "MisclassifiedDisplay",
     "NegativeDisplay",
+    "PredictionDisplay",
     "RejectionCurveDisplay",
     "SaliencyDisplay",
     "TrainingHistoryDisplay",

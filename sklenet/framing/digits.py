@@ -104,6 +104,39 @@ def frame_line(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.array([_frame(digit, shape) for digit in digits])
 
 
+def locate_digits(image: np.ndarray) -> list[tuple[float, float, float, float]]:
+    """Locate the digits on a page, without framing them.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w), uint8
+        Grey image of the page, dark on bright or bright on dark.
+
+    Returns
+    -------
+    list of tuple of float (left, top, width, height)
+        Bounding box of each digit in pixels of the page, from left to right.
+
+    Raises
+    ------
+    ValueError
+        If there is no digit, or if something on the page cannot be one.
+    """
+    boxes = []
+    for ink, (rows, columns), _ in _find_digits(image):
+        # The ink of a large page has fewer pixels than the page.
+        vertical, horizontal = image.shape[0] / ink.shape[0], image.shape[1] / ink.shape[1]
+        boxes.append(
+            (
+                columns.start * horizontal,
+                rows.start * vertical,
+                (columns.stop - columns.start) * horizontal,
+                (rows.stop - rows.start) * vertical,
+            )
+        )
+    return boxes
+
+
 def _find_digits(image: np.ndarray) -> list[_Digit]:
     """Return the digits on a page from left to right."""
     digits = _group_strokes(_find_strokes(image))

@@ -82,6 +82,37 @@ def read_line(path, image_shape: ImageShape) -> np.ndarray:
     return digits.reshape(len(digits), -1)
 
 
+def read_digits(
+    path, image_shape: ImageShape, *, framing: str, always: bool = False
+) -> np.ndarray:
+    """Read the digits of a line, or a single image, from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Image file in one of ``sklenet.datasets.decoder.FORMATS``.
+    image_shape : tuple of int (c, h, w)
+        Shape of the images that the model was trained on.
+    framing : {"digit", "whole", "line"}
+        "line" calls `read_line`, the others `read_image`.
+    always : bool, default=False
+        Whether "digit" also frames images that already have the size of `image_shape`.
+
+    Returns
+    -------
+    ndarray of shape (n, c * h * w), uint8
+        Pixels of the digits, or of one image.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read; see `read_image` and `read_line`.
+    """
+    if framing == "line":
+        return read_line(path, image_shape)
+    return read_image(path, image_shape, framing=framing, always=always)[None]
+
+
 def assume_framing(image_shape: ImageShape, classes) -> str:
     """Return the framing to use for a model that does not specify one.
 

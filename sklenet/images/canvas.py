@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -88,6 +89,23 @@ class Canvas:
         to 16, and other models may have been trained on values from 0 to 1.
         """
         return self.low >= 0 and 16 < self.high <= 255
+
+    def from_bytes(self, pixels: np.ndarray) -> np.ndarray:
+        """Map pixels of image files, from 0 to 255, to the range of the training pixels.
+
+        Parameters
+        ----------
+        pixels : ndarray, uint8
+            Pixels of image files.
+
+        Returns
+        -------
+        ndarray of the same shape
+            Pixels for `predict`, unchanged if `takes_bytes` is true.
+        """
+        if self.takes_bytes:
+            return pixels
+        return self.low + pixels / 255 * (self.high - self.low)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Convert rows (n, n_features) to images (n, channels, height, width)."""

@@ -87,12 +87,23 @@ def init_torch_default(layer: nn.Module, generator: torch.Generator) -> None:
     _draw_uniform(layer, lambda fan_in: 1.0 if is_subsampling else fan_in**-0.5, generator)
 
 
+def _fill_with_zeros(weight: torch.Tensor, generator: torch.Generator) -> None:
+    nn.init.zeros_(weight)
+
+
 INITS: dict[str, Initializer] = {
     "xavier_uniform": _with_zero_bias(nn.init.xavier_uniform_),
     "xavier_normal": _with_zero_bias(nn.init.xavier_normal_),
     "he_uniform": _with_zero_bias(nn.init.kaiming_uniform_, nonlinearity="relu"),
     "he_normal": _with_zero_bias(nn.init.kaiming_normal_, nonlinearity="relu"),
     "lecun_uniform": init_lecun_uniform,
+    # Variance 1 / F, which keeps that of the units for SELU.
+    "lecun_normal": _with_zero_bias(nn.init.kaiming_normal_, nonlinearity="linear"),
+    "orthogonal": _with_zero_bias(nn.init.orthogonal_),
+    # One standard deviation for all layers, that of Keras's "random_normal".
+    "normal": _with_zero_bias(nn.init.normal_, std=0.05),
+    # All units of a layer remain equal: a demonstration of why weights are random.
+    "zeros": _with_zero_bias(_fill_with_zeros),
     "torch": init_torch_default,
 }
 

@@ -107,9 +107,15 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,  # slope 0.01
     "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,  # by the error function, not by its approximation by tanh
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "softplus": nn.Softplus,
     "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
     "scaled_tanh": ScaledTanh,
+    "hardtanh": nn.Hardtanh,
+    "sigmoid": nn.Sigmoid,
 }
 
 POOLINGS: dict[str, type[nn.Module]] = {
@@ -117,3 +123,47 @@ POOLINGS: dict[str, type[nn.Module]] = {
     "avg": nn.AvgPool2d,
     "subsample": Subsample,
 }
+
+
+def get_settings(layer: nn.Module) -> dict[str, Any]:
+    """Return the arguments of a layer that determine what it computes.
+
+    Pairs of equal numbers, such as the height and width of a window, are single numbers.
+    """
+    return {
+        name: value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+        for name, value in vars(layer).items()
+        if not name.startswith("_") and name not in ("training", "inplace")
+    }
+
+
+def get_activation_name(layer: nn.Module | None) -> str | None:
+    """Return the name of an activation layer, or None if it has another type or settings.
+
+    Parameters
+    ----------
+    layer : Module
+        Activation layer, for instance one that a user passed.
+    """
+    for name, kind in ACTIVATIONS.items():
+        if type(layer) is kind and get_settings(layer) == get_settings(kind()):
+            return name
+    return None
+
+
+def get_pooling_name(layer: nn.Module, side: int = 2) -> str | None:
+    """Return the name of a pooling layer, or None if it has another type or settings.
+
+    Parameters
+    ----------
+    layer : Module
+        Pooling layer, for instance one that a user passed.
+    side : int, default=2
+        Side length of the windows.
+    """
+    if type(layer) is Subsample:
+        return "subsample" if layer.side == side else None
+    for name, kind in POOLINGS.items():
+        if type(layer) is kind and get_settings(layer) == get_settings(kind(side)):
+            return name
+    return None

@@ -9,12 +9,15 @@ from torch import nn
 
 from sklenet._utils.printable import make_printable
 from sklenet.framing import assume_framing
-from sklenet.network.layers import ACTIVATIONS, POOLINGS, Dropout
+from sklenet.network.layers import (
+    ACTIVATIONS,
+    POOLINGS,
+    Dropout,
+    get_activation_name,
+    get_pooling_name,
+)
 from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
 from sklenet.network.losses import LOSSES
-
-_ACTIVATION_NAMES = {layer: name for name, layer in ACTIVATIONS.items()}
-_POOLING_NAMES = {layer: name for name, layer in POOLINGS.items()}
 
 
 def describe_model(estimator, name: str) -> dict:
@@ -99,7 +102,7 @@ def _describe_layer(name: str, layer: nn.Module) -> dict:
             "pooling": "subsample",
             "activation": _name_activation(layer[1]),
         }
-    pooling = _POOLING_NAMES.get(type(layer))
+    pooling = get_pooling_name(layer)
     if pooling is None:
         raise ValueError(
             f"The 'pooling' parameter must be one of {sorted(POOLINGS)} for a page; layer"
@@ -114,7 +117,7 @@ def _describe_weights(kind: str, weight, bias) -> dict:
 
 
 def _name_activation(layer: nn.Module) -> str:
-    name = _ACTIVATION_NAMES.get(type(layer))
+    name = get_activation_name(layer)
     if name is None:
         raise ValueError(
             f"The 'activation' parameter must be one of {sorted(ACTIVATIONS)} for a page;"

@@ -4,7 +4,8 @@ A file contains data only; reading it executes nothing. Version 2 of the format 
 `safetensors <https://huggingface.co/docs/safetensors>`_ file with the tensors
 
 - ``weights/<name>``: weights of the module by their names in torch, float32;
-- ``optimizer/<k>/<name>``: state of the optimizer for the k-th parameter;
+- ``optimizer/<k>/<name>``: state of the optimizer for the k-th parameter; none before its
+  first step;
 - ``random_state``: the 624 numbers of a Mersenne twister, uint32;
 - ``classes``: the class labels, unless they are text;
 - ``held_out``: row numbers of the samples that early stopping holds out if training

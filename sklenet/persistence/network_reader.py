@@ -135,8 +135,11 @@ def _check_shapes(found: Shapes, expected: Shapes) -> None:
 def _compute_optimizer_shapes(net: TrainingNet, frozen: list[str], names) -> Shapes:
     """Return the shapes of the optimizer state that a file with these tensors must have.
 
-    The optimizer has no state of weights that were frozen from the first step on.
+    The optimizer has no state of weights that were frozen from the first step on, and none
+    at all before its first step; training then continues with a new optimizer.
     """
+    if not any(name.startswith("optimizer/") for name in names):
+        return {}
     shapes = _probe_optimizer(net.optimizer_)
     of_frozen = _find_frozen_state(net, shapes, frozen)
     if of_frozen & set(names):

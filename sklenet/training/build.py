@@ -16,7 +16,7 @@ from sklenet.network.losses import make_loss
 from sklenet.network.optim import make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
-from sklenet.training.runtime import seeded_generator
+from sklenet.training.runtime import one_thread, seeded_generator
 from sklenet.training.state import continue_net
 
 # Parameters of LeNet5Classifier that are passed on to the module as they are.
@@ -80,7 +80,8 @@ def build_net(
         verbose=int(params["verbose"]),
         **(options | {"lr": params["lr"]} | (params["net_params"] or {})),
     )
-    return net.initialize()
+    with one_thread():  # the decomposition of orthogonal weights depends on the number
+        return net.initialize()
 
 
 # Parameters that may change while the same net continues training: they concern the data

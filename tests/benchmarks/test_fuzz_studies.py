@@ -5,8 +5,6 @@ import random
 import pytest
 from fuzz_studies import make_journal_input, make_study_input, try_journal, try_study
 
-pytest.importorskip("matplotlib")
-
 
 @pytest.mark.parametrize("seed", range(5))
 def test_mutated_study_files(seed, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -319,6 +320,62 @@ def test_predict_escapes_control_characters(model, tmp_path, capsys):
     for text in capsys.readouterr():
         assert "\\x1b[2J.png: " in text
         assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", ["seen.png", "seen.PDF", "seen.svg"])
+def test_predict_shows_what_it_saw(name, model, paper, tmp_path, capsys):
+    X_test = load_digits(subset="test").data
+    files = [str(paper(X_test[k], f"{k}.png")) for k in range(3)]
+    (tmp_path / "text.png").write_text("no image")
+    files.append(str(tmp_path / "text.png"))
+    assert main(["predict", str(model), *files]) == 1
+    expected = capsys.readouterr().out
+    figure = tmp_path / name
+    assert main(["predict", str(model), *files, "--show", str(figure)]) == 1
+    stdout, stderr = capsys.readouterr()
+    assert stdout == expected
+    assert f"wrote {figure}" in stderr
+    beginning = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    assert figure.read_bytes().startswith(beginning[figure.suffix.lower()])
+    if name.endswith("png"):
+        with Image.open(figure) as image:
+            image.load()
+            assert image.height > image.width  # a row for each of the files
+
+
+def test_predict_shows_files_that_are_all_rejected(model, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("no image")
+    options = [str(tmp_path / "text.png"), "--show", str(tmp_path / "seen.png"), "--json"]
+    assert main(["predict", str(model), *options, "--quiet"]) == 2
+    stdout, stderr = capsys.readouterr()
+    assert "error" in json.loads(stdout)["predictions"][0]
+    assert "wrote" not in stderr
+    assert (tmp_path / "seen.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("seen.txt", r"--show .*seen\.txt: the name must end in \.png, \.pdf, \.svg"),
+        ("seen", r"the name must end in"),
+        ("none/seen.png", r"--show .*seen\.png: there is no folder"),
+        ("folder.png", r"--show .*folder\.png: no file can be written there"),
+        ("digit.png", r"--show .*digit\.png: this would replace .*digit\.png"),
+        ("link.png", r"this would replace .*digit\.png"),
+    ],
+)
+def test_figures_that_cannot_be_written_are_rejected_first(
+    name, message, model, paper, tmp_path, capsys
+):
+    image = paper(load_digits().data[0])
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(image)
+    content = image.read_bytes()
+    assert main(["predict", str(model), str(image), "--show", str(tmp_path / name)]) == 2
+    stdout, stderr = capsys.readouterr()
+    assert re.search(message, stderr)
+    assert stdout == ""
+    assert image.read_bytes() == content
 
 
 def test_the_help_of_predict_says_that_loading_executes_nothing(capsys):

@@ -7,6 +7,7 @@ import sys
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,8 @@ def test_every_format_gives_the_same_pixels(suffix, tmp_path):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr"])
 def test_every_mode_is_converted(mode, tmp_path):
+    if mode == "YCbCr" and PIL.__version__ < "13":
+        pytest.skip("Pillow before 13 cannot decode YCbCr that is not compressed")
     image = Image.fromarray(np.where(GREY > 127, 255, 0).astype(np.uint8)).convert(mode)
     suffix = {"CMYK": "tif", "YCbCr": "tif"}.get(mode, "png")
     for channels in (1, 3):
@@ -334,18 +337,27 @@ import sys
 from pathlib import Path
 from sklenet.cli import main
 from sklenet.datasets.decoder import decode_image
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024  # not rusage: the parent's
+
+imported = peak()
 for path in sys.argv[2:]:
     try:
         print(decode_image(path, int(sys.argv[1])).shape)
     except ValueError as error:
         print(error)
-status = Path("/proc/self/status").read_text()
-print(int(status.split("VmHWM:")[1].split()[0]) // 1024)  # not rusage: the parent's
+print(peak() - imported)
 """
 
 
 def measure(channels, *paths):
-    """Return the lines printed for the images, and the peak memory in megabytes."""
+    """Return the lines printed for the images, and the megabytes that decoding takes.
+
+    The process has 340 MB after its imports with the pinned torch; builds with CUDA are
+    larger.
+    """
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(channels), *map(str, paths)],
         capture_output=True,
@@ -374,7 +386,7 @@ def test_huge_images_are_rejected_before_they_are_decoded(tmp_path):
     )
     assert "an image of 20000 x 20000 pixels" in lines[1]
     assert "many.tif: " in lines[2]
-    assert peak < 400
+    assert peak < 60
 
 
 def test_decoding_200_megapixels_takes_less_than_500_megabytes(tmp_path):
@@ -383,12 +395,12 @@ def test_decoding_200_megapixels_takes_less_than_500_megabytes(tmp_path):
     small.resize((16_320, 12_240), Image.Resampling.NEAREST).save(photo, quality=50)
     lines, peak = measure(3, photo)
     assert lines == ["(1530, 2040, 3)"]
-    assert peak < 500
+    assert peak < 160
     largest = tmp_path / "largest.png"
     largest.write_bytes(png(5200, 5300, 6, 8))  # decoded before its transparency is known
     lines, peak = measure(3, largest)
     assert "completely transparent" in lines[0]
-    assert peak < 500
+    assert peak < 160
 
 
 def test_large_jpegs_with_several_scans_are_rejected(tmp_path):

@@ -5,7 +5,9 @@
 creates the reference images again. Look at them before you commit them.
 """
 
+import contextlib
 import functools
+import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -13,8 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_pages import draw_sevens
 from matplotlib.testing.compare import compare_images
 from packaging.version import Version
+from PIL import Image
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -25,6 +29,7 @@ from sklenet.display import (
     FilterDisplay,
     MisclassifiedDisplay,
     NegativeDisplay,
+    PredictionDisplay,
     SaliencyDisplay,
     TrainingHistoryDisplay,
 )
@@ -50,10 +55,24 @@ def fit_rgb():
     return model.fit(images, y[:200]), images
 
 
+def classify_files() -> PredictionDisplay:
+    """Return the display of a digit, of two digits, and of a file without a digit."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("seven.png", "two.png", "blank.png")]
+        pages = draw_sevens(200), draw_sevens(100, 300), np.full((90, 120), 220, np.uint8)
+        for path, page in zip(paths, pages, strict=True):
+            Image.fromarray(page).save(path)
+        with contextlib.chdir(folder):
+            return PredictionDisplay.from_files(
+                fit_grey(), [path.name for path in paths], framing="line"
+            )
+
+
 def make_displays() -> dict:
     model = fit_grey()
     rgb_model, images = fit_rgb()
     return {
+        "predictions": classify_files(),
         "history": TrainingHistoryDisplay.from_estimator(model),
         "filters_c1": FilterDisplay.from_estimator(model),
         "filters_c3": FilterDisplay.from_estimator(rgb_model, layer="C3"),
@@ -230,9 +249,9 @@ def test_estimators_that_are_not_fitted_are_rejected(display):
 
 def test_an_unknown_metric_is_rejected():
     with pytest.raises(
-        ValueError, match=r"'metric' .* one of \[.*'train_loss'.*\]\. Got 'loss'"
+        ValueError, match=r"'metric' .* one of \[.*'train_loss'.*\]\. Got 'f1'"
     ):
-        TrainingHistoryDisplay.from_estimator(fit_grey(max_epochs=1), metric="loss")
+        TrainingHistoryDisplay.from_estimator(fit_grey(max_epochs=1), metric="f1")
 
 
 def test_from_search_plots_the_best_estimator():

@@ -229,14 +229,27 @@ def test_equal_pixels_share_no_gradient():
 @pytest.mark.parametrize(
     "options",
     [
-        {"activation": nn.SiLU},
+        {"activation": nn.Softsign},
         {"pooling": lambda side: nn.LPPool2d(2, side)},
         {"pooling": lambda side: nn.MaxPool2d(3, stride=2, padding=1)},
         {"pooling": lambda side: nn.AvgPool2d(side, divisor_override=1)},
         {"activation": lambda: nn.LeakyReLU(0.5)},
         {"activation": lambda: nn.ELU(0.2)},
+        {"activation": nn.GELU("tanh")},
+        {"activation": nn.ReLU6()},
+        {"activation": nn.Softplus(beta=2)},
     ],
-    ids=["activation", "pooling", "window", "divisor", "slope", "alpha"],
+    ids=[
+        "activation",
+        "pooling",
+        "window",
+        "divisor",
+        "slope",
+        "alpha",
+        "approximation",
+        "subclass",
+        "beta",
+    ],
 )
 def test_unknown_layers_are_refused(options):
     with pytest.raises(NotImplementedError, match="no compiled kernel"):

@@ -25,6 +25,9 @@ def initialize(name, layer=None):
         ("he_normal", 2 / 400),
         ("lecun_uniform", (2.4 / 400) ** 2 / 3),  # LeCun et al. 1998, appendix A
         ("torch", (1 / math.sqrt(400)) ** 2 / 3),
+        ("lecun_normal", 1 / 400),  # Klambauer et al. 2017, section 2
+        ("orthogonal", 1 / 400),  # columns of length 1
+        ("normal", 0.05**2),
     ],
 )
 def test_variance_of_the_weights(name, variance):
@@ -40,11 +43,28 @@ def test_lecun_uniform_is_bounded_by_the_fan_in():
         assert 0.95 * bound < parameter.abs().max().item() <= bound
 
 
-@pytest.mark.parametrize(
-    "name", ["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
-)
+@pytest.mark.parametrize("name", sorted(set(INITS) - {"lecun_uniform", "torch"}))
 def test_biases_are_initialized_to_zero(name):
     assert not initialize(name).bias.any()
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (9, 9)])
+def test_orthogonal_weights_have_orthonormal_rows_or_columns(shape):
+    weight = initialize("orthogonal", nn.Linear(shape[1], shape[0])).weight.double()
+    product = weight @ weight.T if shape[0] <= shape[1] else weight.T @ weight
+    torch.testing.assert_close(
+        product, torch.eye(5 if shape != (9, 9) else 9).double(), atol=1e-6, rtol=0
+    )
+
+
+def test_orthogonal_kernels_are_those_of_the_rows_of_all_inputs():
+    weight = initialize("orthogonal", nn.Conv2d(6, 16, 5)).weight.flatten(1).double()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(16).double(), atol=1e-6, rtol=0)
+
+
+def test_zeros():
+    module = LeNet5(init="zeros", connections=CONNECTIONS)
+    assert not any(p.any() for p in module.parameters())
 
 
 @pytest.mark.parametrize("name", INITS)
@@ -69,6 +89,13 @@ def init_by_apply(layer):
         ("xavier_uniform", nn.init.xavier_uniform_),
         ("xavier_normal", nn.init.xavier_normal_),
         ("he_uniform", functools.partial(nn.init.kaiming_uniform_, nonlinearity="relu")),
+        (
+            "lecun_normal",
+            functools.partial(nn.init.kaiming_normal_, nonlinearity="linear"),
+        ),
+        ("orthogonal", nn.init.orthogonal_),
+        ("normal", functools.partial(nn.init.normal_, std=0.05)),
+        ("zeros", nn.init.zeros_),
     ],
 )
 @pytest.mark.parametrize("connections", [None, CONNECTIONS])

@@ -47,6 +47,9 @@ def test_missing_connections_have_no_kernel():
     ("params", "parameter"),
     [
         ({"activation": nn.Softsign}, "activation"),
+        ({"activation": nn.GELU("tanh")}, "activation"),
+        ({"activation": nn.LeakyReLU(0.2)}, "activation"),
+        ({"pooling": nn.MaxPool2d(3, stride=2, padding=1)}, "pooling"),
         ({"pooling": lambda side: nn.LPPool2d(2, side)}, "pooling"),
     ],
 )
@@ -54,6 +57,14 @@ def test_layers_without_a_name_are_rejected(params, parameter):
     clf = LeNet5Classifier(**SMALL, **params).fit(X[:200], y[:200])
     with pytest.raises(ValueError, match=f"The '{parameter}' parameter must be one of"):
         describe_model(clf, "custom")
+
+
+def test_layers_that_equal_named_ones_have_their_names():
+    clf = LeNet5Classifier(
+        **SMALL, activation=nn.ReLU(inplace=True), pooling=nn.AvgPool2d((2, 2), stride=2)
+    )
+    c1, s2, *_ = describe_model(clf.fit(X[:200], y[:200]), "custom")["layers"]
+    assert (c1["activation"], s2["pooling"]) == ("relu", "avg")
 
 
 def test_an_unfitted_estimator_is_rejected():

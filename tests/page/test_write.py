@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from browser import Browser
 from PIL import Image
 from sklearn.pipeline import make_pipeline
@@ -27,7 +28,10 @@ def fit(n=300, **params):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
+    try:
+        browser = Browser(tmp_path_factory.mktemp("profile"))
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
     yield browser
     browser.close()
 
@@ -108,6 +112,21 @@ def test_probabilities_agree_with_predict_proba(browser, tmp_path):
             expected = model.predict_proba(rows[start : start + 250])
             assert np.abs(probabilities - expected).max() <= 1e-5, name
     assert not browser.messages
+
+
+def test_activations_agree_with_torch_in_double_precision(browser, tmp_path):
+    models = {name: fit(100, activation=name) for name in ACTIVATIONS}
+    write_page(models, tmp_path / "activations.html", examples=X[:1])
+    open_page(browser, tmp_path / "activations.html")
+    x = np.concatenate([np.linspace(-40, 40, 401), np.linspace(-7, 7, 1401), [1e-9, -1e-9]])
+    script = (
+        "JSON.stringify(page.models.map(({network}) =>"
+        f" {json.dumps(x.tolist())}.map(network.layers[0].apply)))"
+    )
+    found = json.loads(browser.evaluate(script))
+    for name, values in zip(ACTIVATIONS, found, strict=True):
+        expected = ACTIVATIONS[name]()(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(values, expected, rtol=1e-7, atol=1e-12, err_msg=name)
 
 
 def test_colour_images_of_any_shape_agree(browser, tmp_path):

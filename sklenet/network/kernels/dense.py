@@ -15,17 +15,27 @@ are. Predictions use `multiply`, in which each image is by itself.
 
 import numpy as np
 
-from sklenet.network.kernels.activation import activate, add_up, multiply_by_slope
+from sklenet.network.kernels.activation import (
+    activate,
+    add_up,
+    multiply_by_slope,
+    needs_argument,
+)
 from sklenet.network.kernels.compiler import EXACT, kernel
 
 
-@kernel("void(i8, f4[:, ::1], f4[::1])", EXACT)
-def add_bias_and_activate(kind, z, bias):
-    """Replace z by f(z + b), b being one value per row."""
+@kernel("void(i8, f4[:, ::1], f4[::1], f4[:, ::1])", EXACT)
+def add_bias_and_activate(kind, z, bias, source):
+    """Replace z by f(z + b), b being one value per row.
+
+    If the activation `needs_argument`, `source` receives z + b.
+    """
     for u in range(len(z)):
         row, b = z[u], bias[u]
         for t in range(len(row)):
             row[t] += b
+        if needs_argument(kind):
+            source[u] = row
         activate(kind, row)
 
 
@@ -75,13 +85,14 @@ def multiply(weight, x, out):
 
 
 @kernel("void(i8, f4[:, ::1], f4[:, ::1], f4[::1])", EXACT)
-def take_slope(kind, grad, y, grad_bias):
+def take_slope(kind, grad, source, grad_bias):
     """Replace the gradient with respect to y = f(z + b) by that with respect to z.
 
-    `grad_bias` receives the gradient with respect to b, the sums of the rows.
+    `source` is y, or z + b if the activation `needs_argument`. `grad_bias` receives the
+    gradient with respect to b, the sums of the rows.
     """
     for u in range(len(grad)):
-        multiply_by_slope(kind, grad[u], y[u])
+        multiply_by_slope(kind, grad[u], source[u])
         grad_bias[u] = add_up(grad[u])
 
 

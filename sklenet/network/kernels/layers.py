@@ -19,7 +19,12 @@ from sklenet.network.kernels import activation, convolution, dense, losses, pool
 from sklenet.network.kernels import augmentation as augmentation
 from sklenet.network.kernels import images as images
 from sklenet.network.kernels import optimizers as optimizers
-from sklenet.network.layers import Dropout, FirstConv2d, ScaledTanh
+from sklenet.network.layers import (
+    Dropout,
+    FirstConv2d,
+    get_activation_name,
+    get_pooling_name,
+)
 from sklenet.network.lecun1998.layers import PartialConv2d, RadialBasis, Subsample
 from sklenet.network.losses import LOSSES, Loss, MaximumAPosteriori
 
@@ -71,6 +76,7 @@ class Stage:
     ) -> None:
         assert layer.bias is not None
         self.kind, self.trains = kind, trains
+        self.last_kind = kind
         # The gradient with respect to the image is not needed.
         self.is_first = isinstance(layer, FirstConv2d)
         weight, grad_weight = share_memory(layer.weight, trains)
@@ -98,6 +104,10 @@ class Stage:
         pooled_width = (width - self.k + 1) // 2
         self.pooled_shape = (n_maps, pooled_height, pooled_width, n)
         self.y = make_buffer((n_maps, pooled_height, pooled_width * n))
+        # What the slope of the last activation is computed from.
+        self.source = self.y
+        if activation.needs_argument(self.last_kind):
+            self.source = make_buffer(self.y.shape)
         self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
         if not self.trains:
             return
@@ -165,13 +175,14 @@ class MaxStage(Stage):
             self.kind,
             self.rows,
             self.y,
+            self.source,
             self.corner,
         )
 
     def unpool(self, grad: Array, n: int) -> None:
         pooling.unpool_largest(
             grad,
-            self.y,
+            self.source,
             self.corner,
             n,
             self.kind,
@@ -183,7 +194,7 @@ class MaxStage(Stage):
     def correlate_weights(self, grad: Array, n: int) -> None:
         pooling.correlate_weights_largest(
             grad,
-            self.y,
+            self.source,
             self.corner,
             n,
             self.kind,
@@ -217,7 +228,7 @@ class SumStage(Stage):
         second_kind: int = activation.IDENTITY,
     ) -> None:
         super().__init__(layer, kind, trains)
-        self.second_kind = second_kind
+        self.second_kind = self.last_kind = second_kind
         if subsample is None:
             n_maps = len(self.table)
             self.coefficient = np.full(n_maps, 0.25, np.float32)
@@ -247,12 +258,13 @@ class SumStage(Stage):
             self.units,
             self.total,
             self.y,
+            self.source,
         )
 
     def unpool(self, grad: Array, n: int) -> None:
         pooling.unpool_squares(
             grad,
-            self.y,
+            self.source,
             self.total,
             self.units,
             n,
@@ -269,7 +281,7 @@ class SumStage(Stage):
     def correlate_weights(self, grad: Array, n: int) -> None:
         pooling.correlate_weights_squares(
             grad,
-            self.y,
+            self.source,
             self.total,
             self.units,
             n,
@@ -295,24 +307,26 @@ class Dense:
         self.kind, self.trains = kind, trains
         self.weight, self.grad_weight = share_memory(layer.weight, trains)
         self.bias, self.grad_bias = share_memory(layer.bias, trains)
-        self.y = self.grad_x = np.empty((0, 0), np.float32)
+        self.y = self.source = self.grad_x = np.empty((0, 0), np.float32)
 
     def forward(self, x: Array) -> Array:
         n = x.shape[-1]
         self.x_shape, self.x = x.shape, x.reshape(-1, n)
         if self.y.shape[1] != n:
-            self.y = make_buffer((len(self.weight), n))
+            self.y = self.source = make_buffer((len(self.weight), n))
+            if activation.needs_argument(self.kind):
+                self.source = make_buffer(self.y.shape)
             if self.trains:
                 self.grad_x = make_buffer(self.x.shape)
         if self.trains:
             np.dot(self.weight, self.x, out=self.y)
         else:
             dense.multiply(self.weight, self.x, self.y)
-        dense.add_bias_and_activate(self.kind, self.y, self.bias)
+        dense.add_bias_and_activate(self.kind, self.y, self.bias, self.source)
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        dense.take_slope(self.kind, grad, self.y, self.grad_bias)
+        dense.take_slope(self.kind, grad, self.source, self.grad_bias)
         np.dot(grad, self.x.T, out=self.grad_weight)
         np.dot(self.weight.T, grad, out=self.grad_x)
         return self.grad_x.reshape(self.x_shape)
@@ -387,40 +401,26 @@ class NamedLoss:
         return values, grad
 
 
-_TYPES = {
-    nn.ReLU: activation.RELU,
-    nn.LeakyReLU: activation.LEAKY_RELU,
-    nn.ELU: activation.ELU,
-    nn.Tanh: activation.TANH,
-    nn.Sigmoid: activation.SIGMOID,
-    ScaledTanh: activation.SCALED_TANH,
-}
-
-
-def find_activation(layer: nn.Module | None) -> int:
+def find_activation(layer: nn.Module) -> int:
     """Return the index of an activation, or raise a NotImplementedError."""
-    kind = _TYPES.get(type(layer))
-    if (
-        kind is None
-        or getattr(layer, "negative_slope", 0.01) != 0.01
-        or getattr(layer, "alpha", 1.0) != 1.0
-    ):
+    name = get_activation_name(layer)
+    if name not in activation.KINDS:
         raise NotImplementedError(f"no compiled kernel for {layer}")
-    return kind
+    return activation.KINDS.index(name)
 
 
 def make_stage(layer: Any, kind: int, pool: Any, trains: bool = True) -> Stage:
     """Return a stage, or raise a NotImplementedError if its pooling has no kernel."""
+    squash = None
     if isinstance(pool, nn.Sequential):  # the sum, and its activation
-        subsample, squash = pool
-        if type(subsample) is Subsample and subsample.side == 2:
-            return SumStage(layer, kind, trains, subsample, find_activation(squash))
-    elif type(pool) is Subsample and pool.side == 2:
-        return SumStage(layer, kind, trains, pool)
-    for known, stage, settings in _POOLINGS:
-        if type(pool) is known and _settings(pool) == settings:
-            return stage(layer, kind, trains)
-    raise NotImplementedError(f"no compiled kernel for {pool}")
+        pool, squash = pool
+    name = get_pooling_name(pool)
+    if name == "subsample":
+        second_kind = activation.IDENTITY if squash is None else find_activation(squash)
+        return SumStage(layer, kind, trains, pool, second_kind)
+    if name is None or squash is not None:
+        raise NotImplementedError(f"no compiled kernel for {pool}")
+    return {"max": MaxStage, "avg": SumStage}[name](layer, kind, trains)
 
 
 def make_layers(module: Any, trains: bool = True) -> list[Any]:
@@ -462,15 +462,3 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
         else:
             layers.append(Dense(layer, trains=trains))
     return layers
-
-
-def _settings(layer: nn.Module) -> dict:
-    return {
-        k: v for k, v in vars(layer).items() if not k.startswith("_") and k != "training"
-    }
-
-
-_POOLINGS: list[tuple[type[nn.Module], type[Stage], dict]] = [
-    (nn.MaxPool2d, MaxStage, _settings(nn.MaxPool2d(2))),
-    (nn.AvgPool2d, SumStage, _settings(nn.AvgPool2d(2))),
-]

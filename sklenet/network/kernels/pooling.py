@@ -8,21 +8,31 @@ once, while they are in the cache. With n images::
                        |                     |
     pooled row i | p0 p0 p0            | p1 p1 p1            | ...
 
-Activations never decrease. The largest of four units is therefore found before the
+Most activations never decrease. The largest of four units is therefore found before the
 activation, which is then computed of one unit instead of four, and which of the four it was
-is kept: 0, 1, 2 or 3 for a, b, c and d. Other poolings are sums of four activated units,
-which are kept, times a coefficient, plus a shift, and activated again::
+is kept: 0, 1, 2 or 3 for a, b, c and d. For an activation that first decreases and then
+increases, one of the largest and the smallest unit has the largest value. Other poolings
+are sums of four activated units, which are kept, times a coefficient, plus a shift, and
+activated again::
 
                      coefficient        shift          second activation
     average          1/4                0              none
     subsampling      trained, per map   trained        that of the network
+
+If the derivative of an activation is a function of its argument, the argument is kept, too,
+or instead; it is called `source` below, and otherwise is the value of the activation.
 
 A last row or column of the convolution that is in no square is not computed.
 """
 
 import numpy as np
 
-from sklenet.network.kernels.activation import activate, add_up, multiply_by_slope
+from sklenet.network.kernels.activation import (
+    activate,
+    add_up,
+    multiply_by_slope,
+    needs_argument,
+)
 from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
 from sklenet.network.kernels.convolution import correlate_rows, multiply_rows
 
@@ -48,6 +58,38 @@ def take_largest(upper, lower, n, pooled, corner):
             index[t] = k
 
 
+@kernel("void(f4[::1], f4[::1], i8, i8, f4[::1], f4[::1], i1[::1])", EXACT)
+def activate_and_take_largest(upper, lower, n, kind, pooled, source, corner):
+    """Activate two rows by a function that first decreases, and pool by the maximum.
+
+    Parameters
+    ----------
+    upper, lower : arrays of shape (2 * width * n,)
+        Are changed.
+    n, kind : int
+    pooled, source, corner : arrays of shape (width * n,)
+        The largest values, their arguments, and which of four units these came from.
+    """
+    take_largest(upper, lower, n, source, corner)
+    lowest, corner_low = np.empty_like(source), np.empty_like(corner)
+    for t in range(len(upper)):
+        upper[t] = -upper[t]
+        lower[t] = -lower[t]
+    take_largest(upper, lower, n, lowest, corner_low)
+    value = upper[: len(pooled)]
+    for t in range(len(pooled)):
+        lowest[t] = -lowest[t]
+        value[t] = lowest[t]
+        pooled[t] = source[t]
+    activate(kind, pooled)
+    activate(kind, value)
+    for t in range(len(pooled)):
+        is_lower = value[t] > pooled[t]
+        source[t] = lowest[t] if is_lower else source[t]
+        corner[t] = corner_low[t] if is_lower else corner[t]
+        pooled[t] = value[t] if is_lower else pooled[t]
+
+
 @kernel("void(f4[::1], f4[::1], i8, f4[::1])", EXACT)
 def add_squares(upper, lower, n, pooled):
     """Pool two rows by their sums."""
@@ -62,10 +104,10 @@ def add_squares(upper, lower, n, pooled):
 
 @kernel(
     "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
-    " f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
+    " f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
     EXACT,
 )
-def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner):
+def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, source, corner):
     """Compute a stage with maximum pooling.
 
     Parameters
@@ -81,8 +123,9 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner)
         The activation.
     rows : array of shape (2, 2, 2 * pooled_width * n)
         Working memory: two rows of two maps.
-    y, corner : arrays of shape (maps, pooled_height, pooled_width * n)
-        The result, and which of four units each value came from.
+    y, source, corner : arrays of shape (maps, pooled_height, pooled_width * n)
+        The result, the arguments of the activation if it `needs_argument`, and which of
+        four units each value came from.
     """
     n_maps = len(table)
     for m in range(0, n_maps, 2):
@@ -91,20 +134,37 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, corner)
             rows[0] = bias[m]
             rows[1] = bias[m + 1] if has_two else 0
             correlate_rows(x, kernels, table, m, 2 * i, n, rows, 0, 1, 0, 2)
-            take_largest(rows[0, 0], rows[0, 1], n, y[m, i], corner[m, i])
-            activate(kind, y[m, i])
-            if has_two:
-                take_largest(rows[1, 0], rows[1, 1], n, y[m + 1, i], corner[m + 1, i])
-                activate(kind, y[m + 1, i])
+            for k in range(2 if has_two else 1):
+                upper, lower, out = rows[k, 0], rows[k, 1], y[m + k, i]
+                if needs_argument(kind):
+                    activate_and_take_largest(
+                        upper, lower, n, kind, out, source[m + k, i], corner[m + k, i]
+                    )
+                else:
+                    take_largest(upper, lower, n, out, corner[m + k, i])
+                    activate(kind, out)
 
 
 @kernel(
     "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
-    " f4[::1], f4[::1], i8, f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1])",
+    " f4[::1], f4[::1], i8, f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1],"
+    " f4[:, :, ::1])",
     EXACT,
 )
 def convolve_and_add_squares(
-    x, kernels, table, bias, n, kind, coefficient, shift, second_kind, units, total, y
+    x,
+    kernels,
+    table,
+    bias,
+    n,
+    kind,
+    coefficient,
+    shift,
+    second_kind,
+    units,
+    total,
+    y,
+    source,
 ):
     """Compute a stage whose pooling adds up.
 
@@ -116,9 +176,11 @@ def convolve_and_add_squares(
     second_kind : int
         The activation after the pooling.
     units : array of shape (maps, 2 * pooled_height, 2 * pooled_width * n)
-        The activated units of the convolution.
-    total, y : arrays of shape (maps, pooled_height, pooled_width * n)
-        The sums of squares, and the result.
+        The activated units of the convolution, or those before the activation if it
+        `needs_argument`.
+    total, y, source : arrays of shape (maps, pooled_height, pooled_width * n)
+        The sums of squares, the result, and the arguments of the second activation if it
+        `needs_argument`.
     """
     n_maps = len(table)
     for m in range(0, n_maps, 2):
@@ -128,28 +190,39 @@ def convolve_and_add_squares(
         for i in range(0, units.shape[1], 2):
             correlate_rows(x, kernels, table, m, i, n, units, m, other, i, 2)
             for row in range(i, i + 2):
+                if needs_argument(kind):
+                    break
                 activate(kind, units[m, row])
                 if other > m:
                     activate(kind, units[other, row])
+    pair = np.empty((2, units.shape[2] if needs_argument(kind) else 0), np.float32)
     for m in range(n_maps):
         factor, summand = coefficient[m], shift[m]
         for i in range(y.shape[1]):
             sums, out = total[m, i], y[m, i]
-            add_squares(units[m, 2 * i], units[m, 2 * i + 1], n, sums)
+            if needs_argument(kind):
+                for r in range(2):
+                    pair[r] = units[m, 2 * i + r]
+                    activate(kind, pair[r])
+                add_squares(pair[0], pair[1], n, sums)
+            else:
+                add_squares(units[m, 2 * i], units[m, 2 * i + 1], n, sums)
             for t in range(len(out)):
                 out[t] = sums[t] * factor + summand
+            if needs_argument(second_kind):
+                source[m, i] = out
             activate(second_kind, out)
 
 
 @kernel("f4(f4[::1], f4[::1], i1[::1], i8, i8, f4[::1], f4[::1])", EXACT)
-def spread_largest(grad, y, corner, n, kind, upper, lower):
+def spread_largest(grad, source, corner, n, kind, upper, lower):
     """Compute the gradient of two rows of the convolution from that of a pooled row.
 
     Parameters
     ----------
     grad : array of shape (width * n,)
-        Gradient with respect to `y`; is overwritten.
-    y, corner : arrays of the same shape
+        Gradient with respect to the result; is overwritten.
+    source, corner : arrays of the same shape
         A row of what `convolve_and_take_largest` computed.
     n, kind : int
     upper, lower : arrays of shape (2 * width * n,)
@@ -161,7 +234,7 @@ def spread_largest(grad, y, corner, n, kind, upper, lower):
         Sum of the gradient, which is the contribution to that of the bias.
     """
     zero = np.float32(0)
-    multiply_by_slope(kind, grad, y)
+    multiply_by_slope(kind, grad, source)
     for j in range(len(grad) // n):
         g, k = grad[j * n : (j + 1) * n], corner[j * n : (j + 1) * n]
         left, right = 2 * j * n, (2 * j + 1) * n
@@ -179,14 +252,14 @@ def spread_largest(grad, y, corner, n, kind, upper, lower):
     "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8, f4[:, :, ::1], f4[::1])",
     EXACT,
 )
-def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):
+def unpool_largest(grad, source, corner, n, kind, border, grad_units, grad_bias):
     """Compute the gradient of a stage with respect to the sums of its convolution.
 
     Parameters
     ----------
     grad : array of shape (maps, pooled_height, pooled_width * n)
-        With respect to `y`; is overwritten.
-    y, corner
+        With respect to the result; is overwritten.
+    source, corner
         As `convolve_and_take_largest` left them.
     n, kind : int
     border : int
@@ -203,7 +276,7 @@ def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):
         for i in range(grad.shape[1]):
             grad_bias[m] += spread_largest(
                 grad[m, i],
-                y[m, i],
+                source[m, i],
                 corner[m, i],
                 n,
                 kind,
@@ -218,7 +291,7 @@ def unpool_largest(grad, y, corner, n, kind, border, grad_units, grad_bias):
     EXACT,
 )
 def correlate_weights_largest(
-    grad, y, corner, n, kind, x, table, pairs, grad_kernels, grad_bias
+    grad, source, corner, n, kind, x, table, pairs, grad_kernels, grad_bias
 ):
     """Compute the gradients of the weights of a stage with maximum pooling.
 
@@ -228,7 +301,7 @@ def correlate_weights_largest(
 
     Parameters
     ----------
-    grad, y, corner, n, kind, grad_bias
+    grad, source, corner, n, kind, grad_bias
         As in `unpool_largest`.
     x, table
         As in `convolve_and_take_largest`; all maps are connected.
@@ -246,7 +319,7 @@ def correlate_weights_largest(
             for k in range(1 + m2 - m):
                 grad_bias[m + k] += spread_largest(
                     grad[m + k, i],
-                    y[m + k, i],
+                    source[m + k, i],
                     corner[m + k, i],
                     n,
                     kind,
@@ -283,7 +356,7 @@ def spread_squares(grad, n, factor, kind, units, row):
     kind : int
         The activation before the pooling.
     units : array of shape (2 * width * n,)
-        The activated units.
+        The activated units, or those before the activation if it `needs_argument`.
     row : array of shape (2 * width * n,)
         The result.
 
@@ -309,7 +382,7 @@ def spread_squares(grad, n, factor, kind, units, row):
 )
 def unpool_squares(
     grad,
-    y,
+    source,
     total,
     units,
     n,
@@ -328,7 +401,7 @@ def unpool_squares(
     ----------
     grad, n, kind, border, grad_units, grad_bias
         As in `unpool_largest`.
-    y, total, units, coefficient, second_kind
+    source, total, units, coefficient, second_kind
         As in `convolve_and_add_squares`.
     grad_coefficient, grad_shift : arrays of shape (maps,)
         The gradients with respect to `coefficient` and `shift`.
@@ -338,7 +411,7 @@ def unpool_squares(
         grad_bias[m] = grad_coefficient[m] = grad_shift[m] = 0
         for i in range(grad.shape[1]):
             g = grad[m, i]
-            multiply_by_slope(second_kind, g, y[m, i])
+            multiply_by_slope(second_kind, g, source[m, i])
             grad_coefficient[m] += multiply_and_add_up(g, total[m, i])
             grad_shift[m] += add_up(g)
             for r in range(2 * i, 2 * i + 2):
@@ -354,7 +427,7 @@ def unpool_squares(
 )
 def correlate_weights_squares(
     grad,
-    y,
+    source,
     total,
     units,
     n,
@@ -383,7 +456,7 @@ def correlate_weights_squares(
         for i in range(grad.shape[1]):
             for k in range(1 + m2 - m):
                 g = grad[m + k, i]
-                multiply_by_slope(second_kind, g, y[m + k, i])
+                multiply_by_slope(second_kind, g, source[m + k, i])
                 grad_coefficient[m + k] += multiply_and_add_up(g, total[m + k, i])
                 grad_shift[m + k] += add_up(g)
                 for r in range(2):

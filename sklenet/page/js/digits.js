@@ -23,14 +23,17 @@ function findStrokes(image) {
   const contrast = measureContrast(ink);
   checkContrast(contrast);
   // A pen has one darkness: less than half of it is the stroke's edge, or noise.
-  const strokes = mapGrid(ink, (value) => (value > contrast / 2 ? 1 : 0));
+  const strokes = isAbove(ink, contrast / 2);
   if (sum(strokes.data) / strokes.data.length > MOST_INK) {
     throw new Error("No single digit on a plain background: it covers too much of the image.");
   }
-  const near = dilate(strokes, 2);
-  return mapGrid(ink, (value, k) =>
-    near.data[k] && value > contrast / 6 ? Math.min(value, contrast) : 0
-  );
+  const near = dilate(strokes, 2).data;
+  const kept = makeGrid(ink.height, ink.width);
+  for (let k = 0; k < near.length; k++) {
+    const value = ink.data[k];
+    if (near[k] !== 0 && value > contrast / 6) kept.data[k] = Math.min(value, contrast);
+  }
+  return kept;
 }
 
 // The ink of each digit, and the box around it, from left to right.
@@ -40,8 +43,7 @@ function findDigits(ink) {
   const reach = Math.max(1, roundHalfEven(0.035 * tallest));
   const { labels, boxes, weights } = labelInk(ink, reach);
   let digits = joinComponents(boxes, weights).map((group) => {
-    const members = new Set(group.map((k) => k + 1));
-    const own = mapGrid(ink, (value, k) => (value && members.has(labels.data[k]) ? value : 0));
+    const own = selectInk(ink, labels, new Set(group.map((k) => k + 1)));
     const weight = sum(group.map((k) => weights[k]));
     return { own, box: boundingBox(own), weight };
   });
@@ -56,13 +58,21 @@ function findDigits(ink) {
   return digits.sort((a, b) => a.box.left - b.box.left);
 }
 
+// The ink whose labels are in a set.
+function selectInk(ink, labels, members) {
+  const own = makeGrid(ink.height, ink.width);
+  for (let k = 0; k < own.data.length; k++) {
+    const which = labels.data[k];
+    if (which !== 0 && members.has(which)) own.data[k] = ink.data[k];
+  }
+  return own;
+}
+
 // Components of the ink; those closer than twice `reach` are one.
 function labelInk(ink, reach) {
-  const mask = mapGrid(ink, (value) => (value > 0 ? 1 : 0));
+  const mask = isAbove(ink, 0);
   const { labels, count } = label(dilate(mask, reach), false);
-  labels.data.forEach((_, k) => {
-    if (!mask.data[k]) labels.data[k] = 0;
-  });
+  for (let k = 0; k < mask.data.length; k++) if (mask.data[k] === 0) labels.data[k] = 0;
   return { labels, boxes: findBoxes(labels, count), weights: sumByLabel(ink, labels, count) };
 }
 
@@ -112,7 +122,7 @@ function checkDigit(own, box, tallest) {
     throw new Error("Only a dot so far.");
   }
   // Digits that touch leave much of their box empty; a stroke does not.
-  const filled = data.reduce((n, value) => n + (value > 0), 0);
+  const filled = sum(isAbove(own, 0).data);
   const area = boxHeight(box) * boxWidth(box);
   if (boxWidth(box) > WIDEST * boxHeight(box) && filled < 0.7 * area) {
     throw new Error("This is too wide for one digit.");
@@ -120,7 +130,7 @@ function checkDigit(own, box, tallest) {
 }
 
 function boundingBox(own) {
-  return findBoxes(mapGrid(own, (value) => (value ? 1 : 0)), 1)[0];
+  return findBoxes(isAbove(own, 0), 1)[0];
 }
 
 // A digit in the middle of a grid of height x width, by its centre of mass.

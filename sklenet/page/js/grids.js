@@ -1,6 +1,8 @@
 // Grids of numbers, and the operations of scipy.ndimage and Pillow that framing needs.
 //
-// A grid is {data, height, width}: values row by row. Masks hold 0 and 1.
+// A grid is {data, height, width}: values row by row. Masks hold 0 and 1. All of this runs
+// for every movement of the pen, so that loops over pixels go by index: iterators, and
+// functions called for each pixel, take several times as long.
 
 function makeGrid(height, width, data) {
   return { data: data || new Float64Array(height * width), height, width };
@@ -24,19 +26,27 @@ function transpose(grid) {
 
 function maximum(values) {
   let most = -Infinity;
-  for (const value of values) if (value > most) most = value;
+  for (let k = 0; k < values.length; k++) if (values[k] > most) most = values[k];
   return most;
 }
 
 function sum(values) {
   let total = 0;
-  for (const value of values) total += value;
+  for (let k = 0; k < values.length; k++) total += values[k];
   return total;
+}
+
+// A mask of the values above a limit.
+function isAbove(grid, limit) {
+  const { data } = grid;
+  const mask = new Float64Array(data.length);
+  for (let k = 0; k < data.length; k++) if (data[k] > limit) mask[k] = 1;
+  return makeGrid(grid.height, grid.width, mask);
 }
 
 // Linear interpolation between order statistics, as numpy.quantile computes it.
 function quantile(values, fraction) {
-  const own = Float64Array.from(values);
+  const own = new Float64Array(values);
   const place = fraction * (own.length - 1);
   const below = Math.floor(place);
   const low = selectSmallest(own, below);
@@ -85,24 +95,25 @@ const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 // Mean of each pixel's 3x3 neighbourhood; borders are reflected.
 function meanFilter(grid) {
   const { height, width, data } = grid;
-  const rows = makeGrid(height, width);
-  const result = makeGrid(height, width);
+  const rows = new Float64Array(data.length);
+  const result = new Float64Array(data.length);
   for (let i = 0; i < height; i++) {
-    for (let j = 0; j < width; j++) {
-      const left = data[i * width + Math.max(j - 1, 0)];
-      const right = data[i * width + Math.min(j + 1, width - 1)];
-      rows.data[i * width + j] = (left + data[i * width + j] + right) / 3;
+    const first = i * width;
+    const last = first + width - 1;
+    for (let k = first; k <= last; k++) {
+      const left = data[k > first ? k - 1 : k];
+      const right = data[k < last ? k + 1 : k];
+      rows[k] = (left + data[k] + right) / 3;
     }
   }
   for (let i = 0; i < height; i++) {
-    const above = Math.max(i - 1, 0) * width;
-    const below = Math.min(i + 1, height - 1) * width;
-    for (let j = 0; j < width; j++) {
-      const total = rows.data[above + j] + rows.data[i * width + j] + rows.data[below + j];
-      result.data[i * width + j] = total / 3;
+    const above = i > 0 ? -width : 0;
+    const below = i < height - 1 ? width : 0;
+    for (let k = i * width; k < (i + 1) * width; k++) {
+      result[k] = (rows[k + above] + rows[k] + rows[k + below]) / 3;
     }
   }
-  return result;
+  return makeGrid(height, width, result);
 }
 
 // Dilate a mask by a cross of three pixels, `iterations` times.
@@ -110,14 +121,16 @@ function dilate(mask, iterations) {
   const { height, width } = mask;
   let current = mask.data;
   for (let n = 0; n < iterations; n++) {
-    const next = Float64Array.from(current);
-    for (let i = 0, k = 0; i < height; i++) {
-      for (let j = 0; j < width; j++, k++) {
-        if (!current[k]) continue;
+    const next = new Float64Array(current);
+    for (let i = 0; i < height; i++) {
+      const first = i * width;
+      const last = first + width - 1;
+      for (let k = first; k <= last; k++) {
+        if (current[k] === 0) continue;
         if (i > 0) next[k - width] = 1;
         if (i < height - 1) next[k + width] = 1;
-        if (j > 0) next[k - 1] = 1;
-        if (j < width - 1) next[k + 1] = 1;
+        if (k > first) next[k - 1] = 1;
+        if (k < last) next[k + 1] = 1;
       }
     }
     current = next;
@@ -129,37 +142,30 @@ function dilate(mask, iterations) {
 // Returns {labels, count}: a grid of 0 (background) and 1 to count.
 function label(mask, withDiagonals) {
   const { height, width, data } = mask;
-  const labels = makeGrid(height, width);
+  const labels = new Float64Array(data.length);
   const stack = [];
   let count = 0;
-  const visit = (i, j) => {
-    const place = i * width + j;
-    if (i < 0 || i >= height || j < 0 || j >= width) return;
-    if (!data[place] || labels.data[place]) return;
-    labels.data[place] = count;
-    stack.push(place);
-  };
   for (let start = 0; start < data.length; start++) {
-    if (!data[start] || labels.data[start]) continue;
+    if (data[start] === 0 || labels[start] !== 0) continue;
     count += 1;
-    labels.data[start] = count;
+    labels[start] = count;
     stack.push(start);
     while (stack.length) {
       const place = stack.pop();
       const j = place % width;
       const i = (place - j) / width;
-      visit(i - 1, j);
-      visit(i + 1, j);
-      visit(i, j - 1);
-      visit(i, j + 1);
-      if (!withDiagonals) continue;
-      visit(i - 1, j - 1);
-      visit(i - 1, j + 1);
-      visit(i + 1, j - 1);
-      visit(i + 1, j + 1);
+      for (let a = i > 0 ? -1 : 0; a <= (i < height - 1 ? 1 : 0); a++) {
+        for (let b = j > 0 ? -1 : 0; b <= (j < width - 1 ? 1 : 0); b++) {
+          if (a !== 0 && b !== 0 && !withDiagonals) continue;
+          const next = place + a * width + b;
+          if (data[next] === 0 || labels[next] !== 0) continue;
+          labels[next] = count;
+          stack.push(next);
+        }
+      }
     }
   }
-  return { labels, count };
+  return { labels: makeGrid(height, width, labels), count };
 }
 
 // Sum `values` over each label from 1 to `count`.

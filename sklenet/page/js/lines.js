@@ -41,7 +41,7 @@ class Line {
 
 function removeLines(ink) {
   const limit = FAINT * measureContrast(ink);
-  const mask = mapGrid(ink, (value) => (value > limit ? 1 : 0));
+  const mask = isAbove(ink, limit);
   const horizontal = findLines(mask);
   const vertical = findLines(transpose(mask));
   if (!horizontal.length && !vertical.length) return ink;
@@ -118,18 +118,16 @@ function findRuns(mask) {
   const { height, width, data } = mask;
   const first = makeGrid(height, width);
   const last = makeGrid(height, width);
-  for (let j = 0; j < width; j++) {
-    let begun = 0;
-    for (let i = 0; i < height; i++) {
-      const k = i * width + j;
-      if (data[k] && !(i > 0 && data[k - width])) begun = i;
-      first.data[k] = begun;
+  for (let i = 0, k = 0; i < height; i++) {
+    for (const end = k + width; k < end; k++) {
+      const begins = data[k] !== 0 && (i === 0 || data[k - width] === 0);
+      first.data[k] = begins ? i : i > 0 ? first.data[k - width] : 0;
     }
-    let ended = height;
-    for (let i = height - 1; i >= 0; i--) {
-      const k = i * width + j;
-      if (data[k] && !(i < height - 1 && data[k + width])) ended = i;
-      last.data[k] = ended;
+  }
+  for (let i = height - 1, k = data.length - 1; i >= 0; i--) {
+    for (const end = k - width; k > end; k--) {
+      const ends = data[k] !== 0 && (i === height - 1 || data[k + width] === 0);
+      last.data[k] = ends ? i : i < height - 1 ? last.data[k + width] : height;
     }
   }
   return { first, last };
@@ -140,9 +138,11 @@ function findLines(mask) {
   const side = Math.max(mask.height, mask.width);
   const runs = findRuns(mask);
   const thickest = Math.max(3, MOST_WIDTH * side);
-  const thin = mapGrid(mask, (value, k) =>
-    value && runs.last.data[k] - runs.first.data[k] + 1 <= thickest ? 1 : 0
-  );
+  const thin = makeGrid(mask.height, mask.width);
+  for (let k = 0; k < thin.data.length; k++) {
+    const length = runs.last.data[k] - runs.first.data[k] + 1;
+    if (mask.data[k] !== 0 && length <= thickest) thin.data[k] = 1;
+  }
   const { labels, count } = label(thin, true);
   const seeds = findBoxes(labels, count)
     .map((box, k) => ({ box, which: k + 1, length: boxWidth(box) }))

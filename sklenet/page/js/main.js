@@ -15,7 +15,7 @@ class Page {
     this.inspector = find("inspector");
     this.inspector.classList.add("idle");
     this.canDraw = this.models.some((model) => model.network.image_shape[0] === 1);
-    this.pad = new Pad(find("pad"), () => this.schedule(null));
+    this.pad = new Pad(find("pad"), () => this.change(null));
     find("clear").addEventListener("click", () => this.clear());
     find("photo").addEventListener("change", (event) => this.open(event.target.files[0]));
     this.makeExamples(find("examples"));
@@ -29,7 +29,8 @@ class Page {
 
   clear() {
     this.pad.clear();
-    this.source = null;
+    this.source = this.image = null;
+    this.framed = new Map();
     this.say(this.canDraw ? "Draw a digit on the black square." : "Drop or choose a photo.");
     for (const model of this.models) model.clear("");
   }
@@ -38,9 +39,16 @@ class Page {
     this.status.textContent = text;
   }
 
-  // Compute once per frame; without a source, the drawing is read.
-  schedule(source) {
+  // Show another image: a source, or without one the drawing.
+  change(source) {
     this.source = source;
+    this.image = null;
+    this.framed = new Map();
+    this.schedule();
+  }
+
+  // Compute once per frame of the screen.
+  schedule() {
     if (this.isScheduled) return;
     this.isScheduled = true;
     requestAnimationFrame(() => {
@@ -55,27 +63,29 @@ class Page {
       this.clear();
       return;
     }
-    const source = this.source || this.pad.read();
     this.say("");
-    // Models of the same images share the framing, the slowest part of an update.
-    const framed = new Map();
-    const frame = (network) => {
-      const key = `${network.framing} ${network.image_shape}`;
-      if (!framed.has(key)) framed.set(key, framePixels(source, network));
-      return framed.get(key);
-    };
     for (const model of this.models) {
       const { network } = model;
       try {
-        const pixels = frame(network);
-        model.framed = pixels;
-        model.show(disturbPixels(pixels, network.image_shape, this.settings));
+        model.framed = this.frame(network);
+        model.show(disturbPixels(model.framed, network.image_shape, this.settings));
       } catch (error) {
         if (error.constructor !== Error) throw error;
         model.clear(error.message);
       }
     }
     this.milliseconds = performance.now() - start;
+  }
+
+  // The pixels that a network gets. Framing is the slowest part of an update: models of the
+  // same images share it, and moving a slider does not repeat it.
+  frame(network) {
+    const key = `${network.framing} ${network.image_shape}`;
+    if (!this.framed.has(key)) {
+      this.image ??= this.source || this.pad.read();
+      this.framed.set(key, attempt(() => framePixels(this.image, network)));
+    }
+    return this.framed.get(key)();
   }
 
   makeExamples(list) {
@@ -92,7 +102,7 @@ class Page {
       button.append(canvas);
       button.addEventListener("click", () => {
         this.pad.show(canvas);
-        this.schedule(source);
+        this.change(source);
       });
       list.append(button);
     });
@@ -106,7 +116,7 @@ class Page {
       input.addEventListener("input", () => {
         this.settings[name] = input.type === "checkbox" ? input.checked : Number(input.value);
         if (output) output.textContent = input.value;
-        this.schedule(this.source);
+        this.schedule();
       });
     }
     document.getElementById("disturbances").addEventListener("reset", () => {
@@ -114,7 +124,7 @@ class Page {
       for (const output of document.querySelectorAll("#disturbances output")) {
         output.textContent = NO_DISTURBANCE[output.dataset.name];
       }
-      this.schedule(this.source);
+      this.schedule();
     });
   }
 
@@ -147,7 +157,7 @@ class Page {
     bitmap.close();
     flatten(context, canvas);
     this.pad.show(canvas);
-    this.schedule(readCanvas(context, canvas.height, canvas.width));
+    this.change(readCanvas(context, canvas.height, canvas.width));
   }
 
   showCursor(mark) {
@@ -180,6 +190,18 @@ class Page {
       tiles.append(figure);
     }
     this.inspector.append(text, tiles);
+  }
+}
+
+// Return a function that returns what `compute` returns, or throws what it throws.
+function attempt(compute) {
+  try {
+    const value = compute();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
 }
 

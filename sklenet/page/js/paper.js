@@ -6,16 +6,17 @@ const LEAST_CONTRAST = 40; // of 255 levels
 function findInk(image) {
   const pixels = shrink(image, WORKING_SIDE);
   const paper = fitPaper(pixels);
-  const difference = makeGrid(pixels.height, pixels.width);
-  difference.data.forEach((_, k) => {
-    difference.data[k] = pixels.data[k] - paper.data[k];
-  });
-  const smooth = meanFilter(difference);
-  const darker = maximum(smooth.data.map((value) => -value));
-  const brighter = maximum(smooth.data);
+  const ink = makeGrid(pixels.height, pixels.width);
+  const { data } = ink;
+  for (let k = 0; k < data.length; k++) data[k] = pixels.data[k] - paper.data[k];
+  const smooth = meanFilter(ink).data;
+  let darker = -Infinity;
+  for (let k = 0; k < smooth.length; k++) if (-smooth[k] > darker) darker = -smooth[k];
+  const brighter = maximum(smooth);
   checkContrast(Math.max(darker, brighter));
   const sign = brighter > darker ? 1 : -1;
-  return mapGrid(difference, (value) => Math.max(sign * value, 0));
+  for (let k = 0; k < data.length; k++) data[k] = Math.max(sign * data[k], 0);
+  return ink;
 }
 
 // The largest difference of an area of 3x3 pixels from the paper.
@@ -68,10 +69,10 @@ function fitPaper(image) {
 
 function evaluateQuadric([constant, y1, x1, yx, yy, xx], ys, xs) {
   const values = new Float64Array(ys.length * xs.length);
-  let k = 0;
-  for (const y of ys) {
-    const [start, slope] = [constant + (y1 + yy * y) * y, x1 + yx * y];
-    for (const x of xs) values[k++] = start + (slope + xx * x) * x;
+  for (let i = 0, k = 0; i < ys.length; i++) {
+    const start = constant + (y1 + yy * ys[i]) * ys[i];
+    const slope = x1 + yx * ys[i];
+    for (let j = 0; j < xs.length; j++, k++) values[k] = start + (slope + xx * xs[j]) * xs[j];
   }
   return values;
 }

@@ -13,7 +13,9 @@ function readCanvas(context, height, width) {
   const n = height * width;
   const data = new Float64Array(3 * n);
   for (let k = 0; k < n; k++) {
-    for (let c = 0; c < 3; c++) data[c * n + k] = rgba[4 * k + c];
+    data[k] = rgba[4 * k];
+    data[n + k] = rgba[4 * k + 1];
+    data[2 * n + k] = rgba[4 * k + 2];
   }
   return { height, width, channels: 3, data };
 }
@@ -26,8 +28,11 @@ function channelOf(source, c) {
 
 function greyOf(source) {
   if (source.channels === 1) return channelOf(source, 0);
-  const [red, green, blue] = [0, 1, 2].map((c) => channelOf(source, c).data);
-  return mapGrid(channelOf(source, 0), (_, k) => toGrey(red[k], green[k], blue[k]));
+  const { height, width, data } = source;
+  const n = height * width;
+  const grey = makeGrid(height, width);
+  for (let k = 0; k < n; k++) grey.data[k] = toGrey(data[k], data[n + k], data[2 * n + k]);
+  return grey;
 }
 
 // The pixels that a model gets: framed as `sklenet predict` frames an image file.

@@ -1,11 +1,14 @@
 """The scikit-learn pipelines of the settings of a study."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sklearn.pipeline import Pipeline
 
 from sklenet.estimator import LeNet5Classifier
-from sklenet.study.config.parameters import list_classifier_parameters
+from sklenet.study.config.factors import is_of_step, split_factors
 from sklenet.study.config.spec import Study
-from sklenet.study.config.steps import make_steps
+from sklenet.study.config.steps import change_steps, make_steps
 from sklenet.study.config.tables import Setting
 
 CLASSIFIER = "classifier"  # name of the last step
@@ -27,20 +30,29 @@ def make_pipeline(study: Study, setting: Setting | None = None) -> Pipeline:
     if setting is not None:
         steps = study.steps if setting.steps is None else setting.steps
         parameters = parameters | setting.estimator
-    classifier = LeNet5Classifier(**parameters)
-    return Pipeline([*make_steps(steps), (CLASSIFIER, classifier)])
+    return _make_pipeline(steps, parameters)
 
 
-def to_pipeline_name(name: str) -> str:
-    """Return the name in the pipeline of a parameter in the grid of a study."""
-    step, separator, _ = name.partition("__")
-    is_step = separator and step not in list_classifier_parameters()
-    return name if is_step else f"{CLASSIFIER}__{name}"
+def make_candidate(study: Study, params: Mapping[str, Any]) -> Pipeline:
+    """Return the unfitted pipeline of a candidate of a search.
+
+    Parameters
+    ----------
+    study : Study
+    params : mapping of str to object
+        Values of the factors of the grid, by their names in the study.
+    """
+    own, of_steps = split_factors(params)
+    return _make_pipeline(change_steps(study.steps, of_steps), study.estimator | own)
+
+
+def _make_pipeline(steps: Sequence[dict], parameters: dict) -> Pipeline:
+    return Pipeline([*make_steps(steps), (CLASSIFIER, LeNet5Classifier(**parameters))])
 
 
 def to_search_name(name: str) -> str:
     """Return the name in a search over pipelines of a parameter in the grid of a study."""
-    return PREFIX + to_pipeline_name(name)
+    return f"{PREFIX}{name}" if is_of_step(name) else f"{PREFIX}{CLASSIFIER}__{name}"
 
 
 def to_study_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """The five kinds of searches, each with its own fields and its scikit-learn search."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -321,6 +322,15 @@ class HalvingSearch(Table):
         )
 
 
+def _is_nested(value) -> bool:
+    return isinstance(value, list | tuple | Mapping)
+
+
+def to_choice(value):
+    """Return a value of a grid as a choice of Optuna, which has no lists and tables."""
+    return json.dumps(value, sort_keys=True) if _is_nested(value) else value
+
+
 class OptunaSearch(Table):
     """A search by OptunaSearchCV, which stops bad candidates after any epoch.
 
@@ -345,20 +355,12 @@ class OptunaSearch(Table):
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
-        for name, values in self.grid.items():
-            if name == "max_epochs":
-                raise BadKey(
-                    ("grid", name),
-                    "Optuna decides after how many epochs a training stops, up to the"
-                    " 'max_epochs' of the estimator. Remove it from the grid.",
-                )
-            for value in [] if isinstance(values, Distribution) else values:
-                if not isinstance(value, str | int | float | None):
-                    raise BadKey(
-                        ("grid", name),
-                        "for Optuna, values must be text, numbers or booleans. Got"
-                        f" {short_repr(value)}.",
-                    )
+        if "max_epochs" in self.grid:
+            raise BadKey(
+                ("grid", "max_epochs"),
+                "Optuna decides after how many epochs a training stops, up to the"
+                " 'max_epochs' of the estimator. Remove it from the grid.",
+            )
         return self
 
     @property
@@ -373,9 +375,23 @@ class OptunaSearch(Table):
         return {
             rename(name): values.to_optuna()
             if isinstance(values, Distribution)
-            else CategoricalDistribution(list(values))
+            else CategoricalDistribution([*map(to_choice, values)])
             for name, values in self.grid.items()
         }
+
+    def from_choice(self, name: str, choice):
+        """Return the value in the grid of a factor for a choice of Optuna.
+
+        Parameters
+        ----------
+        name : str
+            Name of the factor in the study.
+        choice : str, int, float, bool or None
+            A value that Optuna has proposed, from :meth:`make_distributions`.
+        """
+        values = self.grid[name]
+        nested = () if isinstance(values, Distribution) else filter(_is_nested, values)
+        return {to_choice(value): value for value in nested}.get(choice, choice)
 
 
 class SettingsSearch(Table):

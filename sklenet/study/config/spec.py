@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
-from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import ParameterGrid
 
-from sklenet.study.config.allowed import check_step_value, get_allowed_parameters
 from sklenet.study.config.errors import BadKey, Key, report_errors, suggest
+from sklenet.study.config.factors import check_factor, is_of_step, split_factors
 from sklenet.study.config.fields import DataNames, Seeds, Table, Unique
-from sklenet.study.config.parameters import Parameters, check_classifier, check_parameter
+from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
     Distribution,
     OptunaSearch,
@@ -22,7 +21,7 @@ from sklenet.study.config.searches import (
     count_combinations,
     search_to_record,
 )
-from sklenet.study.config.steps import Steps, make_steps
+from sklenet.study.config.steps import Steps, change_steps, make_steps
 from sklenet.study.config.tables import AdditionalTest, Published, Setting
 
 TEST_SET = "test"  # name of the test set as it is, in contrast to those of [[test]]
@@ -128,7 +127,7 @@ class Study(Table):
     @property
     def settings(self) -> list[Setting]:
         """The settings, with one setting per combination of a grid."""
-        return [setting for table in self.setting_tables for setting in table.expand()]
+        return [s for table in self.setting_tables for s in table.expand(self.steps)]
 
     def list_settings(self, data: str) -> list[Setting]:
         """Return the settings for a dataset.
@@ -252,10 +251,17 @@ class Study(Table):
                 f" setting {table.name!r}.",
             )
         steps = self.steps if table.steps is None else table.steps
-        for setting in table.expand():
+        for name, values in table.grid.items():
+            with report_errors("grid", name):
+                check_factor(name, values, steps, table.grid)
+        for setting in table.expand(self.steps):
+            own_steps = steps if setting.steps is None else setting.steps
+            if own_steps is not steps:  # changed by the grid
+                with report_errors("grid"):
+                    make_steps(own_steps)
             try:
                 own, data_sets = setting.estimator, table.data or self.data
-                self._check_classifier(own, data_sets, has_steps=bool(steps))
+                self._check_classifier(own, data_sets, has_steps=bool(own_steps))
             except BadKey as error:
                 in_grid = error.key and error.key[0] in table.grid
                 section = "grid" if in_grid else "estimator"
@@ -324,32 +330,29 @@ class Study(Table):
                     )
 
     def _check_candidates(self, search) -> None:
-        """Check all values of the grid, and the combinations of the estimator's."""
-        steps = dict(make_steps(self.steps))
-        own: dict[str, list] = {}
-        for name, values in search.grid.items():
-            examples = values.ends if isinstance(values, Distribution) else list(values)
-            step, separator, parameter = name.partition("__")
+        """Check all values of the grid, and their combinations."""
+        examples = {
+            name: values.ends if isinstance(values, Distribution) else list(values)
+            for name, values in search.grid.items()
+        }
+        for name, values in examples.items():
             with report_errors(name):
-                if separator and step not in steps:
-                    raise BadKey(
-                        (),
-                        f"the study has no step {step!r}. Its steps are:"
-                        f" {', '.join(steps) or 'none'}.",
-                    )
-                if separator:
-                    _check_step_values(steps[step], parameter, examples)
-                else:
-                    self._check_values(name, examples)
-                    own[name] = examples
-        if len(own) > 1:  # a single parameter has been checked
-            for candidate in _list_combinations(search, own):
-                self._check_classifier(candidate, self.data, has_steps=bool(steps))
+                check_factor(name, values, self.steps, examples)
+                if not is_of_step(name):
+                    self._check_values(name, values)
+        # Parameters of steps do not change which classifiers are possible.
+        combined = {name: v for name, v in examples.items() if "__" not in name}
+        if len(combined) < 2 and not any(map(is_of_step, combined)):
+            return  # a single parameter has been checked
+        for candidate in _list_combinations(search, combined):
+            own, of_steps = split_factors(candidate)
+            steps = change_steps(self.steps, of_steps)
+            if of_steps:
+                make_steps(steps)
+            self._check_classifier(own, self.data, has_steps=bool(steps))
 
     def _check_values(self, name: str, values: list) -> None:
         """Check values of a parameter of the estimator in the grid of a search."""
-        for value in values:
-            check_parameter(name, value)
         if name in self.estimator:
             raise BadKey(
                 (),
@@ -416,22 +419,6 @@ def _check_count(key: Key, what: str, n: int, limit: int = MAX_SETTINGS) -> None
             f"the study has {found} {what}, above the limit of {limit:,}. Reduce it, or"
             " divide it into several studies.",
         )
-
-
-def _check_step_values(step, parameter: str, values: list) -> None:
-    """Check values of a parameter of a transformer in the grid of a search."""
-    if parameter == "random_state":
-        raise BadKey((), "'random_state' is set by the key 'seeds'. Remove it.")
-    known = get_allowed_parameters(type(step))
-    if parameter not in known:
-        raise BadKey(
-            (),
-            f"in a study, {type(step).__name__} has no parameter {parameter!r}."
-            f"{suggest(parameter, known)}",
-        )
-    for value in values:
-        check_step_value(type(step), parameter, value)
-        clone(step).set_params(**{parameter: value})._validate_params()
 
 
 def _list_combinations(search, grid: dict[str, list]) -> Iterable[dict]:

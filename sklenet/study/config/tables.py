@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
 
 from sklenet.study.config.errors import BadKey, report_errors
+from sklenet.study.config.factors import is_of_step, split_factors
 from sklenet.study.config.fields import DataName, DataNames, Name, Seeds, Table, Values
 from sklenet.study.config.parameters import Parameters, check_parameter
-from sklenet.study.config.steps import NonEmptySteps, Steps
+from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
+from sklenet.study.config.values import format_label
 
 
 def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
     for name, values in grid.items():
-        for value in values:
+        for value in () if is_of_step(name) else values:
             with report_errors(name):
                 check_parameter(name, value)
     return grid
@@ -38,7 +40,9 @@ class Setting(Table):
     seeds : tuple of int, optional
         Seeds of the setting, instead of those of the study.
     grid : dict of str to tuple
-        Values of parameters of LeNet5Classifier. Every combination is a setting.
+        Values of parameters of LeNet5Classifier, of steps, and of parameters of steps as
+        ``step__parameter``; see :func:`~sklenet.study.config.steps.change_steps`. Every
+        combination is a setting.
     """
 
     name: Name
@@ -61,18 +65,27 @@ class Setting(Table):
                 )
         return self
 
-    def expand(self) -> Iterator["Setting"]:
-        """Yield the settings of the grid."""
+    def expand(self, steps: tuple[dict, ...]) -> Iterator["Setting"]:
+        """Yield the settings of the grid.
+
+        Parameters
+        ----------
+        steps : tuple of dict
+            The steps of the study, for a setting that does not have its own.
+        """
         for values in itertools.product(*self.grid.values()):
             chosen = dict(zip(self.grid, values, strict=True))
-            words = [self.name] + [f"{key} {value}" for key, value in chosen.items()]
-            yield self.model_copy(
-                update={
-                    "name": ", ".join(words),
-                    "estimator": self.estimator | chosen,
-                    "grid": {},
-                }
-            )
+            labels = [f"{key} {format_label(value)}" for key, value in chosen.items()]
+            own, of_steps = split_factors(chosen)
+            changes: dict[str, Any] = {
+                "name": ", ".join([self.name, *labels]),
+                "estimator": self.estimator | own,
+                "grid": {},
+            }
+            if of_steps:
+                own_steps = steps if self.steps is None else self.steps
+                changes["steps"] = change_steps(own_steps, of_steps)
+            yield self.model_copy(update=changes)
 
 
 class AdditionalTest(Table):

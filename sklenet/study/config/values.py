@@ -1,6 +1,7 @@
 """Plain values: those that TOML and JSON files may hold for the parameters of a study."""
 
 import reprlib
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -19,6 +20,26 @@ def short_repr(value) -> str:
         return _shorten.repr(value)
     except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
+
+
+def format_label(value) -> str:
+    """Return the value of a parameter as a label in names, tables and figures.
+
+    Parameters
+    ----------
+    value : object
+        A plain value. Text in lists and tables is shown without quotes, and a step of a
+        pipeline as a call: ``[flip, {shift: 2}]``, ``{0: 2.0}``, ``PixelScaler(to=unit)``.
+    """
+    if isinstance(value, Mapping):
+        words = {str(key): format_label(item) for key, item in value.items()}
+        if "transformer" in words:
+            name = words.pop("transformer").rpartition(".")[2]
+            return f"{name}({', '.join(f'{key}={word}' for key, word in words.items())})"
+        return f"{{{', '.join(f'{key}: {word}' for key, word in words.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(format_label, value))}]"
+    return str(value)
 
 
 def find_problem(value, *, finite: bool = True) -> tuple[tuple[str, ...], str] | None:

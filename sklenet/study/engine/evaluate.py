@@ -110,7 +110,7 @@ def compute_scores(fitted, metrics, X, y) -> dict:
     return to_jsonable(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
 
 
-def evaluate(fitted, metrics, X, y) -> dict:
+def evaluate(fitted, metrics, X, y, probabilities) -> dict:
     """Compute the metrics of a fitted pipeline, and the data of the figures.
 
     Parameters
@@ -120,6 +120,8 @@ def evaluate(fitted, metrics, X, y) -> dict:
         Names of scikit-learn's scorers.
     X, y : array-like
         The test set.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Probabilities that the pipeline predicts for X.
 
     Returns
     -------
@@ -132,7 +134,6 @@ def evaluate(fitted, metrics, X, y) -> dict:
         - ``rejection``: the error of the remaining images after the least certain ones are
           rejected, for rejected fractions of 0, 0.1, ... 10 %.
     """
-    probabilities = fitted.predict_proba(X)
     y_pred = fitted.classes_[probabilities.argmax(axis=1)]
     certainty = probabilities.max(axis=1)
     mistakes = np.flatnonzero(y_pred != y)

@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklenet.datasets.loaders import load_dataset
+from sklenet.study.config.pipelines import PREFIX, make_candidate, to_study_name
 from sklenet.study.config.spec import Study
 from sklenet.study.config.steps import make_steps
 from sklenet.study.engine.evaluate import (
@@ -22,6 +23,7 @@ from sklenet.study.engine.evaluate import (
     record_errors,
     train,
 )
+from sklenet.study.engine.outputs import Outputs, save_outputs
 from sklenet.study.engine.records import StudyJournal
 
 # Parameters on which neither weights nor scores depend.
@@ -84,14 +86,30 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
     journal : Path
     run : int
         Number of the run, for the records.
+    study : Study, optional
+        The study, by which `set_params` makes the pipelines of candidates.
     """
 
-    def __init__(self, pipeline, data, evaluation, journal, run):
+    def __init__(self, pipeline, data, evaluation, journal, run, study=None):
         self.pipeline = pipeline
         self.data = data
         self.evaluation = evaluation
         self.journal = journal
         self.run = run
+        self.study = study
+
+    def set_params(self, **params):
+        """Set parameters, where those of the pipeline have their values in the study.
+
+        A search thus has plain values only, also for the steps of the pipeline.
+        """
+        of_candidate = {n: value for n, value in params.items() if n.startswith(PREFIX)}
+        if of_candidate:
+            chosen = {to_study_name(n): value for n, value in of_candidate.items()}
+            pipeline = make_candidate(self.study, chosen)
+            params = {n: v for n, v in params.items() if n not in of_candidate}
+            params["pipeline"] = clone_with_seed(pipeline, self.study.seeds[0])
+        return super().set_params(**params)
 
     def fit(self, rows, y):
         """Train on the rows, unless the journal has this fit."""
@@ -137,6 +155,7 @@ def fit_and_evaluate(
     evaluation: Evaluation,
     journal,
     run: int,
+    outputs: Outputs,
 ) -> None:
     """Train on the training set, evaluate on the test set, and journal the results.
 
@@ -153,6 +172,8 @@ def fit_and_evaluate(
     journal : Path
     run : int
         Number of the run, for the records.
+    outputs : Outputs
+        Files to write besides the record.
     """
     pipeline = clone_with_seed(pipeline, seed)
     key = make_evaluation_key(pipeline, data, evaluation)
@@ -176,8 +197,11 @@ def fit_and_evaluate(
     if trained.pipeline is not None:
         if record["best_epoch"] is None:
             trained = trained._replace(best=None)
+        probabilities: list[np.ndarray] = []
         with record_errors(record):
-            record |= _evaluate(trained, data, X, y, evaluation)
+            record |= _evaluate(trained, data, X, y, evaluation, probabilities)
+        if "error" not in record:
+            save_outputs(outputs, key, trained.pipeline, data, probabilities)
     StudyJournal(journal).append(record)
 
 
@@ -194,18 +218,26 @@ def _split(data: str, evaluation: Evaluation, seed: int) -> tuple:
     return X[~held_out], y[~held_out], X[held_out], y[held_out]
 
 
-def _evaluate(trained: Trained, data: str, X, y, evaluation: Evaluation) -> dict:
-    """Return the number of test images, and the results of each test."""
+def _evaluate(
+    trained: Trained, data: str, X, y, evaluation: Evaluation, probabilities: list
+) -> dict:
+    """Return the number of test images, and the results of each test.
+
+    The predicted probabilities of each test are appended to `probabilities`.
+    """
+    fitted, metrics = trained.pipeline, evaluation.metrics
+    assert fitted is not None
     X_test, y_test = load_data(data, "test")
     tests = {}
     for name, steps in evaluation.tests:
         images = X_test
         if steps:
             images = Pipeline(make_steps(steps)).fit(X, y).transform(X_test)
-        tests[name] = evaluate(trained.pipeline, evaluation.metrics, images, y_test)
+        probabilities.append(fitted.predict_proba(images))
+        tests[name] = evaluate(fitted, metrics, images, y_test, probabilities[-1])
         if trained.best is not None:
             tests[name]["best_epoch"] = compute_scores(
-                trained.best, evaluation.metrics, images, y_test
+                trained.best, metrics, images, y_test
             )
     return {"n_test": len(y_test), "tests": tests}
 

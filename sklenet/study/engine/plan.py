@@ -5,11 +5,10 @@ import json
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from sklenet.study.config.errors import StudyError, suggest
-from sklenet.study.config.pipelines import make_pipeline, to_pipeline_name
+from sklenet.study.config.pipelines import make_candidate, make_pipeline
 from sklenet.study.config.searches import SettingsSearch
 from sklenet.study.config.spec import TEST_SET, Study
 from sklenet.study.engine.fit import Evaluation, clone_with_seed, make_evaluation_key
@@ -160,5 +159,4 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     if isinstance(study.search, SettingsSearch):
         (setting,) = (s for s in study.list_settings(data) if s.name == params["setting"])
         return make_pipeline(study, setting)
-    parameters = {to_pipeline_name(name): value for name, value in params.items()}
-    return clone(make_pipeline(study)).set_params(**parameters)
+    return make_candidate(study, params)

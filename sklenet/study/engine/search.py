@@ -56,7 +56,7 @@ def search(
     """
     pipeline = clone_with_seed(make_pipeline(study), study.seeds[0])
     fit_type = FitByEpochs if isinstance(study.search, OptunaSearch) else JournalledFit
-    candidate = fit_type(pipeline, data, Evaluation(study.metrics), journal, run)
+    candidate = fit_type(pipeline, data, Evaluation(study.metrics), journal, run, study)
     # scikit-learn prints to stdout, which is for the table.
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")

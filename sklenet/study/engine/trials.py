@@ -13,8 +13,8 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 
-from sklenet.study.config.pipelines import to_search_name, to_study_name
-from sklenet.study.config.searches import OptunaSearch
+from sklenet.study.config.pipelines import PREFIX, to_search_name, to_study_name
+from sklenet.study.config.searches import OptunaSearch, to_choice
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.evaluate import to_jsonable
 from sklenet.study.engine.fit import JournalledFit, load_data, load_rows, make_folds
@@ -29,6 +29,18 @@ class FitByEpochs(JournalledFit):
     all its folds when it ends. After an error, the pipeline is not trained any further and
     its score is NaN.
     """
+
+    def set_params(self, **params):
+        """Set parameters, where those of the pipeline are choices of Optuna."""
+        spec = self.study.search
+        return super().set_params(
+            **{
+                name: spec.from_choice(to_study_name(name), value)
+                if name.startswith(PREFIX)
+                else value
+                for name, value in params.items()
+            }
+        )
 
     def partial_fit(self, rows, y, classes=None):
         """Train for one epoch. Every call must pass the same rows."""
@@ -157,7 +169,7 @@ class Trials:
             "data": data,
             "run": self.candidate.run,
             "n_train": max(len(train) for train, _ in self.folds.split(rows, y)),
-        } | _describe(trial, self.spec.cv)
+        } | _describe(trial, self.spec)
         errors = [w.message for w in caught if issubclass(w.category, FitFailedWarning)]
         if errors:
             record["error"] = str(errors[0])
@@ -207,7 +219,10 @@ def _share(trials: Trials, finished: list[dict]) -> Iterator[Path]:
             )
             for record in finished:
                 history = np.array(record["history"], dtype=float).tolist()  # None is NaN
-                params = {to_search_name(k): v for k, v in record["params"].items()}
+                params = {
+                    to_search_name(name): to_choice(value)
+                    for name, value in record["params"].items()
+                }
                 study.add_trial(
                     create_trial(
                         state=TrialState[record["state"].upper()],
@@ -244,16 +259,17 @@ def _quiet() -> Iterator[list[warnings.WarningMessage]]:
         logging.set_verbosity(before)
 
 
-def _describe(trial, n_folds: int) -> dict:
+def _describe(trial, spec: OptunaSearch) -> dict:
     """Return the part of a record that comes from Optuna's trial.
 
     A trial without a score on one of the folds has failed.
     """
-    scores = [trial.user_attrs[f"split{k}_test_score"] for k in range(n_folds)]
+    scores = [trial.user_attrs[f"split{k}_test_score"] for k in range(spec.cv)]
+    params = {to_study_name(key): choice for key, choice in trial.params.items()}
     failed = not np.isfinite(scores).all()
     return to_jsonable(
         {
-            "params": {to_study_name(key): value for key, value in trial.params.items()},
+            "params": {name: spec.from_choice(name, params[name]) for name in params},
             "state": "fail" if failed else trial.state.name.lower(),
             "history": [score for _, score in sorted(trial.intermediate_values.items())],
             "scores": scores,

@@ -14,6 +14,7 @@ from sklenet.display.axes import add_legend, escape_label
 from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
+from sklenet.study.config.values import format_label
 from sklenet.study.engine.fit import load_data
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import format_value
@@ -146,7 +147,7 @@ def describe_collapsed(results: Results, data: str) -> str:
         Name of the dataset.
     """
     candidates = results.comparable_candidates(data)
-    collapsed = candidates[results.find_collapsed(data)[candidates.index]]
+    collapsed = candidates[results.find_collapsed(data)]
     if not len(collapsed):
         return ""
     names = [
@@ -210,8 +211,8 @@ def _draw_curves(records: list[dict]):
         display = TrainingHistoryDisplay.from_histories(shown, metric=metric, ax=ax)
         lines = lines or display.lines_
         ax.get_legend().remove()
-        if metric.endswith("accuracy"):
-            ax.set_yscale("linear")
+        if metric.endswith("loss"):
+            ax.set_yscale("log")
     legend = add_legend(figure, lines, loc="outside lower center", fontsize=7)
     for text in legend.get_texts():
         text.set_text(textwrap.fill(text.get_text(), _N_CHARACTERS * n))
@@ -222,7 +223,7 @@ def _draw_curves(records: list[dict]):
 
 def _draw_main_effects(results: Results, data: str, effects: pd.DataFrame):
     candidates = results.comparable_candidates(data)
-    candidates = candidates[~results.find_collapsed(data)[candidates.index]]
+    candidates = candidates[~results.find_collapsed(data)]
     n_columns = min(len(results.grid), _MAX_COLUMNS)
     n_rows = math.ceil(len(results.grid) / n_columns)
     width = _COLUMN if n_columns <= 2 else _PAGE
@@ -247,7 +248,7 @@ def _draw_main_effects(results: Results, data: str, effects: pd.DataFrame):
         for value in values:
             has_value = [other == value for other in candidates[name]]
             scores = candidates["mean"][has_value]
-            at = [places.get(str(value), np.nan) + _OFFSET] * len(scores)
+            at = [places.get(format_label(value), np.nan) + _OFFSET] * len(scores)
             ax.plot(at, scores, "o", color="0.6", markersize=2, alpha=0.7)
         errors = [effect["mean"] - effect["low"], effect["high"] - effect["mean"]]
         ax.errorbar(
@@ -286,14 +287,14 @@ def _select_strongest(effects: pd.DataFrame) -> list[str]:
 
 def _draw_heat_map(results: Results, data: str, pair: list[str]):
     candidates = results.comparable_candidates(data)
-    candidates = candidates[~results.find_collapsed(data)[candidates.index]].copy()
+    candidates = candidates[~results.find_collapsed(data)].copy()
     for name in pair:
-        candidates[name] = candidates[name].map(str)
+        candidates[name] = candidates[name].map(format_label)
     candidates["mean"] = candidates["mean"].astype(float)
     table = candidates.pivot_table(
         index=pair[0], columns=pair[1], values="mean", aggfunc="mean"
     )
-    orders = [[str(value) for value in results.grid[name]] for name in pair]
+    orders = [[format_label(value) for value in results.grid[name]] for name in pair]
     rows = [value for value in orders[0] if value in table.index]
     columns = [value for value in orders[1] if value in table.columns]
     table = table.loc[rows, columns]

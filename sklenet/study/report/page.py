@@ -12,6 +12,7 @@ import pandas as pd
 
 from sklenet.estimator import LeNet5Classifier
 from sklenet.study.config.spec import AT_BEST_EPOCH
+from sklenet.study.config.values import format_label
 from sklenet.study.report.figures import (
     STYLE,
     Figure,
@@ -258,6 +259,17 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
             " the mean time of a fit.",
             training,
         )
+    committees = results.committees
+    if len(committees):
+        settings = [
+            describe_setting(results, row["data"], row["setting"])
+            for _, row in committees.iterrows()
+        ]
+        yield _make_section(
+            "Committees",
+            "Scores of the mean of the probabilities that the fits of all seeds predict.",
+            committees.assign(setting=settings),
+        )
     for test in study.test_names:
         differences = results.compare(f"{test}_{study.metrics[0]}")
         if len(differences):
@@ -384,5 +396,5 @@ def _make_cell(value: Any, format_number: Callable[[Any], str]) -> Cell:
         return Cell("", None)
     number = _to_number(value)
     if number is None:
-        return Cell(str(value), None)
+        return Cell(format_label(value), None)
     return Cell(format_number(value), number)

@@ -19,7 +19,8 @@ from sklenet.study.config.spec import (
     TEST_SET,
     Study,
 )
-from sklenet.study.config.values import short_repr
+from sklenet.study.config.values import format_label, short_repr
+from sklenet.study.engine.committee import group_by_setting, make_committee_key
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.metrics import (
@@ -75,6 +76,8 @@ class Results:
         The study as it was last run.
     fits : DataFrame
         Evaluated fits, one per row; see :func:`load`.
+    committees : DataFrame
+        Scores of the mean probabilities of all seeds, one row per dataset and setting.
     folds : DataFrame
         Fits of the searches, one row per candidate and fold.
     summary : DataFrame
@@ -313,6 +316,32 @@ class Results:
         """
         return list(DATASETS[data].class_names)
 
+    @cached_property
+    def committees(self) -> pd.DataFrame:
+        """Scores of the committee of each setting that has several seeds.
+
+        A committee predicts the mean of the probabilities of the fits of all seeds. One row
+        per dataset and setting, with the columns ``data``, ``setting``, ``n``, the number
+        of fits, and ``<test>_<metric>``. Studies that were run before there were committees
+        have none.
+        """
+        found = {r["key"]: r for r in self.records if r["kind"] == "committee"}
+        rows = []
+        for group in group_by_setting(self.jobs):
+            key = make_committee_key([job.make_key(self.study) for job in group])
+            if key in found:
+                row = {"data": group[0].data, "setting": group[0].setting, "n": len(group)}
+                tests = found[key]["tests"]
+                rows.append(
+                    row
+                    | {
+                        f"{test}_{metric}": tests.get(test, {}).get(metric)
+                        for test in self.study.test_names
+                        for metric in self.study.metrics
+                    }
+                )
+        return pd.DataFrame(rows)
+
     def evaluated_fits(self, data: str) -> list[dict]:
         """Return the fits of the first setting that has confusion matrices.
 
@@ -429,7 +458,7 @@ class Results:
         return candidates
 
     def find_collapsed(self, data: str) -> pd.Series:
-        """Return which candidates of a search have collapsed.
+        """Return which of the :meth:`comparable_candidates` have collapsed.
 
         A candidate has collapsed if its score on at least one fold is at chance level: if
         the score exceeds that of predictions by chance by less than a tenth of what the
@@ -443,17 +472,19 @@ class Results:
         Returns
         -------
         Series of bool
-            One value per row of :meth:`candidates`. A candidate that failed has not
-            collapsed. If the best candidate is at chance level, none has.
+            One value per candidate. A candidate that failed has not collapsed. If the best
+            candidate is at chance level, none has.
         """
-        folds = pd.DataFrame(self._get_fold_scores(data))
+        index = self.comparable_candidates(data).index
         order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
-        folds = folds.iloc[order].reset_index(drop=True)
+        folds = pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
+        mean = folds.mean(axis=1, skipna=False)
         chance = compute_chance_level(self.study.metrics[0], len(self.class_names(data)))
-        gain = folds.mean(axis=1, skipna=False).max() - chance
         # The comparison is false if a value is NaN.
-        collapsed = folds.min(axis=1, skipna=False) < chance + _COLLAPSED * gain
-        return collapsed & ~collapsed.iloc[0]
+        limit = chance + _COLLAPSED * (mean.max() - chance)
+        collapsed = folds.min(axis=1, skipna=False) < limit
+        has_best = collapsed & (mean == mean.max())
+        return collapsed & ~has_best.any()
 
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of the candidates that share the value of a parameter.
@@ -472,7 +503,7 @@ class Results:
             those that have. A mean over no candidate is NaN.
         """
         candidates, rows = self.comparable_candidates(data), []
-        collapsed = self.find_collapsed(data)[candidates.index]
+        collapsed = self.find_collapsed(data)
         limits = get_range(self.study.metrics[0])
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Distribution) else values:
@@ -481,7 +512,7 @@ class Results:
                 means = shown.dropna().to_numpy(dtype=float)
                 n_collapsed = int(collapsed[has_value].sum())
                 if len(means) or n_collapsed:
-                    row = {"parameter": name, "value": str(value)}
+                    row = {"parameter": name, "value": format_label(value)}
                     row |= describe(means, limits)
                     rows.append(row | {"collapsed": n_collapsed})
         columns = ["parameter", "value", *describe([]), "collapsed"]

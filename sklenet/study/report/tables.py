@@ -34,6 +34,7 @@ LATEX = "table.tex"
 FITS = "fits.csv"
 SUMMARY = "summary.csv"
 DIFFERENCES = "differences.csv"
+COMMITTEES = "committees.csv"
 CANDIDATES = "candidates_{}.csv"
 
 _MAX_CANDIDATES = 10
@@ -74,6 +75,8 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
     writer.write(SUMMARY, lambda: to_csv(results.summary))
     if len(results.differences):
         writer.write(DIFFERENCES, lambda: to_csv(results.differences))
+    if len(results.committees):
+        writer.write(COMMITTEES, lambda: to_csv(results.committees))
     for data in results.searches:
         writer.write(CANDIDATES.format(data), partial(_make_candidates_csv, results, data))
     if files is None:
@@ -102,6 +105,7 @@ def render_tables(results: Results) -> str:
         result_table=_if_any(make_result_table(results)),
         training_set=_describe_training_set(results),
         evaluated_at=_describe_evaluation(results),
+        has_committees=len(results.committees) > 0,
         has_best_epoch=any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits),
         published=_if_any(format_published(results)),
         curves=compare_curves(results),
@@ -255,7 +259,30 @@ def make_result_table(results: Results) -> pd.DataFrame:
         row["epochs"] = _format_range(done["epochs"]) if "epochs" in done else ""
         row["test images"] = _format_range(done["n_test"])
         rows.append(row)
+        rows += _make_committee_rows(results, data, setting, row)
     return pd.DataFrame(rows).fillna("")
+
+
+def _make_committee_rows(results: Results, data: str, setting: str, row: dict) -> list:
+    """Return the row of a setting's committee, if it has one, given that of its fits."""
+    committees = results.committees
+    if not len(committees):
+        return []
+    selected = (committees["data"] == data) & (committees["setting"] == setting)
+    return [
+        {
+            "data": data,
+            "setting": f"{row['setting']}, committee",
+            "seeds": str(committee["n"]),
+            "test images": row["test images"],
+        }
+        | {
+            f"{test} {metric}": format_score(committee[f"{test}_{metric}"])
+            for test in results.study.test_names
+            for metric in results.study.metrics
+        }
+        for committee in committees[selected].to_dict("records")
+    ]
 
 
 def describe_setting(results: Results, data: str, name: str) -> str:

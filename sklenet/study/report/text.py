@@ -5,6 +5,7 @@ import re
 import pandas as pd
 
 from sklenet._utils.printable import make_printable
+from sklenet.study.config.values import format_label
 
 
 def format_score(value) -> str:
@@ -27,7 +28,7 @@ def format_mean_sd(mean, sd, format_number=format_score) -> str:
 
 def format_value(value) -> str:
     """Format the value of a parameter."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else format_label(value)
 
 
 def format_difference(value) -> str:

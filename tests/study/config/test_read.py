@@ -503,8 +503,8 @@ def test_a_missing_file_is_an_error(tmp_path):
 
 def test_the_studies_of_the_documentation_are_valid(tmp_path):
     text = (BENCHMARKS.parent / "docs" / "studies.md").read_text()
-    whole, settings = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    whole, settings, factors = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     head = 'name = "settings"\ntitle = "t"\ndata = ["mnist", "cifar10"]\n'
-    for k, part in enumerate((whole, head + settings)):
+    for k, part in enumerate((whole, head + settings, head + factors)):
         (tmp_path / f"{k}.toml").write_text(part)
         read_study(tmp_path / f"{k}.toml")

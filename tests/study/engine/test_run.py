@@ -22,6 +22,7 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
 from sklenet.preprocessing import Inverter, PixelScaler
 from sklenet.study import StudyError, read_study, run_study
+from sklenet.study.config.values import format_label
 from sklenet.study.report.figures import iter_figures
 from sklenet.study.report.page import write_page
 from sklenet.study.report.results import Results
@@ -435,7 +436,7 @@ steps = [{{ transformer = "PixelScaler", to = "unit" }}, {{ transformer = "Inver
     ("grid", "values"),
     [
         ("weight_decay = [0, 0.01]", ["0", "0.01"]),
-        ("augment = ['none', ['shift']]", ["None", "['shift']"]),
+        ("augment = ['none', ['shift']]", ["None", "[shift]"]),
     ],
 )
 def test_main_effects_of_values_of_different_types(run, grid, values):
@@ -445,7 +446,7 @@ def test_main_effects_of_values_of_different_types(run, grid, values):
     means = results.cv_results("digits")["mean_test_score"]
     assert effects["mean"].tolist() == means.tolist()
     name = grid.split(" =")[0]
-    assert set(results.candidates("digits")[name].map(str)) == set(values)
+    assert set(results.candidates("digits")[name].map(format_label)) == set(values)
     list(iter_figures(results, "digits"))
 
 

@@ -224,11 +224,6 @@ def test_a_failed_candidate_is_a_failed_trial(tmp_path):
             "Optuna decides after",
         ),
         (
-            "batch_size = {randint = [32, 65]}",
-            "hidden = [[120, 84], [84]]",
-            r"must be text, numbers or booleans. Got \[120, 84\]",
-        ),
-        (
             "max_epochs = 3",
             'lr_schedule = "cosine"',
             "depends on the last epoch of",

@@ -14,8 +14,6 @@ from sklenet.study import read_study
 from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.engine.records import RECORDS
 
-pytest.importorskip("matplotlib")
-
 NAMES = [
     "$\\frac{$",
     "_hidden",

@@ -318,6 +318,7 @@ COLLAPSED = [
 def test_collapsed_candidates_are_listed_instead_of_averaged(tmp_path):
     results = write_search(tmp_path, COLLAPSED)
     candidates = results.candidates("digits")
+    assert (candidates.index == results.comparable_candidates("digits").index).all()
     collapsed = candidates[results.find_collapsed("digits")]
     pairs = sorted(zip(collapsed["lr"], collapsed["pooling"], strict=True))
     assert pairs == [(0.2, "avg"), (0.3, "max")]

@@ -9,7 +9,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-import pytest
 import websocket
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -31,12 +30,17 @@ class Browser:
         URLs that the page has requested.
     messages : list of str
         Messages on the console.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no browser is installed.
     """
 
     def __init__(self, folder: Path) -> None:
         program = next(filter(None, map(shutil.which, NAMES)), None)
         if program is None:
-            pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+            raise FileNotFoundError(f"None of {', '.join(NAMES)} is installed.")
         self._is_loaded = False
         self.requests: list[str] = []
         self.messages: list[str] = []

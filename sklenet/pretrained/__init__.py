@@ -1,0 +1,5 @@
+"""Trained networks that ship with the package."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
