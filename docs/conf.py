@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "agg")
+import jupytext
+import matplotlib
+
+matplotlib.use("agg")
+os.environ.pop("MPLBACKEND", None)  # notebooks have their own back end
 
 import sklenet
+from sklenet import load_pretrained
+from sklenet.page import write_page
 
 DOCS = Path(__file__).parent
 
@@ -18,7 +24,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
-    "myst_parser",
+    "myst_nb",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples", "**/GALLERY_HEADER.rst"]
@@ -51,9 +57,20 @@ numpydoc_validation_exclude = {
 }
 myst_heading_anchors = 3
 
+# Lessons are notebooks in MyST Markdown, which are executed when the pages are built.
+nb_execution_mode = "auto"
+nb_execution_timeout = 120  # seconds per cell
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_output_stderr = "remove"  # messages about the compilation of the kernels
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sklenet"
+html_logo = html_favicon = "logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["sklenet.css"]
 html_theme_options = {
+    "logo": {"text": "sklenet", "alt_text": "sklenet"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
@@ -78,5 +95,42 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "image_scrapers": ("matplotlib",),
     "capture_repr": ("_repr_html_",),  # DataFrames, not addresses of displays
-    "default_thumb_file": str(DOCS / "lenet5_1998.png"),
+    # The examples of a class or a function, which its page in the reference links to.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklenet",),
+    "inspect_global_variables": False,
 }
+
+
+def add_download_link(app, docname, source):
+    """Add a link to the notebook below the title of a lesson."""
+    folder, _, name = docname.rpartition("/")
+    if folder == "lessons" and name != "index":
+        title, _, text = source[0].partition("\n# ")[2].partition("\n")
+        head = source[0].partition("\n# ")[0]
+        link = (
+            f'<p><a href="{name}.ipynb" download>Download this lesson as a notebook</a></p>'
+        )
+        source[0] = f"{head}\n# {title}\n\n{link}\n{text}"
+
+
+def write_other_files(app, exception):
+    """Write the page to draw on, and the lessons as notebooks."""
+    if exception is not None or app.builder.name != "html":
+        return
+    outdir = Path(app.outdir)
+    names = {"The best network of this library": "mnist", "LeNet-5 of 1998": "lecun1998"}
+    write_page(
+        {title: load_pretrained(name) for title, name in names.items()},
+        outdir / "live.html",
+    )
+    for path in sorted((DOCS / "lessons").glob("*.md")):
+        if path.stem != "index":
+            notebook = outdir / "lessons" / f"{path.stem}.ipynb"
+            jupytext.write(jupytext.read(path), notebook)
+
+
+def setup(app):
+    """Connect the functions above with the steps of a build."""
+    app.connect("source-read", add_download_link)
+    app.connect("build-finished", write_other_files)

@@ -102,9 +102,13 @@ class LeNet5Classifier(
         module when called without arguments; or a function of outputs and labels.
     label_smoothing : float, default=0.0
         Fraction of each target that is distributed evenly over all classes.
-    optimizer : {"adam", "adamw", "sgd", "rmsprop", "sdlm"} or torch optimizer class, \
-            default="adam"
-        Optimizer of the weights. "sdlm" is the stochastic diagonal Levenberg-Marquardt
+    optimizer : {"adam", "adamw", "nadam", "sgd", "nesterov", "adagrad", "adadelta", \
+            "rmsprop", "sdlm"} or torch optimizer class, default="adam"
+        Optimizer of the weights. "nesterov" is "sgd" with Nesterov momentum, which is also
+        ``net_params={"optimizer__nesterov": True}`` with "sgd". Good learning rates differ:
+        the default `lr` suits the optimizers with "adam" in their names and "rmsprop",
+        whereas about 0.01 suits "adagrad", 0.01 to 0.1 "sgd" and "nesterov", and 1
+        "adadelta". "sdlm" is the stochastic diagonal Levenberg-Marquardt
         method of the 1998 paper: the learning rate of a weight is lr / (mu + h), where h
         is an estimate of the second derivative of the loss, computed from 500 samples
         before every epoch. The default of mu, 0.02, can be changed by
@@ -112,17 +116,19 @@ class LeNet5Classifier(
     lr : float, default=0.001
         Learning rate, or its maximum if `lr_schedule` varies it.
     momentum : float, default=0.9
-        Momentum of the "sgd" optimizer. The others do not use it.
+        Momentum of the optimizers "sgd" and "nesterov". The others do not use it.
     weight_decay : float, default=0.0
-        Strength of weight decay. In "adam", "sgd" and "rmsprop" it is an L2 penalty of
-        ``weight_decay / 2 * w**2``, whose derivative is added to the gradient. In "adamw"
-        it is decoupled: each step shrinks w by ``lr * weight_decay * w``.
+        Strength of weight decay. In "adamw" it is decoupled: each step shrinks a weight w
+        by ``lr * weight_decay * w``. In the other optimizers it is an L2 penalty of
+        ``weight_decay / 2 * w**2``, whose derivative is added to the gradient.
     l1 : float, default=0.0
         Strength of an L1 penalty on the weights, which excludes biases.
-    lr_schedule : {"constant", "step", "cosine", "one_cycle", "lecun1998"} or callable, \
-            default="constant"
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warm_restarts", \
+            "one_cycle", "lecun1998"} or callable, default="constant"
         Learning-rate schedule over the steps of `fit`. "step" divides the learning rate by
-        10 after half of the steps and again after three quarters; "cosine" decays it to 0;
+        10 after half of the steps and again after three quarters; "exponential" decays it
+        to 1/100, by the same factor in each step; "cosine" decays it to 0;
+        "warm_restarts" decays it to 0 three times, over 1/7, 2/7 and 4/7 of the steps;
         "one_cycle" raises it from 1/25 of `lr` during the first 30 % of the steps, then
         decays it to 0; "lecun1998" decays it to 1/50 in the five stages of the 1998 paper,
         scaled to the number of epochs. A callable returns a torch scheduler, given the
@@ -155,9 +161,14 @@ class LeNet5Classifier(
         - for "lecun1998" the strength of the planar affine transformations of the 1998
           paper (1);
         - for "elastic" the strength alpha of Simard et al., 2003 (34);
-        - for "cutout" the side length of the square that is blanked (8).
+        - for "cutout" the side length of the square that is blanked (8);
+        - for "brightness", "contrast" and "saturation" the maximum relative change (0.4);
+        - for "hue" the maximum rotation of the colour circle, as a fraction of it (0.1);
+        - for "color_jitter" the strength of the last four together, with these amounts (1).
 
-        Lengths are in pixels of the 32x32 canvas.
+        Lengths are in pixels of the 32x32 canvas. Colours change as in
+        ``torchvision.transforms.ColorJitter``, but always in this order; saturation and hue
+        change RGB images only. The border of the canvas keeps its value.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes. The keys of a dict are labels, or their text, as in TOML
         files; classes that are not in the dict have the weight 1. "balanced" uses weights

@@ -96,7 +96,7 @@ def pytorch_tutorial() -> dict:
 
     It uses ReLU, max pooling, He initialization, Adam with a learning rate of 0.001 and a
     weight decay of 1e-4, a batch size of 64, and 20 epochs. The tutorial reports a test
-    accuracy of 99.2 %; ``benchmarks/README.md`` has the one measured here.
+    accuracy of 99.2 %; ``benchmarks/references/a.md`` has the one measured here.
 
     Returns
     -------

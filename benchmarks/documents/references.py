@@ -1,4 +1,4 @@
-"""Publications whose results are compared with ours: a part of ``benchmarks/README.md``."""
+"""Publications whose results are compared with ours, each on a page of its own."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,11 @@ class Reference(NamedTuple):
     Parameters
     ----------
     title : str
-        Heading of its section.
+        Heading of its page.
+    page : str
+        File name of its page.
+    source : str
+        Title, author, site or journal, and year, in Markdown.
     description : str
         What it publishes, in Markdown.
     studies : tuple of str
@@ -23,6 +27,8 @@ class Reference(NamedTuple):
     """
 
     title: str
+    page: str
+    source: str
     description: str
     studies: tuple[str, ...]
 
@@ -30,6 +36,9 @@ class Reference(NamedTuple):
 REFERENCES = (
     Reference(
         "Reference A",
+        "a.md",
+        '"Mastering LeNet-5 CNN Training on MNIST, Fashion-MNIST, and CIFAR-10",'
+        " programming lesson, Assignment Chef, 2026.",
         "A tutorial in PyTorch on MNIST, Fashion-MNIST and CIFAR-10: ReLU, max pooling,"
         " Adam, batches of 64, 20 epochs. It compares learning rates, weight decays and"
         " initializations, and classifies negative images.",
@@ -43,6 +52,9 @@ REFERENCES = (
     ),
     Reference(
         "Reference B",
+        "b.md",
+        'Jayita Bhattacharyya, "Complete Tutorial On LeNet-5: Guide To Begin With CNNs",'
+        " Analytics India Magazine.",
         "A tutorial in Keras on MNIST: 3x3 kernels, tanh, average pooling, one hidden layer"
         " of 128 units, 53,558 weights, each column of pixels divided by its norm; 10"
         " epochs. The study compares its accuracy per epoch with ours.",
@@ -50,6 +62,8 @@ REFERENCES = (
     ),
     Reference(
         "Reference C",
+        "c.md",
+        'Saif Ali, "LeNet-5: A complete guide", Educative, 2024.',
         "A guide in Keras on MNIST: 5x5 kernels without padding, ReLU, max pooling, 44,426"
         " weights, validation on the first tenth of the training set; 10 epochs. It"
         " publishes no results. The study reports ours, also per class.",
@@ -57,6 +71,8 @@ REFERENCES = (
     ),
     Reference(
         "Reference D",
+        "d.md",
+        "The GitHub repository cx-olquinjica/LeNet-5 and its README.",
         'A repository, "LeNet-5 with modern techniques", on MNIST: sigmoid or ReLU, average'
         " or max pooling, weight decay, early stopping; three learning curves on"
         " Fashion-MNIST.",
@@ -64,8 +80,13 @@ REFERENCES = (
     ),
     Reference(
         "The paper of 1998",
-        "LeCun, Bottou, Bengio and Haffner; see [LeNet-5 as published in"
-        " 1998](../docs/lenet5_1998.md).",
+        "1998.md",
+        "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, *Gradient-Based Learning Applied to"
+        " Document Recognition*, Proceedings of the IEEE 86(11), 2278-2324, 1998,"
+        " [doi:10.1109/5.726791](https://doi.org/10.1109/5.726791).",
+        "The original network, on MNIST: trainable subsampling, partial connections, radial"
+        " basis functions, and stochastic diagonal Levenberg-Marquardt; 20 epochs."
+        " `docs/lenet5_1998.md` describes what is faithful to it.",
         (
             "lecun1998",
             "lecun1998_distortions",
@@ -88,6 +109,8 @@ def describe_references(studies: list[str]) -> list[dict]:
     return [
         {
             "title": reference.title,
+            "page": reference.page,
+            "source": reference.source,
             "description": reference.description,
             "studies": names,
             "tables": _make_tables(names),
@@ -99,7 +122,10 @@ def describe_references(studies: list[str]) -> list[dict]:
 
 def _make_tables(names: list[str]) -> list[pd.DataFrame]:
     """Return the published results next to ours; if there are none, ours alone."""
-    frames = {f"[{name}](#{name})": format_published(read_results(name)) for name in names}
+    frames = {
+        f"[{name}](../results/{name}/README.md)": format_published(read_results(name))
+        for name in names
+    }
     table = pd.concat(frames, names=["study"]).reset_index("study").fillna("")
     if len(table):
         return [table]

@@ -1,4 +1,10 @@
-"""Render ``benchmarks/README.md``: published results, then the results of all studies."""
+"""Render ``benchmarks/README.md``, and a page for each publication and each study.
+
+``benchmarks/README.md`` is the index. The pages of the publications are in
+``benchmarks/references/``, those of the studies are in their folders of results.
+"""
+
+from pathlib import Path
 
 import pandas as pd
 from origin import describe_runs
@@ -28,14 +34,23 @@ def list_studies() -> list[str]:
     return sorted(path.parent.name for path in RESULTS.glob(f"*/{TABLE}"))
 
 
-def render() -> str:
-    """Return the document."""
+def render_pages() -> dict[Path, str]:
+    """Return the text of the index and of all pages."""
     names = list_studies()
-    return render_template(
-        "benchmarks.md",
-        references=describe_references(names),
-        studies=[_describe_study(name) for name in names],
-    )
+    references = describe_references(names)
+    studies = [_describe_study(name) for name in names]
+    index = render_template("benchmarks.md", references=references, studies=studies)
+    pages = {
+        DOCUMENT.parent / "references" / reference["page"]: render_template(
+            "reference.md", reference=reference
+        )
+        for reference in references
+    }
+    pages |= {
+        RESULTS / study["name"] / "README.md": render_template("study.md", study=study)
+        for study in studies
+    }
+    return {DOCUMENT: index} | pages
 
 
 def _describe_study(name: str) -> dict:
@@ -49,10 +64,10 @@ def _describe_study(name: str) -> dict:
         "tables": render_tables(results).rstrip(),
         "classes": _describe_classes(results) if name in _WITH_CLASS_METRICS else None,
         "figures": [
-            {"name": f"{name}.png", "title": make_title(name)}
+            {"name": f"{kind}_{data}.png", "title": make_title(f"{kind}_{data}")}
             for kind in _FIGURES
             for data in results.study.data
-            if (folder / f"{(name := f'{kind}_{data}')}.png").is_file()
+            if (folder / f"{kind}_{data}.png").is_file()
         ],
         "origin": describe_runs(results),
         "page": PAGE if name in _WITH_PAGE else None,

@@ -33,9 +33,9 @@ def render_documents() -> dict[Path, str]:
         performance,
         reading,
         security,
-        studies,
     )
     documents = {module.DOCUMENT: module.render() for module in modules}
+    documents |= studies.render_pages()
     documents[ROOT / "README.md"] = render_template("README.md")
     return documents | {
         RESULTS / name / TABLE: render_tables(read_results(name))
@@ -45,5 +45,6 @@ def render_documents() -> dict[Path, str]:
 
 if __name__ == "__main__":
     for path, text in render_documents().items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         print("wrote", path.relative_to(ROOT))

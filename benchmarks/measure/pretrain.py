@@ -1,4 +1,4 @@
-"""Train the networks that ship with the package.
+"""Train the networks that ``sklenet.load_pretrained`` loads.
 
     SKLENET_DATA=FOLDER python benchmarks/measure/pretrain.py [NAME...]
 
@@ -24,7 +24,8 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets.registry import DATASETS
 from sklenet.pretrained import FOLDER
 from sklenet.study.config.read import read_study
-from sklenet.study.engine.fit import clone_with_seed, load_data
+from sklenet.study.engine.data import load_data
+from sklenet.study.engine.fit import clone_with_seed
 from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.engine.provenance import collect_provenance
@@ -133,8 +134,8 @@ def train(name: str) -> dict:
     """Train a network, save it in the package, and return its record."""
     choice = choose(name)
     print(f"{name}: {choice}", flush=True)
-    X, y = load_data(choice.data, "train")
-    X_test, y_test = load_data(choice.data, "test")
+    X, y = load_data(DATASETS[choice.data], "train")
+    X_test, y_test = load_data(DATASETS[choice.data], "test")
     fitted = make_pipeline(choice).fit(X, y)
     accuracy = float(fitted.score(X_test, y_test))
     classifier = fold_scaler(fitted)

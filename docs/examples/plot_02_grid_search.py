@@ -28,6 +28,23 @@ columns += ["mean_test_score", "std_test_score"]
 results[columns].sort_values("mean_test_score", ascending=False).round(4)
 
 # %%
+# The mean scores with the best learning rate for each activation and pooling.
+import matplotlib.pyplot as plt
+
+scores = results.pivot_table(
+    index="param_activation",
+    columns="param_pooling",
+    values="mean_test_score",
+    aggfunc="max",
+)
+figure, ax = plt.subplots(figsize=(4, 3.2), layout="constrained")
+image = ax.imshow(scores, cmap="viridis")
+ax.set_xticks(range(2), scores.columns)
+ax.set_yticks(range(2), scores.index)
+ax.set(xlabel="pooling", ylabel="activation")
+figure.colorbar(image, label="mean accuracy")
+
+# %%
 # The search has refitted the best candidate on all of X. The test set is used once, at the
 # end.
 X_test, y_test = load_digits(subset="test", return_X_y=True)

@@ -22,6 +22,25 @@ class Square(torch.nn.Module):
         return x.square().clamp(max=4)
 
 
+# %%
+# This function and three others.
+import matplotlib.pyplot as plt
+
+x = torch.linspace(-3, 3, 121)
+functions = {
+    "relu": torch.nn.ReLU(),
+    "tanh": torch.nn.Tanh(),
+    "SiLU": torch.nn.SiLU(),
+    "Square": Square(),
+}
+figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
+for name, function in functions.items():
+    ax.plot(x, function(x), label=name)
+ax.set(xlabel="x", ylabel="activation", ylim=(-1.5, 4.5))
+ax.legend()
+
+# %%
+# A network with each of them.
 for activation in ("relu", "tanh", torch.nn.SiLU, Square):
     model = LeNet5Classifier(activation=activation, max_epochs=10, random_state=0).fit(X, y)
     name = activation if isinstance(activation, str) else activation.__name__

@@ -40,3 +40,12 @@ scores = cross_val_score(
     LeNet5Classifier(max_epochs=10, random_state=0), X, images.target, cv=3
 )
 print(scores.round(3))
+
+# %%
+# What a model makes of new files: the images, the input of the network, and the
+# probabilities. ``sklenet predict MODEL IMAGE --show FILE`` writes the same figure.
+from sklenet.display import PredictionDisplay
+
+model = LeNet5Classifier(max_epochs=10, random_state=0, framing="whole")
+model.fit(images.images, images.target)
+PredictionDisplay.from_files(model, images.filenames[-3:])

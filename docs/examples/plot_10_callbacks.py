@@ -47,4 +47,17 @@ from sklearn.model_selection import GridSearchCV
 monitor = ScoringMonitor(scoring="accuracy")
 watched = LeNet5Classifier(max_epochs=3, random_state=0).set_callbacks(monitor)
 GridSearchCV(watched, {"lr": [0.001, 0.003]}, cv=2).fit(X[:400], y[:400])
-monitor.get_logs().data_as_pandas.tail(6)
+logs = monitor.get_logs().data_as_pandas
+logs.tail(6)
+
+# %%
+# The accuracy of each fit after each epoch. One fit is that of the best candidate on all of
+# the data.
+import matplotlib.pyplot as plt
+
+epochs = logs[logs["task_name"] == "epoch"]
+figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
+for path, fit in epochs.groupby("parent_task_id_path"):
+    ax.plot(fit["task_id"] + 1, fit["accuracy"], marker="o", label=str(path))
+ax.set(xlabel="epoch", ylabel="training accuracy", xticks=[1, 2, 3])
+ax.legend(title="fit", fontsize="small")

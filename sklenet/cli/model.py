@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sklenet._utils.names import suggest_similar
 from sklenet._utils.printable import make_printable
 from sklenet._utils.writing import check_writable, write_file
 from sklenet.cli.output import (
@@ -21,14 +22,27 @@ from sklenet.cli.output import (
     print_results,
     write_text,
 )
-from sklenet.datasets.folder import load_folder
+from sklenet.datasets.custom import (
+    CustomImages,
+    FileSource,
+    FolderSource,
+    OpenMLSource,
+    Source,
+    open_dataset,
+)
 from sklenet.datasets.loaders import load_dataset
-from sklenet.datasets.registry import DATASETS, get_dataset
+from sklenet.datasets.registry import DATASETS, ImageDataset, get_dataset
+from sklenet.datasets.table_files import FILE_SUFFIXES
 from sklenet.estimator import LeNet5Classifier
 from sklenet.framing import assume_framing, read_image
 from sklenet.framing.read import read_digits
+from sklenet.images.shapes import check_image_shape
 from sklenet.persistence.format import check_labels
+from sklenet.study.config.errors import BadKey
 from sklenet.study.config.values import find_problem, short_repr
+from sklenet.study.engine.data import Sample, check_subset_size, draw_rows
+
+_OPENML = "openml:"  # prefix of the names of OpenML's datasets
 
 # Parameters that are set by other options or that have no use on the command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
@@ -49,11 +63,17 @@ def _add_data(commands) -> None:
         help="list or download the datasets",
         description="List the datasets and whether they are available. The datasets given"
         " by name are downloaded first if necessary. Datasets are stored in the folder"
-        " $SKLENET_DATA or, if it is not set, in the cache folder of the user.",
+        " $SKLENET_DATA or, if it is not set, in the cache folder of the user. For a folder"
+        " of images or a file of your own, print what a fit or a study would read.",
     )
     data.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"dataset: {', '.join(DATASETS)}"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"dataset: {', '.join(DATASETS)}; or folder of images with one subfolder per"
+        " class, CSV, Parquet or .npz file, or openml:NAME",
     )
+    _add_custom_options(data)
     add_output_options(data)
     data.set_defaults(run=_run_data)
 
@@ -62,31 +82,27 @@ def _add_fit(commands) -> None:
     fit = commands.add_parser(
         "fit",
         help="train a model and save it",
-        description="Train a LeNet5Classifier on a dataset, or on a folder of images with"
-        " one subfolder per class, and save it. For a dataset, the accuracy on its test"
-        " set is reported.",
+        description="Train a LeNet5Classifier on a dataset, a folder of images with one"
+        " subfolder per class, or a CSV, Parquet or .npz file, and save it. The accuracy on"
+        " the test set, if there is one, is reported.",
     )
     fit.add_argument(
         "--data",
         required=True,
-        help=f"dataset ({', '.join(DATASETS)}) or folder of images",
+        help=f"dataset ({', '.join(DATASETS)}), folder of images, CSV, Parquet or .npz"
+        " file, or openml:NAME",
     )
     fit.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="file to save the model to"
     )
     fit.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     fit.add_argument(
-        "--size",
+        "--n-train",
         type=int,
-        default=28,
-        help="height and width in pixels to which the images of a folder are fitted"
-        " (default: 28)",
+        metavar="N",
+        help="train on a stratified random sample of N training images",
     )
-    fit.add_argument(
-        "--colour",
-        action="store_true",
-        help="read the images of a folder as RGB; by default they are read as grey",
-    )
+    _add_custom_options(fit)
     parameters = fit.add_argument_group(
         "parameters of LeNet5Classifier",
         "Lists and tables are written as in TOML: --augment '[\"invert\", {shift = 2}]'.",
@@ -105,6 +121,46 @@ def _add_fit(commands) -> None:
             )
     add_output_options(fit)
     fit.set_defaults(run=_run_fit)
+
+
+def _add_custom_options(parser) -> None:
+    """Add the options for folders and files of the user to a parser."""
+    group = parser.add_argument_group("folders and files")
+    group.add_argument(
+        "--size",
+        type=int,
+        default=28,
+        help="height and width in pixels to which the images of a folder are fitted"
+        " (default: 28)",
+    )
+    group.add_argument(
+        "--colour",
+        action="store_true",
+        help="read the images of a folder as RGB; by default they are read as grey",
+    )
+    group.add_argument(
+        "--label",
+        metavar="NAME",
+        help="column or array with the labels of a file (default: label)",
+    )
+    group.add_argument(
+        "--image-shape",
+        type=_parse_value,
+        metavar="SHAPE",
+        help="shape of the images of a file, such as '[28, 20]' or '[3, 32, 32]', if they"
+        " are not square",
+    )
+    test = group.add_mutually_exclusive_group()
+    test.add_argument(
+        "--test-data", metavar="PATH", help="folder or file with the images of the test set"
+    )
+    test.add_argument(
+        "--test-fraction",
+        type=float,
+        metavar="F",
+        help="fraction of the images that become the test set, stratified; by default, all"
+        " images are trained on",
+    )
 
 
 def _add_predict(commands) -> None:
@@ -193,8 +249,12 @@ def _parse_value(text: str):
 
 
 def _run_data(arguments) -> int:
+    own = [name for name in arguments.names if _is_custom(name)]
     for name in arguments.names:
-        get_dataset(name)
+        if name not in own:
+            get_dataset(name)
+    if own:
+        return _describe_custom(arguments, own)
     values = {name: _count_images(name, name in arguments.names) for name in DATASETS}
     lines = [
         f"{name:15} {counts['train']:,} training and {counts['test']:,} test images"
@@ -204,6 +264,63 @@ def _run_data(arguments) -> int:
     ]
     print_results(arguments, "\n".join(lines), values)
     return 0
+
+
+def _is_custom(name: str) -> bool:
+    """Return whether a name is that of a folder, a file or a dataset of OpenML."""
+    is_path = Path(name).exists() or Path(name).suffix.lower() in FILE_SUFFIXES
+    return name not in DATASETS and (is_path or name.startswith(_OPENML))
+
+
+def _describe_custom(arguments, names: list[str]) -> int:
+    """Print what a fit or a study reads from folders and files."""
+    values, lines = {}, []
+    for name in names:
+        dataset = _open_custom(arguments, name, "whole")
+        train, test = dataset.n_images["train"], dataset.n_images["test"]
+        shape = "x".join(map(str, dataset.image_shape))
+        values[name] = {
+            "here": True,
+            "train": train,
+            "test": test,
+            "image_shape": list(dataset.image_shape),
+            "classes": list(dataset.class_names),
+            "fingerprint": dataset.fingerprint,
+        }
+        classes = ", ".join(map(make_printable, dataset.class_names))
+        lines.append(
+            f"{make_printable(name)}: {train:,} training and {test:,} test images of"
+            f" {shape}, {dataset.n_classes} classes: {classes}"
+        )
+    print_results(arguments, "\n".join(lines), values)
+    return 0
+
+
+def _open_custom(arguments, name: str, framing: str) -> ImageDataset:
+    """Read a folder, a file or a dataset of OpenML, with a test set."""
+    fraction = arguments.test_fraction
+    if fraction is not None and not 0 < fraction < 1:
+        raise ValueError(f"--test-fraction must be between 0 and 1. Got {fraction}.")
+    source = _make_source(arguments, name, framing)
+    return open_dataset(name, source, fraction, framing=framing)
+
+
+def _make_source(arguments, name: str, framing: str) -> Source:
+    """Return what the images of a folder, a file or a dataset of OpenML are read from."""
+    test_data = None if arguments.test_data is None else Path(arguments.test_data)
+    shape = arguments.image_shape
+    check_image_shape(shape, "--image-shape")
+    if name.startswith(_OPENML):
+        number = name.removeprefix(_OPENML)
+        which = int(number) if number.isdecimal() else number
+        return OpenMLSource(which, None, arguments.label, shape)
+    if not Path(name).is_dir():
+        return FileSource(Path(name), test_data, arguments.label, shape)
+    size = (arguments.size, arguments.size)
+    shape = shape or ((3, *size) if arguments.colour else size)
+    # As `sklenet predict` reads files.
+    read = partial(read_image, framing=framing)
+    return FolderSource(Path(name), test_data, tuple(shape), read)
 
 
 def _count_images(name: str, download: bool) -> dict:
@@ -240,6 +357,9 @@ def _run_fit(arguments) -> int:
         classifier.framing = "whole" if dataset is None else dataset.framing
     X, y, test = _load_data(arguments, classifier.framing)
     check_labels(np.unique(y))
+    if arguments.n_train is not None:
+        rows = _draw_rows(arguments, y)
+        X, y = X[rows], y[rows]
     print_progress(arguments, f"training on {len(y):,} images of {arguments.data}")
     interrupt = None
     with redirect_stdout(sys.stderr):
@@ -279,6 +399,15 @@ def _run_fit(arguments) -> int:
     return 0
 
 
+def _draw_rows(arguments, y) -> np.ndarray:
+    """Return the rows of the training images that ``--n-train`` asks for."""
+    try:
+        check_subset_size(arguments.data, y, arguments.n_train)
+    except BadKey as error:
+        raise ValueError(f"--n-train {error.message}") from None
+    return draw_rows(y, Sample(arguments.n_train, 0))
+
+
 def _check_out(path: Path, option: str = "--out") -> None:
     """Raise a ValueError if an option's file cannot be written as a regular file."""
     if not path.parent.is_dir():
@@ -299,20 +428,19 @@ def _load_data(arguments, framing: str):
             for subset in ("train", "test")
         )
         return X, y, test
-    if not Path(arguments.data).is_dir():
+    if not _is_custom(arguments.data):
         raise ValueError(
             f"--data {arguments.data}: neither a dataset ({', '.join(DATASETS)}) nor a"
-            " folder."
+            f" folder or file.{suggest_similar(arguments.data, DATASETS)}"
         )
-    size = (arguments.size, arguments.size)
-    images = load_folder(
-        arguments.data,
-        (3, *size) if arguments.colour else size,
-        on_error="raise",
-        return_X_y=False,
-        read=partial(read_image, framing=framing),  # as `sklenet predict` reads files
-    )
-    return images.images, images.target, None
+    if arguments.test_data is None and arguments.test_fraction is None:
+        parts = _make_source(arguments, arguments.data, framing).read()
+        if parts.test is None:
+            X, y = parts.train
+            return X.reshape(-1, *parts.image_shape), y, None
+    images = _open_custom(arguments, arguments.data, framing).source
+    assert isinstance(images, CustomImages)
+    return *images("train"), images("test")
 
 
 def _run_predict(arguments) -> int:

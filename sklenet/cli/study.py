@@ -15,6 +15,7 @@ from sklenet.cli.progress import Progress
 from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.read import locate_error, read_study
 from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
+from sklenet.study.engine.data import open_datasets
 from sklenet.study.engine.estimate import estimate
 from sklenet.study.engine.evaluate import to_jsonable
 from sklenet.study.engine.plan import select_part
@@ -127,10 +128,11 @@ def _add_report(commands) -> None:
 
 def _run_study(arguments) -> int:
     study = read_study(arguments.file)
-    part = select_part(study, arguments.data, arguments.setting)
     out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:
+        study = open_datasets(study)
+        part = select_part(study, arguments.data, arguments.setting)
         prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
     except BadKey as error:
         raise locate_error(arguments.file, error) from error

@@ -113,16 +113,8 @@ class DatasetFiles:
         return missing
 
     def _missing_error(self, home: Path, missing: list[str], reason: str) -> OSError:
-        return OSError(
-            f"{self.torchvision_name} is not in {home / self.folder}, and {reason}.\n"
-            f"Files expected there and missing: {', '.join(missing)}.\n"
-            "Three ways to get them:\n"
-            "  1. with a network connection, call again with download_if_missing=True;\n"
-            "  2. on a machine with a network connection, run torchvision.datasets."
-            f"{self.torchvision_name}(FOLDER, download=True) and copy FOLDER to {home};\n"
-            "  3. if you have the files elsewhere, in torchvision's folders, pass the data"
-            " home as data_home= or set the environment variable SKLENET_DATA to it."
-        )
+        call = f"{self.torchvision_name}(FOLDER, download=True)"
+        return make_missing_error(call, home, home / self.folder, missing, reason)
 
     def _locate(self, home: Path, file: str) -> Path | None:
         """Return the path of a file, under any of its names, or None."""
@@ -194,6 +186,34 @@ class DatasetFiles:
             (home / self.folder).mkdir(parents=True, exist_ok=True)
             for file in self.published:
                 shutil.move(Path(temporary) / self.folder / file, home / self.folder / file)
+
+
+def make_missing_error(
+    call: str, home: Path, folder: Path, missing: list[str], reason: str
+) -> OSError:
+    """Return the error for missing files of a dataset, with three ways to get them.
+
+    Parameters
+    ----------
+    call : str
+        Call of the class of `torchvision.datasets` that downloads the files.
+    home, folder : Path
+        The data home, and the folder of the files in it.
+    missing : list of str
+        Names of the missing files.
+    reason : str
+        Why they are not downloaded.
+    """
+    return OSError(
+        f"{call.partition('(')[0]} is not in {folder}, and {reason}.\n"
+        f"Files expected there and missing: {', '.join(missing)}.\n"
+        "Three ways to get them:\n"
+        "  1. with a network connection, call again with download_if_missing=True;\n"
+        "  2. on a machine with a network connection, run torchvision.datasets."
+        f"{call} and copy FOLDER to {home};\n"
+        "  3. if you have the files elsewhere, in torchvision's folders, pass the data"
+        " home as data_home= or set the environment variable SKLENET_DATA to it."
+    )
 
 
 def _md5(content: bytes) -> str:

@@ -67,6 +67,7 @@ def load_folder(
     on_error: str,
     return_X_y: bool,
     read: Callable[[Path, ImageShape], np.ndarray],
+    hint: str = " (use on_error='skip' to skip them)",
 ):
     """Load images from a folder with a custom function that reads the files.
 
@@ -77,6 +78,8 @@ def load_folder(
     read : callable
         Function of a file and the shape (c, h, w) that returns an array of c * h * w
         values of uint8, or raises a ValueError whose message begins with the file.
+    hint : str
+        Advice in the message about images that cannot be read.
 
     Returns
     -------
@@ -102,8 +105,8 @@ def load_folder(
             f"  {make_printable(file)}: {reason}" for file, reason in skipped
         )
         raise OSError(
-            f"{len(skipped)} of {len(skipped) + len(images)} images cannot be read"
-            f" (use on_error='skip' to skip them):\n{listed}"
+            f"{len(skipped)} of {len(skipped) + len(images)} images cannot be"
+            f" read{hint}:\n{listed}"
         )
     if not images:
         raise ValueError(f"None of the images in {root} can be read.")

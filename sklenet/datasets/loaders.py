@@ -10,7 +10,8 @@ import platformdirs
 from sklearn.utils import Bunch
 
 from sklenet.datasets.files import DatasetFiles
-from sklenet.datasets.registry import ImageDataset, get_dataset
+from sklenet.datasets.registry import Arrays, ImageDataset, get_dataset
+from sklenet.datasets.torchvision_files import TorchvisionFiles
 from sklenet.images.shapes import make_pixel_names
 
 SUBSETS = ("train", "test", "all")
@@ -148,20 +149,20 @@ def fetch_cifar10(
     )
 
 
-def load_dataset(
-    name,
+def fetch_kmnist(
+    *,
     subset="train",
     data_home=None,
     download_if_missing=True,
     return_X_y=False,
     as_frame=False,
 ):
-    """Load a dataset of the registry.
+    """Load Kuzushiji-MNIST, 70,000 grey 28x28 images of 10 Japanese characters.
+
+    The files are downloaded if needed.
 
     Parameters
     ----------
-    name : str
-        Name of the dataset, such as "mnist".
     subset, data_home, download_if_missing, return_X_y, as_frame
         The same as for :func:`fetch_mnist`.
 
@@ -170,14 +171,214 @@ def load_dataset(
     Bunch or tuple
         The same as for :func:`fetch_mnist`.
     """
-    dataset = get_dataset(name)
+    return load_dataset(
+        "kmnist", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_emnist_balanced(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load EMNIST's balanced split, 131,600 grey 28x28 images in 47 classes.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`, with 112,800 training and 18,800 test images.
+        The classes are the digits, the upper-case letters, and the lower-case letters that
+        differ in shape from the upper-case ones. The images are upright, which those in
+        the files are not.
+    """
+    return load_dataset(
+        "emnist_balanced", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_emnist_letters(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load EMNIST's letters, 145,600 grey 28x28 images in 26 classes.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`, with 124,800 training and 20,800 test images.
+        The labels 0 to 25 are the letters a to z of either case. The images are upright,
+        which those in the files are not.
+    """
+    return load_dataset(
+        "emnist_letters", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_emnist_digits(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load EMNIST's digits, 280,000 grey 28x28 images in 10 classes.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`, with 240,000 training and 40,000 test images.
+        The images are upright, which those in the files are not.
+    """
+    return load_dataset(
+        "emnist_digits", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_qmnist(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load QMNIST, 120,000 grey 28x28 images of digits.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`, with 60,000 training and 60,000 test images.
+    """
+    return load_dataset(
+        "qmnist", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_usps(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load USPS, 9,298 grey 16x16 images of digits.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`, with ``data`` (n, 256) and ``images``
+        (n, 16, 16). There are 7,291 training and 2,007 test images.
+    """
+    return load_dataset(
+        "usps", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def fetch_svhn(
+    *,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load SVHN, 99,289 RGB 32x32 images of house numbers.
+
+    The files are downloaded if needed.
+
+    Parameters
+    ----------
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_cifar10`, with 73,257 training and 26,032 test images.
+    """
+    return load_dataset(
+        "svhn", subset, data_home, download_if_missing, return_X_y, as_frame
+    )
+
+
+def load_dataset(
+    dataset,
+    subset="train",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load a dataset of the registry, or a custom one.
+
+    Parameters
+    ----------
+    dataset : str or ImageDataset
+        Name of a dataset in the registry, such as "mnist", or a dataset.
+    subset, data_home, download_if_missing, return_X_y, as_frame
+        The same as for :func:`fetch_mnist`.
+
+    Returns
+    -------
+    Bunch or tuple
+        The same as for :func:`fetch_mnist`.
+    """
+    if not isinstance(dataset, ImageDataset):
+        dataset = get_dataset(dataset)
     target: Any
     if subset not in SUBSETS:
         raise ValueError(f"subset must be 'train', 'test' or 'all'. Got {subset!r}.")
-    if isinstance(dataset.source, DatasetFiles):
+    if isinstance(dataset.source, DatasetFiles | TorchvisionFiles):
         home = get_data_home(data_home)
         dataset.source.fetch(home, download_if_missing=download_if_missing)
-        images, target = _read_files(dataset, dataset.source, home, subset)
+        if isinstance(dataset.source, DatasetFiles):
+            images, target = _read_files(dataset, home, subset)
+        else:
+            images, target = _read_torchvision(dataset.source, home, subset)
     else:
         images, target = dataset.source(subset)
     data: Any = images.reshape(len(images), -1)
@@ -221,10 +422,19 @@ def get_data_home(data_home=None) -> Path:
     return Path(data_home).expanduser()
 
 
-def _read_files(
-    dataset: ImageDataset, files: DatasetFiles, home: Path, subset: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_torchvision(files: TorchvisionFiles, home: Path, subset: str) -> Arrays:
+    """Return the images and the labels of a subset, read by torchvision."""
+    if subset != "all":
+        return files.read(home, subset)
+    parts = [files.read(home, subset) for subset in ("train", "test")]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return images, labels
+
+
+def _read_files(dataset: ImageDataset, home: Path, subset: str) -> Arrays:
     """Return the images and the labels of a subset, read into arrays of the final size."""
+    files = dataset.source
+    assert isinstance(files, DatasetFiles)
     subsets = ["train", "test"] if subset == "all" else [subset]
     n = sum(dataset.n_images[subset] for subset in subsets)
     channels, *size = dataset.image_shape

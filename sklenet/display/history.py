@@ -7,8 +7,8 @@ from sklenet.display.inputs import get_final_estimator
 
 # The metrics that are plotted by default, those of each list in a panel of its own.
 _PANELS = {
-    "loss": ("train_loss", "valid_loss"),
-    "accuracy": ("train_accuracy", "valid_accuracy"),
+    "loss": ["train_loss", "valid_loss"],
+    "accuracy": ["train_accuracy", "valid_accuracy"],
 }
 _SUBSETS = {"train": "training", "valid": "validation"}
 
@@ -77,7 +77,7 @@ class TrainingHistoryDisplay:
         if metric is None:
             metrics = [key for keys in _PANELS.values() for key in keys]
         else:
-            metrics = _PANELS.get(metric, (metric,))
+            metrics = _PANELS.get(metric, [metric])
         found = [key for key in metrics if key in known]
         if not found:
             allowed = sorted(known | {name for name in _PANELS if f"train_{name}" in known})

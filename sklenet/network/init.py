@@ -87,8 +87,8 @@ def init_torch_default(layer: nn.Module, generator: torch.Generator) -> None:
     _draw_uniform(layer, lambda fan_in: 1.0 if is_subsampling else fan_in**-0.5, generator)
 
 
-def _fill_with_zeros(weight: torch.Tensor, generator: torch.Generator) -> None:
-    nn.init.zeros_(weight)
+def _fill_with_zeros(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return nn.init.zeros_(weight)
 
 
 INITS: dict[str, Initializer] = {

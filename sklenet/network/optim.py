@@ -1,10 +1,11 @@
 """Optimizers and learning-rate schedules, by name or by a callable."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 from torch.optim import lr_scheduler as schedulers
 
 from sklenet.network.lecun1998.sdlm import SDLM
@@ -12,7 +13,11 @@ from sklenet.network.lecun1998.sdlm import SDLM
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": Adam,
     "adamw": AdamW,
+    "nadam": NAdam,
     "sgd": SGD,
+    "nesterov": SGD,  # with nesterov=True
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
     "rmsprop": RMSprop,
     "sdlm": SDLM,
 }
@@ -33,6 +38,35 @@ def make_step_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRSched
 def make_cosine_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
     """Decay the learning rate to 0 along half a cosine wave."""
     return schedulers.CosineAnnealingLR(optimizer, n_steps)
+
+
+def make_warm_restarts_schedule(
+    optimizer: Optimizer, n_steps: int
+) -> schedulers.LRScheduler:
+    """Decay the learning rate to 0 along half a cosine wave, three times.
+
+    Each period is twice as long as the one before: they take 1/7, 2/7 and 4/7 of the steps.
+    If that is a whole number of steps, the learning rates are those of torch's
+    ``CosineAnnealingWarmRestarts``, which does not have other periods.
+
+    References
+    ----------
+    Loshchilov and Hutter 2017, SGDR: Stochastic Gradient Descent with Warm Restarts.
+    """
+
+    def compute_factor(step: int) -> float:
+        sevenths = 7 * step / n_steps
+        start, end = next(
+            (period for period in ((0, 1), (1, 3)) if sevenths < period[1]), (3, 7)
+        )
+        return (1 + math.cos(math.pi * (sevenths - start) / (end - start))) / 2
+
+    return schedulers.LambdaLR(optimizer, compute_factor)
+
+
+def make_exponential_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
+    """Decay the learning rate by the same factor in each step, to 1/100 of its value."""
+    return schedulers.ExponentialLR(optimizer, gamma=0.01 ** (1 / n_steps))
 
 
 def make_one_cycle_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LRScheduler:
@@ -69,7 +103,9 @@ def make_lecun1998_schedule(optimizer: Optimizer, n_steps: int) -> schedulers.LR
 SCHEDULES: dict[str, ScheduleFactory] = {
     "constant": make_constant_schedule,
     "step": make_step_schedule,
+    "exponential": make_exponential_schedule,
     "cosine": make_cosine_schedule,
+    "warm_restarts": make_warm_restarts_schedule,
     "one_cycle": make_one_cycle_schedule,
     "lecun1998": make_lecun1998_schedule,
 }

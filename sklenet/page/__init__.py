@@ -4,6 +4,6 @@ The page computes the networks in the browser: `describe.py` turns an estimator 
 values, and the scripts in ``js/`` compute, frame and draw as the Python code does.
 """
 
-from sklenet.page.write import write_page
+from sklenet.page.write import Page, write_page
 
-__all__ = ["write_page"]
+__all__ = ["Page", "write_page"]

@@ -1,6 +1,7 @@
 """Write trained networks as one HTML page on which a digit can be drawn."""
 
 import base64
+import html
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
@@ -34,14 +35,44 @@ _SLIDERS = (
 )
 
 
+class Page:
+    """An HTML page that notebooks show in an output cell.
+
+    Parameters
+    ----------
+    text : str
+        Text of the HTML file.
+
+    Attributes
+    ----------
+    text : str
+        Text of the HTML file.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self.text) // 1000:,} kB>"
+
+    def _repr_html_(self) -> str:
+        # The frame keeps the styles and names of the page apart from those of the notebook,
+        # and its scripts away from the notebook's content.
+        return (
+            '<iframe title="Networks to draw on" sandbox="allow-scripts" loading="lazy"'
+            ' style="width: 100%; height: 720px; border: 1px solid #8888"'
+            f' srcdoc="{html.escape(self.text)}"></iframe>'
+        )
+
+
 def write_page(
     models: Mapping[str, Any],
-    path,
+    path=None,
     *,
     examples=None,
     labels: Sequence | None = None,
     title: str = "LeNet-5, live",
-) -> None:
+) -> Page | None:
     """Write trained networks as one HTML page on which a digit can be drawn.
 
     The page computes the networks itself: it needs no server and makes no request. Drawings
@@ -53,9 +84,9 @@ def write_page(
         Fitted estimators by the heading they have on the page. Several are shown side by
         side. A dict of estimators holds several states of one training, such as
         ``{"epoch 1": first, "epoch 10": last}``, which become a slider.
-    path : str or path-like
+    path : str or path-like, default=None
         Path of the HTML file, whose size is about 350 kB per estimator with the default
-        architecture.
+        architecture. If None, nothing is written, and the page is returned.
     examples : array-like of shape (n, features), (n, h, w) or (n, c, h, w), default=None
         A few images to choose from, in the range and shape of the first estimator's
         training data. If None, the page has ten of the digits that scikit-learn ships,
@@ -64,6 +95,12 @@ def write_page(
         Labels of the examples, shown to the reader.
     title : str, default="LeNet-5, live"
         Heading of the page.
+
+    Returns
+    -------
+    page : Page or None
+        If `path` is None, the page. As the last value of a cell, it is shown in the
+        notebook.
 
     Raises
     ------
@@ -77,7 +114,8 @@ def write_page(
     """
     if not models:
         raise ValueError("The 'models' are empty; expected at least one fitted estimator.")
-    check_writable(path)
+    if path is not None:
+        check_writable(path)
     groups: list[dict[str, Any]] = [
         {"name": make_printable(name), "states": _describe_states(name, model)}
         for name, model in models.items()
@@ -87,7 +125,11 @@ def write_page(
         shown = _read_examples(examples, labels, first)
     else:
         shown = _make_examples(first)
-    write_file(path, _render(title, {"groups": groups, "examples": shown}).encode())
+    text = _render(title, {"groups": groups, "examples": shown})
+    if path is None:
+        return Page(text)
+    write_file(path, text.encode())
+    return None
 
 
 def _describe_states(name: str, model) -> list[dict]:

@@ -75,7 +75,7 @@ class PersistenceMixin:
         return model_file.load(path, cls)
 
     @library_state()
-    def to_html(self, path: str | os.PathLike, *, examples=None, labels=None) -> None:
+    def to_html(self, path: str | os.PathLike | None = None, *, examples=None, labels=None):
         """Write the network as an HTML page on which a digit can be drawn.
 
         The page shows every layer while one draws, and the probabilities, which agree with
@@ -84,14 +84,20 @@ class PersistenceMixin:
 
         Parameters
         ----------
-        path : str or path-like
-            Path of the HTML file.
+        path : str or path-like, default=None
+            Path of the HTML file. If None, nothing is written, and the page is returned.
         examples : array-like of shape (n, features), (n, h, w) or (n, c, h, w), \
                 default=None
             A few images to choose from on the page. If None, digits that scikit-learn
             ships, for estimators that read digits.
         labels : sequence of length n, default=None
             Labels of the examples, shown to the reader.
+
+        Returns
+        -------
+        page : Page or None
+            If `path` is None, the page. As the last value of a cell, it is shown in the
+            notebook.
 
         Raises
         ------
@@ -106,7 +112,7 @@ class PersistenceMixin:
         from sklenet.page import write_page
 
         check_is_fitted(self)
-        write_page({"LeNet-5": self}, path, examples=examples, labels=labels)
+        return write_page({"LeNet-5": self}, path, examples=examples, labels=labels)
 
     @library_state()
     def to_torch(self):

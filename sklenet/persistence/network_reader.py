@@ -18,7 +18,15 @@ from sklenet.training.parameters import make_canvas
 Shapes = dict[str, tuple[int, ...]]
 
 # State of optimizers that is a count, or of which a square root is taken.
-_NOT_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq", "square_avg"}
+_NOT_NEGATIVE = {
+    "step",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "square_avg",
+    "sum",
+    "acc_delta",
+    "mu_product",
+}
 
 
 def read_network(

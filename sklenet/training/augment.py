@@ -49,10 +49,24 @@ AUGMENTATIONS = {
     ),
     "elastic": Amount(34, 0, 200, "the strength alpha of Simard et al., 2003"),
     "cutout": Amount(8, 1, 32, "the side of the square that is blanked", whole=True),
+    "brightness": Amount(0.4, 0, 1, "the maximum relative change of brightness"),
+    "contrast": Amount(0.4, 0, 1, "the maximum relative change of contrast"),
+    "saturation": Amount(0.4, 0, 1, "the maximum relative change of saturation"),
+    "hue": Amount(0.1, 0, 0.5, "the maximum rotation of the colour circle, a fraction"),
+    "color_jitter": Amount(
+        1, 0, 2.5, "the strength of brightness, contrast, saturation and hue together"
+    ),
 }
 
-# The paper names the set (section III.A) but not the amounts: these are ours.
-_LECUN1998 = {"shift": 2.0, "scale": 0.1, "squeeze": 0.1, "shear": 0.2}
+# Augmentations that stand for several others, with the amounts of these at strength 1. The
+# 1998 paper names its set (section III.A) but not the amounts, which are ours.
+_SETS = {
+    "lecun1998": {"shift": 2.0, "scale": 0.1, "squeeze": 0.1, "shear": 0.2},
+    "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
+}
+
+_COLORS = ("brightness", "contrast", "saturation", "hue")
+_GREY = (0.2989, 0.587, 0.114)  # weights of red, green and blue, as in torchvision
 
 
 def read_augment(augment) -> dict[str, float]:
@@ -133,15 +147,21 @@ class Augmenter:
 
     def __init__(self, amounts: dict[str, float], canvas: Canvas, seed: int) -> None:
         self.amounts = dict(amounts)
-        strength = self.amounts.pop("lecun1998", 0)
-        for name, amount in _LECUN1998.items() if strength else ():
-            self.amounts[name] = max(self.amounts.get(name, 0), strength * amount)
+        for combined, parts in _SETS.items():
+            strength = self.amounts.pop(combined, 0)
+            for name, amount in parts.items() if strength else ():
+                self.amounts[name] = max(self.amounts.get(name, 0), strength * amount)
         self.canvas = canvas
+        # Of the pixel values, after subtraction of the background.
+        self.darkest, self.extent = 0.0, canvas.span
+        if canvas.feature_range is None:
+            self.darkest, self.extent = canvas.low, canvas.high - canvas.low
+        self.has_colors = bool(self.amounts.keys() & set(_COLORS)) and self.extent > 0
         self.seed = seed
         self._generator: torch.Generator | None = None
-        # One for single numbers, one for the noise of elastic fields.
-        self._numbers, self._noise = (
-            np.random.Generator(np.random.SFC64([seed, k])) for k in range(2)
+        # For single numbers, for the noise of elastic fields, and for colours.
+        self._numbers, self._noise, self._colors = (
+            np.random.Generator(np.random.SFC64([seed, k])) for k in range(3)
         )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -164,12 +184,15 @@ class Augmenter:
         draws = self._numbers.random((n, kernels.N_DRAWS), dtype=np.float32)
         amounts = np.full(kernels.N_DRAWS, kernels.ABSENT, np.float32)
         for name, amount in self.amounts.items():
-            if name != "elastic":
+            if name != "elastic" and name not in _COLORS:
                 amounts[getattr(kernels, name.upper())] = amount
         fields = np.empty((1, 2, height, width), np.float32)
         is_elastic = "elastic" in self.amounts
         if is_elastic:
             fields = self._elastic_fields(n, height, width, kernels)
+        colors = np.ones((n if self.has_colors else 1, len(_COLORS)), np.float32)
+        if self.has_colors:
+            colors = self._color_factors(2 * self._colors.random(colors.shape) - 1)
         rows, columns = self.canvas.interior
         interior = np.array([rows.start, rows.stop, columns.start, columns.stop])
         work = np.zeros((2, channels, height + 3, width + 3), np.float32)
@@ -180,6 +203,10 @@ class Augmenter:
             amounts,
             fields,
             is_elastic,
+            colors.astype(np.float32),
+            self.has_colors,
+            self.darkest,
+            self.extent,
             self.canvas.background,
             self.canvas.span,
             interior,
@@ -187,6 +214,17 @@ class Augmenter:
             out,
         )
         return out
+
+    def _color_factors(self, numbers):
+        """Return the changes of colours for numbers from -1 to 1, of shape (n, 4).
+
+        Those of brightness, contrast and saturation are factors, and that of hue is a
+        fraction of the colour circle.
+        """
+        for k, name in enumerate(_COLORS):
+            numbers[:, k] *= self.amounts.get(name, 0)
+        numbers[:, :3] += 1
+        return numbers
 
     def _elastic_fields(self, n: int, height: int, width: int, kernels) -> np.ndarray:
         """Return displacements (n, 2, height, width): noise, smoothed by a Gaussian."""
@@ -211,6 +249,8 @@ class Augmenter:
         if geometric & self.amounts.keys():
             grid = self._grid(images)
             images = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+        if self.has_colors:
+            images = self._change_colors(images)
         if "invert" in self.amounts:
             images = self._invert(images)
         if "cutout" in self.amounts:
@@ -276,6 +316,22 @@ class Augmenter:
         )
         return self.amounts["elastic"] * smooth.view(n, 2, height, width)
 
+    def _change_colors(self, images):
+        numbers = self._uniform(images, len(images), len(_COLORS))
+        factors = self._color_factors(numbers)[:, :, None, None, None]
+        brightness, contrast, saturation, hue = factors.unbind(dim=1)
+        rows, columns = self.canvas.interior
+        picture = (images[:, :, rows, columns] - self.darkest) / self.extent
+        picture = (picture * brightness).clamp(0, 1)
+        mean = _convert_to_grey(picture).mean(dim=(2, 3), keepdim=True)
+        picture = torch.lerp(mean, picture, contrast).clamp(0, 1)
+        if images.shape[1] == 3:
+            grey = _convert_to_grey(picture)
+            picture = _turn_hue(torch.lerp(grey, picture, saturation).clamp(0, 1), hue)
+        images = images.clone()
+        images[:, :, rows, columns] = picture * self.extent + self.darkest
+        return images
+
     def _invert(self, images):
         # The picture, not the border, as the negative of a file looks on the canvas.
         rows, columns = self.canvas.interior
@@ -293,6 +349,35 @@ class Augmenter:
             torch.arange(height, device=images.device)[:, None] + 0.5 - y
         ).abs() < side / 2
         return images.masked_fill((in_x & in_y)[:, None], 0)
+
+
+def _convert_to_grey(images: torch.Tensor) -> torch.Tensor:
+    """Return the brightness of images, of shape (n, 1, height, width)."""
+    if images.shape[1] != 3:
+        return images.mean(dim=1, keepdim=True)
+    weights = images.new_tensor(_GREY)[:, None, None]
+    return (images * weights).sum(dim=1, keepdim=True)
+
+
+def _turn_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Rotate the colour circle by a fraction, in the HSV model of colours."""
+    red, green, blue = images.unbind(dim=1)
+    value, chroma = images.amax(dim=1), images.amax(dim=1) - images.amin(dim=1)
+    divisor = torch.where(chroma == 0, 1, chroma)
+    # Sixths of the circle, from red.
+    place = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(
+            value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4
+        ),
+    )
+    place = place + 6 * turn[:, 0]
+    channels = []
+    for offset in (5, 3, 1):
+        k = torch.remainder(place + offset, 6)
+        channels.append(value - chroma * torch.minimum(k, 4 - k).clamp(0, 1))
+    return torch.stack(channels, dim=1)
 
 
 def _gaussian(device: torch.device) -> torch.Tensor:

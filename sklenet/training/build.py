@@ -198,13 +198,16 @@ def make_optimizer_options(params: dict) -> dict[str, Any]:
     name = params["optimizer"]
     options: dict[str, Any] = {}
     exclusive = {"optimizer__foreach", "optimizer__differentiable"}
-    if name in ("adam", "adamw", "sgd") and not exclusive & set(params["net_params"] or ()):
+    is_fused = name in ("adam", "adamw", "sgd", "nesterov")
+    if is_fused and not exclusive & set(params["net_params"] or ()):
         options["fused"] = True  # a step is then one pass over all weights
     # Passed even if it is 0, because some optimizers, such as AdamW, have another default.
     if params["weight_decay"] or has_option(OPTIMIZERS.get(name, name), "weight_decay"):
         options["weight_decay"] = params["weight_decay"]
-    if name == "sgd":
+    if name in ("sgd", "nesterov"):
         options["momentum"] = params["momentum"]
+    if name == "nesterov":
+        options["nesterov"] = True
     return options
 
 

@@ -41,6 +41,7 @@ _INSTEAD = {
     "module__seed": "random_state",
     "optimizer__lr": "lr",
     "optimizer__momentum": "momentum",
+    "optimizer__nesterov": "optimizer",
     "optimizer__params": "maps",
     "optimizer__weight_decay": "weight_decay",
     "predict_nonlinearity": "loss",
@@ -56,8 +57,8 @@ def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
     ----------
     net_params : dict or None
     optimizer : str or callable, default="adam"
-        The `optimizer` parameter. The `momentum` parameter applies to "sgd" only, so that
-        ``net_params`` may set the momentum of other optimizers.
+        The `optimizer` parameter. The `momentum` parameter applies to "sgd" and "nesterov"
+        only, so that ``net_params`` may set the momentum of other optimizers.
     """
     for name in net_params or {}:
         if not isinstance(name, str):
@@ -66,9 +67,11 @@ def check_net_params(net_params: dict | None, optimizer: Any = "adam") -> None:
                 f" of parameters of skorch's NeuralNet: {_EXAMPLES}."
             )
         prefix, _, option = name.partition("__")
-        is_decided = name in _INSTEAD
-        if name == "optimizer__momentum" and optimizer != "sgd":
+        is_decided = name in _INSTEAD and name != "optimizer__nesterov"
+        if name == "optimizer__momentum" and optimizer not in ("sgd", "nesterov"):
             is_decided = not has_option(OPTIMIZERS.get(optimizer, optimizer), "momentum")
+        if name == "optimizer__nesterov" and optimizer == "nesterov":
+            is_decided = True
         if prefix in _ALLOWED or (prefix == "optimizer" and option and not is_decided):
             continue
         if prefix not in _NET_PARAMETERS:

@@ -50,6 +50,12 @@ def check_parameters(params: dict[str, Any]) -> None:
             "The 'loss' parameter is 'distance', which requires outputs that are"
             " distances. Set output='rbf', or choose another loss."
         )
+    if params["optimizer"] == "nesterov" and not params["momentum"]:
+        raise ValueError(
+            f"The 'momentum' parameter is {params['momentum']!r}, but 'optimizer' is"
+            " 'nesterov', which requires a momentum above 0, such as 0.9. Without momentum"
+            " it would equal 'sgd'."
+        )
     check_feature_range(params["feature_range"])
     read_augment(params["augment"])
     check_net_params(params["net_params"], params["optimizer"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 from sklenet.network.kernels.compiler import load_layers
 from sklenet.network.lecun1998.sdlm import SDLM
@@ -15,6 +15,9 @@ _OFF = ("amsgrad", "maximize", "capturable", "differentiable", "centered")
 _STATE = {
     Adam: ("exp_avg", "exp_avg_sq"),
     AdamW: ("exp_avg", "exp_avg_sq"),
+    NAdam: ("exp_avg", "exp_avg_sq"),
+    Adagrad: ("sum",),
+    Adadelta: ("square_avg", "acc_delta"),
     SGD: ("momentum_buffer",),
     RMSprop: ("square_avg",),
     SDLM: ("factor",),
@@ -64,15 +67,20 @@ class CompiledSteps:
 
     def close(self) -> None:
         """Write the number of steps back to the optimizer."""
-        if self.groups is not None:
-            for state in self.optimizer.state.values():
+        for group, _ in self.groups or ():
+            for p in group["params"]:
+                state = self.optimizer.state.get(p, {})
                 if "step" in state:
                     state["step"].fill_(float(self.n_steps))
+                if "mu_product" in state:
+                    state["mu_product"].fill_(self.products[id(group)])
 
     def _take_over(self) -> None:
         names = _STATE[type(self.optimizer)]
         self.groups = []
         steps = set()
+        # By group, the product of the momenta of all steps of NAdam.
+        self.products: dict[int, float] = {}
         for group in self.optimizer.param_groups:
             params = []
             for p in group["params"]:
@@ -81,6 +89,8 @@ class CompiledSteps:
                 params.append([None if t is None else _flat(t) for t in tensors])
                 if "step" in state:
                     steps.add(float(state["step"]))
+                if "mu_product" in state:
+                    self.products[id(group)] = float(state["mu_product"])
             self.groups.append((group, params))
         if len(steps) > 1:  # parameters that were added later
             self.groups, self.can_compile = None, False
@@ -98,6 +108,37 @@ class CompiledSteps:
         settings = (rate, root, beta1, beta2, group["eps"], decay, shrink)
         for p, grad, mean, square in params:
             self.kernels.optimizers.step_adam(p, grad, mean, square, *settings)
+
+    def _step_nadam(self, group: dict, params: list, n_steps: int) -> None:
+        beta1, beta2 = group["betas"]
+        lr, decay = group["lr"], group["weight_decay"]
+        shrink = 1.0
+        if group["decoupled_weight_decay"]:
+            shrink, decay = 1 - lr * decay, 0.0
+        momentum, following = (
+            beta1 * (1 - 0.5 * 0.96 ** (k * group["momentum_decay"]))
+            for k in (n_steps, n_steps + 1)
+        )
+        product = self.products.get(id(group), 1.0) * momentum
+        self.products[id(group)] = product
+        rate_grad = lr * (1 - momentum) / (1 - product)
+        rate_mean = lr * following / (1 - product * following)
+        root = math.sqrt(1 - beta2**n_steps)
+        settings = (rate_mean, rate_grad, root, beta1, beta2, group["eps"], decay, shrink)
+        for p, grad, mean, square in params:
+            self.kernels.optimizers.step_nadam(p, grad, mean, square, *settings)
+
+    def _step_adagrad(self, group: dict, params: list, n_steps: int) -> None:
+        lr = group["lr"] / (1 + (n_steps - 1) * group["lr_decay"])
+        for p, grad, square in params:
+            self.kernels.optimizers.step_adagrad(
+                p, grad, square, lr, group["eps"], group["weight_decay"]
+            )
+
+    def _step_adadelta(self, group: dict, params: list, n_steps: int) -> None:
+        settings = group["lr"], group["rho"], group["eps"], group["weight_decay"]
+        for p, grad, square, change in params:
+            self.kernels.optimizers.step_adadelta(p, grad, square, change, *settings)
 
     def _step_sgd(self, group: dict, params: list, n_steps: int) -> None:
         lr, decay = group["lr"], group["weight_decay"]
@@ -126,6 +167,9 @@ class CompiledSteps:
 _STEPS = {
     Adam: CompiledSteps._step_adam,
     AdamW: CompiledSteps._step_adam,
+    NAdam: CompiledSteps._step_nadam,
+    Adagrad: CompiledSteps._step_adagrad,
+    Adadelta: CompiledSteps._step_adadelta,
     SGD: CompiledSteps._step_sgd,
     RMSprop: CompiledSteps._step_rmsprop,
     SDLM: CompiledSteps._step_sdlm,

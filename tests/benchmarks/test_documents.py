@@ -29,7 +29,20 @@ def test_document_is_current(path):
 
 def test_every_template_has_a_document():
     templates = {path.name.removesuffix(".j2") for path in rendering.TEMPLATES.iterdir()}
-    assert templates - {"benchmarks.md"} <= {path.name for path in RENDERED}
+    of_many_pages = {"benchmarks.md", "reference.md", "study.md"}
+    assert templates - of_many_pages <= {path.name for path in RENDERED}
+
+
+def test_the_index_links_to_a_page_for_each_publication_and_each_study():
+    index = ROOT / "benchmarks" / "README.md"
+    links = re.findall(r"\]\(([^)]+)\)", RENDERED[index])
+    pages = {(index.parent / link).resolve() for link in links}
+    names = studies.list_studies()
+    assert pages >= {rendering.RESULTS / name / "README.md" for name in names}
+    assert len(pages) == len(names) + len(references.REFERENCES)
+    for path in pages:
+        assert "Generated from the records" in RENDERED[path]
+    assert len(RENDERED[index]) < 10_000
 
 
 def test_tables_of_all_studies_are_among_the_documents():

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklenet import LeNet5Classifier
+from sklenet.network import OPTIMIZERS
 from sklenet.preprocessing import Inverter
 
 
@@ -165,11 +166,12 @@ def test_weight_decay_shrinks_the_weights(digits):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adam", "adamw", "sgd", "rmsprop", torch.optim.NAdam]
+    "optimizer", [*sorted(set(OPTIMIZERS) - {"sdlm"}), torch.optim.NAdam]
 )
 def test_every_optimizer_learns(digits, optimizer):
     X, y, *_ = digits
-    lr = 0.1 if optimizer == "sgd" else 0.001
+    rates = {"sgd": 0.1, "nesterov": 0.1, "adagrad": 0.01, "adadelta": 1.0}
+    lr = rates.get(optimizer, 0.001)
     fitted = LeNet5Classifier(optimizer=optimizer, lr=lr, max_epochs=3, random_state=0)
     curve = fitted.fit(X, y).loss_curve_
     assert curve[-1] < curve[0]

@@ -1,6 +1,7 @@
 """Parameters and methods of training."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -426,15 +427,61 @@ def test_a_custom_loss(small):
 @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, torch.optim.NAdam, torch.optim.Rprop])
 def test_optimizers_learn(digits, optimizer):
     X, y, *_ = digits
-    lr = {"sgd": 0.02}.get(optimizer, 0.001)
+    rates = {"sgd": 0.02, "nesterov": 0.02, "adagrad": 0.01, "adadelta": 1.0}
+    lr = rates.get(optimizer, 0.001)
     batch_size = 300 if optimizer is torch.optim.Rprop else 16
     curve = fit((X, y), optimizer=optimizer, lr=lr, batch_size=batch_size, max_epochs=6)
     assert curve.loss_curve_[-1] < 0.9 * curve.loss_curve_[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "make_optimizer"),
+    [
+        ("adam", torch.optim.Adam),
+        ("nadam", torch.optim.NAdam),
+        ("adagrad", torch.optim.Adagrad),
+        ("adadelta", torch.optim.Adadelta),
+        ("rmsprop", torch.optim.RMSprop),
+        ("nesterov", partial(torch.optim.SGD, momentum=0.9, nesterov=True)),
+    ],
+)
+def test_named_optimizers_are_those_of_torch(small, name, make_optimizer):
+    """With kernels and the fused steps of torch, or with a step written in Python."""
+    options = {"weight_decay": 0.01, "max_epochs": 1}
+    named = fit(small, optimizer=name, **options)
+    custom = fit(small, optimizer=make_optimizer, **options)
+    assert torch.allclose(weights(named), weights(custom), rtol=1e-3, atol=1e-5)
+
+
+def test_nesterov_momentum_in_both_ways(small):
+    named = fit(small, optimizer="nesterov", momentum=0.8)
+    options = {"optimizer__nesterov": True}
+    by_option = fit(small, optimizer="sgd", momentum=0.8, net_params=options)
+    assert torch.equal(weights(named), weights(by_option))
+    plain = fit(small, optimizer="sgd", momentum=0.8)
+    assert not torch.allclose(weights(named), weights(plain), atol=1e-4)
+    (group,) = named.net_.optimizer_.param_groups
+    assert (group["nesterov"], group["momentum"]) == (True, 0.8)
+
+
+def test_nesterov_requires_momentum(small):
+    with pytest.raises(ValueError, match=r"'momentum' parameter is 0.*'nesterov'"):
+        fit(small, optimizer="nesterov", momentum=0)
+    with pytest.raises(ValueError, match=r"'net_params'.*optimizer='sgd'.*momentum"):
+        fit(
+            small,
+            optimizer="sgd",
+            momentum=0,
+            net_params={"optimizer__nesterov": True},
+        )
+    with pytest.raises(ValueError, match=r"'optimizer__nesterov'.*use 'optimizer' instead"):
+        fit(small, optimizer="nesterov", net_params={"optimizer__nesterov": False})
+
+
 def test_momentum_applies_to_sgd_only(small):
-    a, b = (fit(small, optimizer="sgd", momentum=m) for m in (0, 0.9))
-    assert not torch.equal(weights(a), weights(b))
+    for optimizer in ("sgd", "nesterov"):
+        a, b = (fit(small, optimizer=optimizer, momentum=m) for m in (0.5, 0.9))
+        assert not torch.equal(weights(a), weights(b))
     c, d = (fit(small, optimizer="adam", momentum=m) for m in (0, 0.9))
     assert torch.equal(weights(c), weights(d))
 
@@ -466,7 +513,14 @@ def test_the_l1_penalty_excludes_biases(small):
 
 @pytest.mark.parametrize(
     ("schedule", "last"),
-    [("constant", 1), ("step", 0.01), ("cosine", 0), ("one_cycle", 4e-6)],
+    [
+        ("constant", 1),
+        ("step", 0.01),
+        ("exponential", 0.01),
+        ("cosine", 0),
+        ("warm_restarts", 0),
+        ("one_cycle", 4e-6),
+    ],
 )
 def test_schedules(small, schedule, last):
     fitted = fit(small, lr_schedule=schedule, lr=0.002, max_epochs=8)
@@ -525,7 +579,7 @@ def test_valid_net_params(small):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.03])
 @pytest.mark.parametrize(
     "optimizer",
-    ["adam", "adamw", "sgd", "rmsprop", "sdlm", torch.optim.AdamW, torch.optim.NAdam],
+    [*OPTIMIZERS, torch.optim.AdamW, torch.optim.NAdam],
 )
 def test_the_optimizer_uses_the_weight_decay_parameter(small, optimizer, weight_decay):
     """Even if it is 0: the AdamW optimizer of torch has another default."""

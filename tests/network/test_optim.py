@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch.optim import lr_scheduler
@@ -33,11 +35,30 @@ def test_shapes_of_the_schedules():
     assert factors == pytest.approx([1] * 10 + [0.1] * 5 + [0.01] * 5)
     factors, last = compute_factors("cosine", 20)
     assert (factors[0], factors[10], last) == pytest.approx((1, 0.5, 0))
+    factors, last = compute_factors("exponential", 20)
+    assert factors == pytest.approx([0.01 ** (k / 20) for k in range(20)])
+    assert last == pytest.approx(0.01)
+    factors, last = compute_factors("warm_restarts", 70)
+    assert (factors[0], factors[10], factors[30], last) == pytest.approx((1, 1, 1, 0))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1)
+    expected = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 10, T_mult=2)
+    for factor in factors:
+        assert factor == pytest.approx(expected.get_last_lr()[0])
+        optimizer.step()
+        expected.step()
     factors, last = compute_factors("one_cycle", 100)
     assert factors[0] == pytest.approx(1 / 25)
     assert max(factors) == pytest.approx(1, abs=1e-3)
     assert factors.index(max(factors)) in (29, 30)
     assert last < 1e-5
+
+
+@pytest.mark.parametrize("n_steps", range(14, 60))
+def test_warm_restarts_end_with_training(n_steps):
+    factors, last = compute_factors("warm_restarts", n_steps)
+    assert sum(b > a for a, b in itertools.pairwise(factors)) == 2
+    assert factors[-1] < 0.15
+    assert last == pytest.approx(0)
 
 
 def test_the_schedule_of_the_1998_paper():

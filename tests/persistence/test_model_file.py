@@ -38,6 +38,8 @@ def fit(**params):
         {},
         lecun1998() | {"max_epochs": 1},
         {"optimizer": "sgd", "momentum": 0.0, "augment": ["flip", {"shift": 2}]},
+        *({"optimizer": name} for name in ("nesterov", "nadam", "adagrad", "adadelta")),
+        {"activation": "mish", "init": "orthogonal", "augment": "color_jitter"},
         {"class_weight": {0: 2.0, 3: 0.5}, "early_stopping": True, "hidden": (30,)},
         {"random_state": np.random.RandomState(3), "lr": np.float64(0.002), "maps": (3, 5)},
         {"image_shape": (8, 8), "feature_range": None, "padding": 8, "dropout": 0.2},
@@ -48,7 +50,20 @@ def fit(**params):
             }
         },
     ],
-    ids=["defaults", "1998", "sgd", "class weights", "numpy", "padding", "net_params"],
+    ids=[
+        "defaults",
+        "1998",
+        "sgd",
+        "nesterov",
+        "nadam",
+        "adagrad",
+        "adadelta",
+        "mish",
+        "class weights",
+        "numpy",
+        "padding",
+        "net_params",
+    ],
 )
 def test_a_loaded_estimator_predicts_and_continues_training_identically(params, tmp_path):
     saved = fit(**params)

@@ -6,11 +6,14 @@ import torch
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
+from sklenet.datasets.torchvision_guard import import_torchvision
 from sklenet.images.canvas import Canvas
 from sklenet.network.kernels.compiler import load_layers
 from sklenet.training.augment import AUGMENTATIONS, Augmenter, make_augmenter, read_augment
 
 CANVAS = Canvas((1, 8, 8), 0, 16)
+COLOR_CANVAS = Canvas((3, 8, 8), 0, 16)
+FOR_COLOR = ("saturation", "hue")  # which do not change grey images
 
 
 @pytest.fixture(autouse=True, params=["kernels", "torch"])
@@ -26,12 +29,21 @@ def images():
     return CANVAS(torch.from_numpy(load_digits().data[:64]))
 
 
+def tint(digits):
+    """Return rows of RGB images with a colour for each digit."""
+    tints = np.random.RandomState(0).rand(len(digits), 3, 1)
+    return (digits[:, None, :] * tints).reshape(len(digits), -1)
+
+
 def augmented(images, augment, canvas=CANVAS, seed=0):
     return make_augmenter(augment, canvas, seed)(images)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_each_changes_samples_differently_and_leaves_the_batch_alone(name, images):
+    if name in FOR_COLOR:
+        assert torch.allclose(augmented(images, name), images, atol=1e-6)
+        images = COLOR_CANVAS(torch.from_numpy(tint(load_digits().data[:64])))
     before = images.clone()
     state = torch.get_rng_state()
     out = augmented(images, name)
@@ -47,7 +59,7 @@ def test_each_changes_samples_differently_and_leaves_the_batch_alone(name, image
     assert len(torch.unique(augmented(twice, name), dim=0)) > 1
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - set(FOR_COLOR)))
 def test_seeded(name, images):
     first, second = (make_augmenter(name, CANVAS, seed=3) for _ in range(2))
     assert torch.equal(first(images), second(images))
@@ -171,6 +183,69 @@ def test_cutout_blanks_a_square():
     assert blank.min() >= 16
 
 
+@pytest.mark.parametrize("feature_range", [(0.0, 1.0), (-0.1, 1.175), None])
+@pytest.mark.parametrize("side", [20, 40])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_change_as_in_torchvision(feature_range, side, channels, monkeypatch):
+    functional = import_torchvision().transforms.functional
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(8, channels, side, side, generator=generator, dtype=torch.float64)
+    pixels[0] = 0.5  # without any chroma
+    factors = torch.rand(8, 4, generator=generator, dtype=torch.float64) * 2
+    factors[:, 3] = factors[:, 3] / 2 - 0.5
+    expected = []
+    for image, (brightness, contrast, saturation, hue) in zip(
+        pixels, factors.tolist(), strict=True
+    ):
+        image = functional.adjust_brightness(image, brightness)
+        image = functional.adjust_contrast(image, contrast)
+        image = functional.adjust_saturation(image, saturation)
+        expected.append(functional.adjust_hue(image, hue))
+
+    canvas = Canvas((channels, side, side), -2, 3, feature_range)
+    rows = pixels.flatten(1) * 5 - 2
+    augmenter = make_augmenter("color_jitter", canvas, 0)
+    monkeypatch.setattr(
+        augmenter,
+        "_color_factors",
+        lambda numbers: factors.float() if torch.is_tensor(numbers) else factors.numpy(),
+    )
+    found = augmenter(canvas(rows).float())
+    assert found.shape == (8, *canvas.shape)
+    changed = torch.stack(expected).flatten(1) * 5 - 2
+    # The border of the canvas is compared, too.
+    torch.testing.assert_close(found, canvas(changed).float(), rtol=0, atol=2e-5)
+
+
+def test_colour_jitter_draws_its_factors_as_torchvision_does():
+    strength = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+    augmenter = make_augmenter({"color_jitter": 1}, COLOR_CANVAS, 0)
+    assert augmenter.amounts == strength
+    assert make_augmenter(["color_jitter", {"hue": 0.3}], COLOR_CANVAS, 0).amounts == (
+        strength | {"hue": 0.3}
+    )
+    jitter = import_torchvision().transforms.ColorJitter(**strength)
+    low, high = (augmenter._color_factors(np.full((1, 4), end))[0] for end in (-1.0, 1.0))
+    for k, name in enumerate(strength):
+        assert (low[k], high[k]) == pytest.approx(getattr(jitter, name))
+
+
+def test_colours_of_constant_images_do_not_change():
+    for feature_range in (None, (0.0, 1.0)):
+        canvas = Canvas((3, 8, 8), 7, 7, feature_range)
+        images = canvas(torch.full((4, 192), 7.0))
+        assert torch.isfinite(augmented(images, "color_jitter", canvas)).all()
+
+
+def test_numbers_for_other_augmentations_do_not_depend_on_colours(images, way):
+    if way == "torch":
+        pytest.skip("torch draws all numbers from one sequence")
+    grey = ["flip", "shift", {"hue": 0.5}]
+    assert torch.allclose(
+        augmented(images, grey), augmented(images, ["flip", "shift"]), atol=1e-6
+    )
+
+
 def test_several_at_once_and_amounts():
     assert read_augment(None) == {}
     assert read_augment("flip") == {"flip": 0.5}
@@ -244,6 +319,8 @@ QUICK = {"max_epochs": 3, "batch_size": 16, "random_state": 0}
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_training_with_each_repeats_on_any_number_of_threads(name, small):
     X, y = small
+    if name in FOR_COLOR:
+        X = tint(X).reshape(-1, 3, 8, 8)
     threads = torch.get_num_threads()
     try:
         outputs = []

@@ -26,6 +26,14 @@ OPTIONS = [
     ("rmsprop", {}),
     ("rmsprop", {"weight_decay": 0.1, "alpha": 0.8, "eps": 1e-3}),
     ("sdlm", {"weight_decay": 0.1}),
+    ("nesterov", {"momentum": 0.8, "nesterov": True, "fused": True}),
+    ("nadam", {}),
+    ("nadam", {"weight_decay": 0.1, "betas": (0.8, 0.95), "momentum_decay": 0.1}),
+    ("nadam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("adagrad", {}),
+    ("adagrad", {"weight_decay": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+    ("adadelta", {"lr": 1.0}),
+    ("adadelta", {"weight_decay": 0.1, "rho": 0.8, "eps": 1e-3}),
 ]
 # With options that no kernel knows.
 LEFT_TO_TORCH = [
@@ -33,6 +41,9 @@ LEFT_TO_TORCH = [
     ("adam", {"maximize": True}),
     ("rmsprop", {"centered": True}),
     ("rmsprop", {"momentum": 0.9}),
+    ("nadam", {"maximize": True}),
+    ("adagrad", {"maximize": True}),
+    ("adadelta", {"maximize": True}),
     ("adam", {"lr": torch.tensor(0.01)}),
 ]
 

@@ -2,6 +2,7 @@
 
 import pytest
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from skorch.callbacks import TensorBoard
 
 from sklenet import LeNet5Classifier
@@ -23,16 +24,25 @@ def mlflow(tmp_path):
     mlflow.set_tracking_uri(before)
 
 
-def test_autolog_records_a_fit(mlflow, digits):
+def test_autolog_records_the_fit_of_a_pipeline(mlflow, digits):
     X, y, X_test, _ = digits
+    pipeline = make_pipeline(LeNet5Classifier(**QUICK, lr=0.002))
     with mlflow.start_run() as run:
-        fitted = LeNet5Classifier(**QUICK, lr=0.002).fit(X, y)
+        pipeline.fit(X, y)
     found = mlflow.get_run(run.info.run_id)
-    assert found.data.params["lr"] == "0.002"
-    assert found.data.metrics["training_accuracy_score"] == fitted.score(X, y)
-    again = LeNet5Classifier(**QUICK, lr=0.002)
+    assert found.data.params["lenet5classifier__lr"] == "0.002"
+    assert found.data.metrics["training_accuracy_score"] == pipeline.score(X, y)
     mlflow.sklearn.autolog(disable=True)
-    assert (again.fit(X, y).predict_proba(X_test) == fitted.predict_proba(X_test)).all()
+    alone = LeNet5Classifier(**QUICK, lr=0.002).fit(X, y)
+    assert (alone.predict_proba(X_test) == pipeline.predict_proba(X_test)).all()
+
+
+def test_autolog_does_not_disturb_a_fit_that_it_does_not_record(mlflow, digits):
+    # MLflow records the fits of scikit-learn's own classes only.
+    X, y, *_ = digits
+    with mlflow.start_run() as run:
+        LeNet5Classifier(**QUICK).fit(X, y)
+    assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
 
 
 def test_autolog_records_the_candidates_of_a_search(mlflow, digits):

@@ -32,7 +32,8 @@ from sklenet.network.kernels.compiler import EXACT, kernel
 N_DRAWS = 12
 ABSENT = -1  # the amount of an augmentation that is not used
 
-_0, _1, _2, _HALF = (np.float32(value) for value in (0, 1, 2, 0.5))
+_0, _1, _2, _4, _6, _HALF = (np.float32(value) for value in (0, 1, 2, 4, 6, 0.5))
+_RED, _GREEN, _BLUE = (np.float32(value) for value in (0.2989, 0.587, 0.114))
 _DEGREE = np.float32(math.pi / 180)
 
 
@@ -225,17 +226,115 @@ def cut_out(image, middle_x, middle_y, half_side):
                     image[:, y, x] = 0
 
 
+@kernel("f4(f4)", EXACT)
+def limit(x):
+    """Return x, or the nearest number from 0 to 1."""
+    x = _0 if x < _0 else x
+    return _1 if x > _1 else x
+
+
+@kernel("f4(f4[:, :, ::1], i8, i8)", EXACT)
+def grey(image, y, x):
+    """Return the brightness of a pixel; the weights are those of torchvision."""
+    if len(image) == 3:
+        return _RED * image[0, y, x] + _GREEN * image[1, y, x] + _BLUE * image[2, y, x]
+    total = _0
+    for c in range(len(image)):
+        total += image[c, y, x]
+    return total / np.float32(len(image))
+
+
+@kernel("void(f4[:, :, ::1], i8, i8, f4)", EXACT)
+def turn_hue(image, y, x, turn):
+    """Rotate the colour circle of an RGB pixel, in the HSV model of colours.
+
+    Parameters
+    ----------
+    image : array of shape (3, h, w)
+    y, x : int
+    turn : float
+        Fraction of the circle.
+    """
+    red, green, blue = image[0, y, x], image[1, y, x], image[2, y, x]
+    value, least = max(red, green, blue), min(red, green, blue)
+    chroma = value - least
+    if chroma == _0:
+        return
+    # Sixths of the circle, from red.
+    if value == red:
+        place = (green - blue) / chroma
+    elif value == green:
+        place = (blue - red) / chroma + _2
+    else:
+        place = (red - green) / chroma + _4
+    place += _6 * turn
+    for c in range(3):
+        k = place + np.float32(5 - 2 * c)
+        k -= _6 * np.float32(math.floor(k / _6))
+        image[c, y, x] = value - chroma * limit(min(k, _4 - k))
+
+
+@kernel("void(f4[:, :, ::1], i8[::1], f4, f4, f4[::1])", EXACT)
+def change_colors(image, interior, darkest, extent, factors):
+    """Change brightness, contrast, saturation and hue inside the border of the canvas.
+
+    Parameters
+    ----------
+    image : array of shape (c, h, w)
+        Is changed.
+    interior : array of shape (4,)
+        As in `augment_images`.
+    darkest, extent : float
+        The lowest value of a pixel, and the difference of the highest one from it.
+    factors : array of shape (4,)
+        Factors of brightness, contrast and saturation; the rotation of the colour circle.
+    """
+    brightness, contrast, saturation, hue = factors[0], factors[1], factors[2], factors[3]
+    total = 0.0
+    n_pixels = (interior[1] - interior[0]) * (interior[3] - interior[2])
+    for y in range(interior[0], interior[1]):
+        for x in range(interior[2], interior[3]):
+            for c in range(len(image)):
+                image[c, y, x] = limit((image[c, y, x] - darkest) / extent * brightness)
+            total += grey(image, y, x)
+    mean = np.float32(total / n_pixels)
+    for y in range(interior[0], interior[1]):
+        for x in range(interior[2], interior[3]):
+            for c in range(len(image)):
+                image[c, y, x] = limit(mean + contrast * (image[c, y, x] - mean))
+            if len(image) == 3:
+                own = grey(image, y, x)
+                for c in range(3):
+                    image[c, y, x] = limit(own + saturation * (image[c, y, x] - own))
+                turn_hue(image, y, x, hue)
+            for c in range(len(image)):
+                image[c, y, x] = image[c, y, x] * extent + darkest
+
+
 @kernel(
-    "void(f4[:, :, :, ::1], f4[:, ::1], f4[::1], f4[:, :, :, ::1], b1, f4, f4, i8[::1],"
-    " f4[:, :, :, ::1], f4[:, :, :, ::1])",
+    "void(f4[:, :, :, ::1], f4[:, ::1], f4[::1], f4[:, :, :, ::1], b1, f4[:, ::1], b1,"
+    " f4, f4, f4, f4, i8[::1], f4[:, :, :, ::1], f4[:, :, :, ::1])",
     EXACT,
 )
 def augment_images(
-    images, draws, amounts, fields, has_fields, background, span, interior, work, out
+    images,
+    draws,
+    amounts,
+    fields,
+    has_fields,
+    colors,
+    has_colors,
+    darkest,
+    extent,
+    background,
+    span,
+    interior,
+    work,
+    out,
 ):
     """Change each image in its own way.
 
-    Flip and crop come first, then interpolation, then inversion and cutout.
+    Flip and crop come first, then interpolation, then colours, inversion and cutout.
 
     Parameters
     ----------
@@ -247,6 +346,11 @@ def augment_images(
     fields : array of shape (n, 2, h, w), or (1, 2, h, w) unless `has_fields`
         Displacements in x and y.
     has_fields : bool
+    colors : array of shape (n, 4), or (1, 4) unless `has_colors`
+        The factors of `change_colors`.
+    has_colors : bool
+    darkest, extent : float
+        As in `change_colors`, after subtraction of the background.
     background, span : float
         The value of the border, and the difference of the brightest value from it.
     interior : array of shape (4,)
@@ -277,6 +381,8 @@ def augment_images(
             resample(flat[last], draw, amounts, field, has_fields, parts, corners, changed)
         else:
             copy_outside(work[last], changed)
+        if has_colors:
+            change_colors(changed, interior, darkest, extent, colors[i])
         if draw[INVERT] < amounts[INVERT]:
             invert(changed, span, interior)
         if amounts[CUTOUT] >= 0:

@@ -1,8 +1,9 @@
 // Grids of numbers, and the operations of scipy.ndimage and Pillow that framing needs.
 //
-// A grid is {data, height, width}: values row by row. Masks hold 0 and 1. All of this runs
-// for every movement of the pen, so that loops over pixels go by index: iterators, and
-// functions called for each pixel, take several times as long.
+// A grid is {data, height, width}: values row by row. Masks hold 0 and 1 in bytes. All of
+// this runs for every movement of the pen. Loops over pixels go by index, because iterators
+// and functions called for each pixel take several times as long, and large arrays are
+// reused, because making and collecting them takes longer than filling them.
 
 function makeGrid(height, width, data) {
   return { data: data || new Float64Array(height * width), height, width };
@@ -15,7 +16,7 @@ function mapGrid(grid, f) {
 }
 
 function transpose(grid) {
-  const result = makeGrid(grid.width, grid.height);
+  const result = makeGrid(grid.width, grid.height, new grid.data.constructor(grid.data.length));
   for (let i = 0; i < grid.height; i++) {
     for (let j = 0; j < grid.width; j++) {
       result.data[j * grid.height + i] = grid.data[i * grid.width + j];
@@ -39,14 +40,18 @@ function sum(values) {
 // A mask of the values above a limit.
 function isAbove(grid, limit) {
   const { data } = grid;
-  const mask = new Float64Array(data.length);
+  const mask = new Uint8Array(data.length);
   for (let k = 0; k < data.length; k++) if (data[k] > limit) mask[k] = 1;
   return makeGrid(grid.height, grid.width, mask);
 }
 
 // Linear interpolation between order statistics, as numpy.quantile computes it.
 function quantile(values, fraction) {
-  const own = new Float64Array(values);
+  return quantileInPlace(new Float64Array(values), fraction);
+}
+
+// The same, of an array that may be reordered.
+function quantileInPlace(own, fraction) {
   const place = fraction * (own.length - 1);
   const below = Math.floor(place);
   const low = selectSmallest(own, below);
@@ -121,7 +126,7 @@ function dilate(mask, iterations) {
   const { height, width } = mask;
   let current = mask.data;
   for (let n = 0; n < iterations; n++) {
-    const next = new Float64Array(current);
+    const next = new Uint8Array(current);
     for (let i = 0; i < height; i++) {
       const first = i * width;
       const last = first + width - 1;
@@ -142,7 +147,7 @@ function dilate(mask, iterations) {
 // Returns {labels, count}: a grid of 0 (background) and 1 to count.
 function label(mask, withDiagonals) {
   const { height, width, data } = mask;
-  const labels = new Float64Array(data.length);
+  const labels = new Int32Array(data.length);
   const stack = [];
   let count = 0;
   for (let start = 0; start < data.length; start++) {

@@ -116,8 +116,8 @@ function findExtent(ink, mask) {
 // For each pixel of the mask, where its run in the column begins and ends.
 function findRuns(mask) {
   const { height, width, data } = mask;
-  const first = makeGrid(height, width);
-  const last = makeGrid(height, width);
+  const first = makeGrid(height, width, new Int32Array(data.length));
+  const last = makeGrid(height, width, new Int32Array(data.length));
   for (let i = 0, k = 0; i < height; i++) {
     for (const end = k + width; k < end; k++) {
       const begins = data[k] !== 0 && (i === 0 || data[k - width] === 0);
@@ -138,7 +138,7 @@ function findLines(mask) {
   const side = Math.max(mask.height, mask.width);
   const runs = findRuns(mask);
   const thickest = Math.max(3, MOST_WIDTH * side);
-  const thin = makeGrid(mask.height, mask.width);
+  const thin = makeGrid(mask.height, mask.width, new Uint8Array(mask.data.length));
   for (let k = 0; k < thin.data.length; k++) {
     const length = runs.last.data[k] - runs.first.data[k] + 1;
     if (mask.data[k] !== 0 && length <= thickest) thin.data[k] = 1;
@@ -268,7 +268,7 @@ function eraseBoth(ink, mask, horizontal, vertical) {
 
 // The pixels that horizontal lines take up.
 function markLines(lines, height, width) {
-  const marked = makeGrid(height, width);
+  const marked = makeGrid(height, width, new Uint8Array(height * width));
   for (const line of lines) {
     line.at.forEach((row, k) => {
       const reach = line.width / 2 + 1.5;

@@ -50,12 +50,14 @@ function fitPaper(image) {
   const n = Math.ceil(data.length / step);
   const kept = new Uint8Array(n).fill(1);
   const errors = new Float64Array(n);
-  let surface;
+  const ordered = new Float64Array(n);
+  const surface = new Float64Array(data.length);
   // Each time without the pixels far from the surface: the ink.
   for (let iteration = 0; iteration < 6; iteration++) {
-    surface = evaluateQuadric(fitQuadric(data, ys, xs, step, kept), ys, xs);
+    evaluateQuadric(surface, fitQuadric(data, ys, xs, step, kept), ys, xs);
     for (let k = 0; k < n; k++) errors[k] = Math.abs(data[k * step] - surface[k * step]);
-    const limit = 3 * median(errors);
+    ordered.set(errors);
+    const limit = 3 * quantileInPlace(ordered, 0.5);
     let changed = false;
     for (let k = 0; k < n; k++) {
       const keep = errors[k] <= limit ? 1 : 0;
@@ -67,14 +69,13 @@ function fitPaper(image) {
   return makeGrid(height, width, surface);
 }
 
-function evaluateQuadric([constant, y1, x1, yx, yy, xx], ys, xs) {
-  const values = new Float64Array(ys.length * xs.length);
+// Fill an array with the values of a quadratic surface, row by row.
+function evaluateQuadric(values, [constant, y1, x1, yx, yy, xx], ys, xs) {
   for (let i = 0, k = 0; i < ys.length; i++) {
     const start = constant + (y1 + yy * ys[i]) * ys[i];
     const slope = x1 + yx * ys[i];
     for (let j = 0; j < xs.length; j++, k++) values[k] = start + (slope + xx * xs[j]) * xs[j];
   }
-  return values;
 }
 
 // Coefficients of 1, y, x, yx, yy and xx, by least squares over the sampled pixels.
@@ -83,8 +84,11 @@ function fitQuadric(data, ys, xs, step, kept) {
   const moments = new Float64Array(25);
   const right = new Float64Array(9);
   const nColumns = xs.length;
+  const inRow = new Float64Array(5);
+  const pixels = new Float64Array(3);
   for (let i = 0; i < ys.length; i++) {
-    const [inRow, pixels] = [new Float64Array(5), new Float64Array(3)];
+    inRow.fill(0);
+    pixels.fill(0);
     const firstSample = Math.ceil((i * nColumns) / step);
     const lastSample = Math.ceil(((i + 1) * nColumns) / step);
     for (let k = firstSample; k < lastSample; k++) {

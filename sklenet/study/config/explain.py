@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sklenet.study.config.datasets import KINDS
 from sklenet.study.config.errors import BadKey, Key, suggest
 from sklenet.study.config.fields import Table
 from sklenet.study.config.searches import SEARCHES
@@ -41,6 +42,8 @@ def _find_key(details: ErrorDetails) -> Key:
         path = (path[0], *path[2:])  # without the kind of search
         if path[1:2] == ("grid",):
             path = path[:3] + path[4:]  # without the kind of values: list or distribution
+    if path[0:1] == ("dataset",):
+        path = (*path[:2], *path[3:])  # without the kind of source
     cause = details.get("ctx", {}).get("error")
     return path + cause.key if isinstance(cause, BadKey) else path
 
@@ -76,7 +79,9 @@ def _list_keys(details: ErrorDetails) -> list[str]:
     """Return the keys that a table with an unknown key may have."""
     path = tuple(map(str, details["loc"]))
     model: type[Table] = Study
-    if len(path) > 1:
+    if path[0] == "dataset":
+        model = KINDS[path[2]]
+    elif len(path) > 1:
         model = _KINDS[path[1]] if path[0] == "search" else _TABLES[path[0]]
     keys = [field.alias or name for name, field in model.model_fields.items()]
     return [*keys, "like"] if model is Setting else keys

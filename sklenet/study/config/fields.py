@@ -1,9 +1,11 @@
 """Types that several tables of a study file have in common."""
 
+import re
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 
 from sklenet.datasets.registry import DATASET_NAMES
 from sklenet.study.config.values import short_repr
@@ -28,8 +30,25 @@ def _check_unique(values: tuple) -> tuple:
 Unique = AfterValidator(_check_unique)
 
 Name = Annotated[StrictStr, Field(min_length=1)]
-DataName = Literal[DATASET_NAMES]  # type: ignore[valid-type]
+# Names of datasets are part of file names.
+DATA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _check_data_name(name: str) -> str:
+    if not DATA_NAME.fullmatch(name):
+        known = ", ".join(map(repr, DATASET_NAMES))
+        raise PydanticCustomError(
+            "data_name",
+            "Input should be {known}, or the name of a custom dataset: letters, digits, '_'"
+            " and '-'",
+            {"known": known},
+        )
+    return name
+
+
+DataName = Annotated[StrictStr, AfterValidator(_check_data_name)]
 DataNames = Annotated[tuple[DataName, ...], Field(min_length=1), Unique]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Unique]
+SubsetSize = Annotated[StrictInt, Field(ge=2)]
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]

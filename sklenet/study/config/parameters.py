@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, StrictStr
 
-from sklenet.datasets.registry import DATASETS
+from sklenet.datasets.registry import ImageDataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
@@ -55,7 +55,7 @@ Parameters = Annotated[dict[StrictStr, Any], AfterValidator(_check_parameters)]
 
 
 def check_classifier(
-    common: Mapping, own: Mapping, data: Iterable[str], *, has_steps: bool
+    common: Mapping, own: Mapping, data: Iterable[ImageDataset], *, has_steps: bool
 ) -> None:
     """Raise a BadKey if a classifier cannot be trained on the images of the datasets.
 
@@ -66,8 +66,8 @@ def check_classifier(
     own : mapping
         Parameters of this classifier, which take precedence. If one of them is not valid
         by itself, the error names it.
-    data : iterable of str
-        Names of datasets.
+    data : iterable of ImageDataset
+        Datasets whose images are known.
     has_steps : bool
         Whether transformers precede the classifier. They may change the shape of the
         images, which is then not checked.
@@ -81,12 +81,11 @@ def check_classifier(
                 _check_combination(LeNet5Classifier(**{name: value}))
         raise
     with report_errors():
-        for name in data:
+        for dataset in data:
             if has_steps:
-                n_classes = DATASETS[name].n_classes
-                check_size(classifier, (1, 28, 28), n_classes, MAX_WEIGHTS)
+                check_size(classifier, (1, 28, 28), dataset.n_classes, MAX_WEIGHTS)
             else:
-                _check_images(classifier, name)
+                _check_images(classifier, dataset)
 
 
 def _check_combination(classifier: LeNet5Classifier) -> None:
@@ -113,14 +112,13 @@ def _check_net(parameters: str) -> None:
         ) from error
 
 
-def _check_images(classifier: LeNet5Classifier, data: str) -> None:
+def _check_images(classifier: LeNet5Classifier, dataset: ImageDataset) -> None:
     """Check that the network fits the images of a dataset, and is not too large."""
-    dataset = DATASETS[data]
     shape = check_image_shape(classifier.image_shape) or dataset.image_shape
     if math.prod(shape) != math.prod(dataset.image_shape):
         raise ValueError(
             "The 'image_shape' parameter must be a shape of the images of"
-            f" {data}, which are {'x'.join(map(str, dataset.image_shape))}. Got"
+            f" {dataset.name}, which are {'x'.join(map(str, dataset.image_shape))}. Got"
             f" {classifier.image_shape!r}."
         )
     check_kernel_size(classifier, shape)

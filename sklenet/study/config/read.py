@@ -4,6 +4,7 @@ Everything about a study is checked before anything is trained. Errors name the 
 line, the key, its value, and what is allowed.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,13 +19,15 @@ _MAX_ERRORS = 20
 _MAX_MESSAGE = 4000  # characters; a key may be as long as the file
 
 
-def read_study(path) -> Study:
+def read_study(path, datasets: Collection[str] = ()) -> Study:
     """Read and check a study file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in TOML.
+        The file, in TOML. Paths of datasets in it are relative to its folder.
+    datasets : collection of str, default=()
+        Names of datasets that :func:`run_study` is given as arrays.
 
     Returns
     -------
@@ -42,7 +45,8 @@ def read_study(path) -> Study:
         key, message = problem
         raise StudyError(_locate(path, text, key, f"{'.'.join(key)} {message}."))
     try:
-        return Study.model_validate(_replace_none(_inherit(table)))
+        context = {"folder": path.absolute().parent, "arrays": tuple(datasets)}
+        return Study.model_validate(_replace_none(_inherit(table)), context=context)
     except ValidationError as error:
         errors = explain_errors(error)
     except BadKey as error:

@@ -1,16 +1,29 @@
 """A study, as an immutable model that checks itself."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StrictFloat,
+    StrictStr,
+    ValidationInfo,
+    model_validator,
+)
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import ParameterGrid
 
-from sklenet.study.config.errors import BadKey, Key, report_errors, suggest
+from sklenet._utils.names import suggest_similar
+from sklenet.datasets.registry import DATASETS, ImageDataset
+from sklenet.study.config.datasets import CustomDatasets
+from sklenet.study.config.errors import BadKey, Key, StudyError, report_errors, suggest
 from sklenet.study.config.factors import check_factor, is_of_step, split_factors
-from sklenet.study.config.fields import DataNames, Seeds, Table, Unique
+from sklenet.study.config.fields import DataNames, Seeds, SubsetSize, Table, Unique
 from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
     Distribution,
@@ -22,7 +35,8 @@ from sklenet.study.config.searches import (
     search_to_record,
 )
 from sklenet.study.config.steps import Steps, change_steps, make_steps
-from sklenet.study.config.tables import AdditionalTest, Published, Setting
+from sklenet.study.config.tables import N_TRAIN, AdditionalTest, Published, Setting
+from sklenet.study.config.values import short_repr
 
 TEST_SET = "test"  # name of the test set as it is, in contrast to those of [[test]]
 DEFAULT_SETTING = "estimator"  # name of the setting of a study that has no [[setting]]
@@ -59,6 +73,17 @@ def _check_test_names(tests: tuple[AdditionalTest, ...]) -> tuple[AdditionalTest
             )
         names.add(test.name)
     return tests
+
+
+def _check_sizes(value):
+    """Return several numbers of training images as a tuple."""
+    if not isinstance(value, list | tuple):
+        return value
+    if not value:
+        raise ValueError("must not be empty. Got [].")
+    if len(set(map(repr, value))) < len(value):
+        raise ValueError(f"must not have a number twice. Got {short_repr(list(value))}.")
+    return tuple(value)
 
 
 class Study(Table):
@@ -103,6 +128,16 @@ class Study(Table):
         ``additional_tests``.
     published : tuple of Published
         Published results.
+    dataset : dict of str to CustomDataset
+        Custom datasets by name, which `data` may name. The attribute is
+        ``dataset_tables``.
+    n_train : int or tuple of int, optional
+        Number of training images. If smaller than the training set, a stratified random
+        sample is used. Several numbers are a factor of every setting. If None, all
+        training images are used.
+    train_rows : {"same", "by_seed"}
+        Whether all fits use the same sample, or each draws it with its seed. A smaller
+        sample is part of a larger one.
     """
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -123,11 +158,124 @@ class Study(Table):
         tuple[AdditionalTest, ...], AfterValidator(_check_test_names)
     ] = Field(default=(), alias="test")
     published: tuple[Published, ...] = ()
+    dataset_tables: CustomDatasets = Field(default_factory=dict, alias="dataset")
+    n_train: Annotated[
+        SubsetSize | tuple[SubsetSize, ...] | None, BeforeValidator(_check_sizes)
+    ] = None
+    train_rows: Literal["same", "by_seed"] = "same"
+
+    # The folder of the study file, and the custom datasets once they have been read.
+    _folder: Path | None = PrivateAttr(None)
+    _datasets: dict[str, ImageDataset] = PrivateAttr(default_factory=dict)
+
+    def __eq__(self, other) -> bool:
+        # A study in a journal does not know the folder of its file.
+        return isinstance(other, Study) and self.to_record() == other.to_record()
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder to which the paths of custom datasets are relative; None if unknown."""
+        return self._folder
+
+    @property
+    def datasets(self) -> dict[str, ImageDataset]:
+        """The custom datasets that have been read, by name."""
+        return dict(self._datasets)
+
+    def with_datasets(self, datasets: Mapping[str, ImageDataset]) -> Self:
+        """Return the study with custom datasets that have been read.
+
+        Parameters
+        ----------
+        datasets : mapping of str to ImageDataset
+            Datasets by name.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        BadKey
+            If a classifier of the study cannot be trained on their images.
+        """
+        if all(self._datasets.get(name) is one for name, one in datasets.items()):
+            return self
+        study = self.model_copy()
+        study._datasets = {**self._datasets, **datasets}
+        checked: Any = study  # mypy does not know that validators are methods
+        checked._check_estimator()
+        checked._check_settings()
+        checked._check_search()
+        return study
+
+    def find_dataset(self, name: str) -> ImageDataset | None:
+        """Return a dataset, if it is known.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset.
+
+        Returns
+        -------
+        ImageDataset or None
+            None if it is a custom dataset that has not been read.
+        """
+        return self._datasets.get(name) or DATASETS.get(name)
+
+    def get_dataset(self, name: str) -> ImageDataset:
+        """Return a dataset.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset.
+
+        Returns
+        -------
+        ImageDataset
+
+        Raises
+        ------
+        StudyError
+            If it is a custom dataset that has not been read.
+        """
+        dataset = self.find_dataset(name)
+        if dataset is None:
+            raise StudyError(f"the dataset {name!r} of the study has not been read.")
+        return dataset
+
+    @property
+    def train_sizes(self) -> tuple[int, ...]:
+        """The numbers of training images, if the study has several."""
+        return self.n_train if isinstance(self.n_train, tuple) else ()
+
+    def get_n_train(self, setting: Setting | None = None) -> int | None:
+        """Return the number of training images of a setting.
+
+        Parameters
+        ----------
+        setting : Setting, optional
+            If None, the number is that of the study.
+
+        Returns
+        -------
+        int or None
+            None for the whole training set.
+        """
+        if setting is not None and setting.n_train is not None:
+            return setting.n_train
+        return self.n_train if isinstance(self.n_train, int) else None
 
     @property
     def settings(self) -> list[Setting]:
         """The settings, with one setting per combination of a grid."""
-        return [s for table in self.setting_tables for s in table.expand(self.steps)]
+        return [
+            setting
+            for table in self.setting_tables
+            for setting in table.expand(self.steps, self.train_sizes)
+        ]
 
     def list_settings(self, data: str) -> list[Setting]:
         """Return the settings for a dataset.
@@ -142,7 +290,10 @@ class Study(Table):
         list of Setting
             In a study without settings, one setting with the estimator's own parameters.
         """
-        settings = self.settings or [Setting(name=DEFAULT_SETTING)]
+        settings = self.settings or [
+            Setting(name=f"{N_TRAIN} {n}", n_train=n) for n in self.train_sizes
+        ]
+        settings = settings or [Setting(name=DEFAULT_SETTING)]
         return [s for s in settings if s.data is None or data in s.data]
 
     @property
@@ -166,6 +317,10 @@ class Study(Table):
             Plain values under the keys of a study file.
         """
         record = self.model_dump(mode="json", by_alias=True)
+        # Records of studies that do not have these keys, and their hashes, stay the same.
+        for key, default in (("dataset", {}), (N_TRAIN, None), ("train_rows", "same")):
+            if record[key] == default:
+                del record[key]
         if self.search is not None:
             record["search"] = search_to_record(self.search)
         return record
@@ -186,12 +341,62 @@ class Study(Table):
         return cls.model_validate(record)
 
     @model_validator(mode="after")
+    def _check_datasets(self, info: ValidationInfo) -> Self:
+        """Set the folder, and check the names of datasets in a study file.
+
+        Arrays that Python passes to a study have no table in it.
+        """
+        context: dict[str, Any] = info.context or {}
+        self._folder = context.get("folder")
+        if "arrays" in context:
+            known = [*DATASETS, *self.dataset_tables, *context["arrays"]]
+            for k, name in enumerate(self.data):
+                if name not in known:
+                    raise BadKey(
+                        ("data", str(k)),
+                        f"Input should be {', '.join(map(repr, known))}, or the name of a"
+                        f" table [dataset.{name}]. Got {name!r}."
+                        f"{suggest_similar(name, known)}",
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _check_subsets(self) -> Self:
+        sized = [
+            (("setting", str(k), *key), size)
+            for k, table in enumerate(self.setting_tables)
+            for key, size in (
+                ((N_TRAIN,), table.n_train),
+                (("grid", N_TRAIN), table.grid.get(N_TRAIN)),
+            )
+        ]
+        for key, size in [((N_TRAIN,), self.train_sizes or None), *sized]:
+            if self.search is not None and size is not None:
+                raise BadKey(
+                    key,
+                    "a search compares candidates on the same training images. Set one"
+                    " number for the whole study: n_train = 5000.",
+                )
+        if (
+            self.train_rows != "same"
+            and self.n_train is None
+            and not any(size is not None for _, size in sized)
+        ):
+            raise BadKey(("train_rows",), "requires 'n_train'. Set it, or remove this key.")
+        return self
+
+    @model_validator(mode="after")
     def _check_counts(self) -> Self:
         """Count the settings, candidates and fits before any grid is expanded.
 
         A file of a hundred bytes can ask for billions of fits.
         """
-        counts = [count_combinations(table.grid) for table in self.setting_tables]
+        n_sizes = len(self.train_sizes) or 1
+        counts = [
+            count_combinations(table.grid)
+            * (1 if table.n_train is not None or N_TRAIN in table.grid else n_sizes)
+            for table in self.setting_tables
+        ]
         if counts:
             largest = counts.index(max(counts))
             _check_count(("setting", str(largest)), "settings", sum(counts))
@@ -200,7 +405,7 @@ class Study(Table):
                 n * len(table.seeds or self.seeds) * len(table.data or self.data)
                 for table, n in zip(self.setting_tables, counts, strict=True)
             )
-            n_fits = n_fits or len(self.seeds) * len(self.data)
+            n_fits = n_fits or len(self.seeds) * len(self.data) * n_sizes
             _check_count(("seeds",), "fits", n_fits, MAX_FITS)
             return self
         if isinstance(self.search, SettingsSearch):
@@ -216,7 +421,8 @@ class Study(Table):
     def _check_estimator(self) -> Self:
         with report_errors("estimator"):
             has_steps = bool(self.steps)
-            check_classifier({}, self.estimator, self.data, has_steps=has_steps)
+            known = self._find_datasets(self.data)
+            check_classifier({}, self.estimator, known, has_steps=has_steps)
             self._check_early_stopping(self.estimator)
         return self
 
@@ -252,6 +458,8 @@ class Study(Table):
             )
         steps = self.steps if table.steps is None else table.steps
         for name, values in table.grid.items():
+            if name == N_TRAIN:
+                continue
             with report_errors("grid", name):
                 check_factor(name, values, steps, table.grid)
         for setting in table.expand(self.steps):
@@ -271,8 +479,14 @@ class Study(Table):
 
     def _check_classifier(self, own: dict, data: Iterable[str], *, has_steps: bool) -> None:
         """Check the classifier with the parameters of the study and these."""
-        check_classifier(self.estimator, own, data, has_steps=has_steps)
+        known = self._find_datasets(data)
+        check_classifier(self.estimator, own, known, has_steps=has_steps)
         self._check_early_stopping({**self.estimator, **own})
+
+    def _find_datasets(self, names: Iterable[str]) -> list[ImageDataset]:
+        """Return the datasets whose images are known."""
+        found = map(self.find_dataset, names)
+        return [dataset for dataset in found if dataset is not None]
 
     def _check_early_stopping(self, parameters: dict) -> None:
         if self.validation == "test" and parameters.get("early_stopping"):

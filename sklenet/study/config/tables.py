@@ -3,23 +3,56 @@
 import itertools
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 
 from sklenet.study.config.errors import BadKey, report_errors
 from sklenet.study.config.factors import is_of_step, split_factors
-from sklenet.study.config.fields import DataName, DataNames, Name, Seeds, Table, Values
+from sklenet.study.config.fields import (
+    DataName,
+    DataNames,
+    Name,
+    Seeds,
+    SubsetSize,
+    Table,
+    Values,
+)
 from sklenet.study.config.parameters import Parameters, check_parameter
 from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
-from sklenet.study.config.values import format_label
+from sklenet.study.config.values import format_label, short_repr
+
+N_TRAIN = "n_train"  # in a grid, the number of training images
+
+_SUBSET_SIZE: TypeAdapter = TypeAdapter(SubsetSize)
+
+
+def check_subset_size(value) -> None:
+    """Raise a BadKey if a value is not a number of training images."""
+    try:
+        _SUBSET_SIZE.validate_python(value)
+    except ValueError:
+        raise BadKey(
+            (), f"must be a whole number of images, at least 2. Got {short_repr(value)}."
+        ) from None
 
 
 def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
     for name, values in grid.items():
-        for value in () if is_of_step(name) else values:
+        is_checked_later = is_of_step(name) and name != N_TRAIN
+        check = check_subset_size if name == N_TRAIN else partial(check_parameter, name)
+        for value in () if is_checked_later else values:
             with report_errors(name):
-                check_parameter(name, value)
+                check(value)
     return grid
 
 
@@ -41,8 +74,10 @@ class Setting(Table):
         Seeds of the setting, instead of those of the study.
     grid : dict of str to tuple
         Values of parameters of LeNet5Classifier, of steps, and of parameters of steps as
-        ``step__parameter``; see :func:`~sklenet.study.config.steps.change_steps`. Every
-        combination is a setting.
+        ``step__parameter``; see :func:`~sklenet.study.config.steps.change_steps`; and of
+        ``n_train``. Every combination is a setting.
+    n_train : int, optional
+        Number of training images, instead of that of the study.
     """
 
     name: Name
@@ -53,9 +88,20 @@ class Setting(Table):
     grid: Annotated[dict[StrictStr, Values], AfterValidator(_check_grid)] = Field(
         default_factory=dict
     )
+    n_train: SubsetSize | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_n_train(self, handler) -> dict:
+        # Records of studies that do not set it, and their hashes, stay the same.
+        return {k: v for k, v in handler(self).items() if k != N_TRAIN or v is not None}
 
     @model_validator(mode="after")
     def _check_names_of_grid(self) -> Self:
+        if self.n_train is not None and N_TRAIN in self.grid:
+            raise BadKey(
+                ("grid", N_TRAIN),
+                "'n_train' is both in the setting and in its 'grid'. Remove one.",
+            )
         for name in self.grid:
             if name in self.estimator:
                 raise BadKey(
@@ -65,27 +111,42 @@ class Setting(Table):
                 )
         return self
 
-    def expand(self, steps: tuple[dict, ...]) -> Iterator["Setting"]:
+    def expand(
+        self, steps: tuple[dict, ...], sizes: tuple[int, ...] = ()
+    ) -> Iterator["Setting"]:
         """Yield the settings of the grid.
 
         Parameters
         ----------
         steps : tuple of dict
             The steps of the study, for a setting that does not have its own.
+        sizes : tuple of int
+            Numbers of training images of the study, if it has several. They are a factor of
+            the grid, unless the setting has its own.
         """
-        for values in itertools.product(*self.grid.values()):
-            chosen = dict(zip(self.grid, values, strict=True))
+        grid = dict(self.grid)
+        if sizes and self.n_train is None and N_TRAIN not in grid:
+            grid[N_TRAIN] = sizes
+        for values in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, values, strict=True))
             labels = [f"{key} {format_label(value)}" for key, value in chosen.items()]
+            n_train = chosen.pop(N_TRAIN, self.n_train)
             own, of_steps = split_factors(chosen)
             changes: dict[str, Any] = {
                 "name": ", ".join([self.name, *labels]),
                 "estimator": self.estimator | own,
                 "grid": {},
+                "n_train": n_train,
             }
             if of_steps:
                 own_steps = steps if self.steps is None else self.steps
                 changes["steps"] = change_steps(own_steps, of_steps)
             yield self.model_copy(update=changes)
+
+    @property
+    def name_without_n_train(self) -> str:
+        """The name of an expanded setting, which those of other sizes have as well."""
+        return self.name.replace(f", {N_TRAIN} {self.n_train}", "")
 
 
 class AdditionalTest(Table):

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.data import load_data
 from sklenet.study.engine.evaluate import compute_scores
-from sklenet.study.engine.fit import load_data
 from sklenet.study.engine.outputs import PROBABILITIES, load_probabilities
 from sklenet.study.engine.plan import Job
 from sklenet.study.engine.records import StudyJournal
@@ -81,7 +81,7 @@ def record_committees(study: Study, jobs: Iterable[Job], journal: Path, run: int
 
 def _score(study: Study, data: str, members: list) -> dict[str, dict]:
     """Return the scores of the mean of the members' probabilities in each test."""
-    _, y = load_data(data, "test")
+    _, y = load_data(study.get_dataset(data), "test")
     mean = np.mean([probabilities for probabilities, _ in members], axis=0)
     classes = members[0][1]
     X = np.zeros((len(y), 1))

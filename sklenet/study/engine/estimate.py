@@ -13,8 +13,10 @@ from sklenet._utils.printable import make_printable
 from sklenet.study.config.pipelines import CLASSIFIER, make_pipeline
 from sklenet.study.config.searches import HalvingSearch, SettingsSearch
 from sklenet.study.config.spec import Study
+from sklenet.study.config.tables import Setting
+from sklenet.study.engine.data import load_training_data, make_sample
 from sklenet.study.engine.evaluate import train
-from sklenet.study.engine.fit import clone_with_seed, load_data
+from sklenet.study.engine.fit import clone_with_seed
 from sklenet.study.engine.journal import count_fits_in
 from sklenet.study.engine.plan import WINNER, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
@@ -42,41 +44,45 @@ class FitGroup(NamedTuple):
 def group_fits(study: Study, data: str) -> Iterator[FitGroup]:
     """Yield the fits on a dataset, by groups that take about the same time."""
     held_out = study.validation if isinstance(study.validation, float) else 0.0
+    share = _find_share(study, data)
     if study.search is None:
         for setting in study.list_settings(data):
             epochs = make_pipeline(study, setting)[-1].max_epochs
             n_seeds = len(setting.seeds or study.seeds)
             name = f"setting {make_printable(setting.name)!r}"
-            yield FitGroup(name, n_seeds, 1 - held_out, epochs)
+            fraction = _find_share(study, data, setting) * (1 - held_out)
+            yield FitGroup(name, n_seeds, fraction, epochs)
         return
     epochs = make_pipeline(study)[-1].max_epochs
-    for group in _group_candidates(study, data, epochs):
+    for group in _group_candidates(study, data, share, epochs):
         yield group
         epochs = group.epochs  # the winner of a halving search has those of the last round
-    yield FitGroup(f"the {WINNER}", len(study.seeds), 1 - held_out, epochs)
+    yield FitGroup(f"the {WINNER}", len(study.seeds), share * (1 - held_out), epochs)
 
 
-def _group_candidates(study: Study, data: str, epochs: int) -> Iterator[FitGroup]:
+def _group_candidates(
+    study: Study, data: str, share: float, epochs: int
+) -> Iterator[FitGroup]:
     """Yield the fits of the search, by rounds if it halves."""
     search = study.search
     assert search is not None
     fraction = 1 - 1 / search.cv
     if isinstance(search, HalvingSearch):
-        _, y = load_data(data, "train")
-        for n, resource in search.list_rounds(len(y), len(set(y.tolist()))):
+        n_images = study.get_dataset(data).n_images["train"]
+        n_classes = study.get_dataset(data).n_classes
+        for n, resource in search.list_rounds(round(share * n_images), n_classes):
             name = f"a round of {n} candidates x {search.cv} folds"
             if search.resource == "max_epochs":
-                yield FitGroup(name, n * search.cv, fraction, resource)
+                yield FitGroup(name, n * search.cv, fraction * share, resource)
             else:
-                share = fraction * resource / len(y)
-                yield FitGroup(name, n * search.cv, share, epochs)
+                yield FitGroup(name, n * search.cv, fraction * resource / n_images, epochs)
         return
     if isinstance(search, SettingsSearch):
         n, what = len(study.list_settings(data)), "settings"
     else:
         n, what = search.n_candidates, "candidates"
     name = f"{n} {what} x {search.cv} folds"
-    yield FitGroup(name, n * search.cv, fraction, epochs)
+    yield FitGroup(name, n * search.cv, fraction * share, epochs)
 
 
 def count_planned_fits(study: Study) -> int:
@@ -123,7 +129,8 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
     seconds, errors = 0.0, []
     try:
         for data in study.data:
-            X, y = load_data(data, "train")
+            n_images = study.get_dataset(data).n_images["train"]
+            X, y = _load_largest(study, data)
             epoch, error = _time_epoch(study, X, y)
             if error is None:
                 lines.append(f"{data}: one epoch of {len(y):,} images takes {epoch:.1f} s")
@@ -133,8 +140,8 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
                 )
                 errors.append(error)
             for group in group_fits(study, data):
-                images = round(group.fraction * len(y))
-                total = group.n_fits * group.fraction * group.epochs * epoch
+                images = round(group.fraction * n_images)
+                total = group.n_fits * images / len(y) * group.epochs * epoch
                 seconds += total / min(n_parallel, group.n_fits)
                 lines.append(
                     f"  {group.what}: {group.n_fits} fits of {images:,} images,"
@@ -157,6 +164,22 @@ def estimate(study: Study, out, *, n_jobs: int = 1) -> tuple[list[str], dict]:
         "seconds": seconds,
         "errors": errors,
     }
+
+
+def _find_share(study: Study, data: str, setting: Setting | None = None) -> float:
+    """Return the fraction of the training set that a setting uses."""
+    n_train = study.get_n_train(setting)
+    return 1.0 if n_train is None else n_train / study.get_dataset(data).n_images["train"]
+
+
+def _load_largest(study: Study, data: str):
+    """Return X and y of the largest number of training images that fits use."""
+    if study.search:
+        sizes = [study.get_n_train()]
+    else:
+        sizes = [study.get_n_train(setting) for setting in study.list_settings(data)]
+    n_train = None if None in sizes else max(filter(None, sizes), default=None)
+    return load_training_data(study.get_dataset(data), make_sample(study, n_train, 0))
 
 
 def _to_values(data: str, group: FitGroup, images: int) -> dict:

@@ -1,5 +1,6 @@
 """Training and evaluating one pipeline, and what is recorded about it."""
 
+import base64
 import math
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ REJECTED_FRACTIONS = np.arange(101) / 1000
 
 # Number of misclassified images that are kept for figures, the most certain first.
 _N_MISTAKES = 24
+
+# Limit on the pixels in the record of a fit.
+_MAX_IMAGE_BYTES = 100_000
 
 
 class Trained(NamedTuple):
@@ -70,16 +74,23 @@ def record_errors(record: dict) -> Iterator[None]:
         record["error"] = f"{type(error).__name__}: {error}"
 
 
+def describe_pipeline(pipeline: Pipeline) -> dict:
+    """Return the parameters of the classifier and of the other steps of a pipeline."""
+    params = pipeline[-1].get_params()
+    del params["verbose"]
+    return {
+        "params": to_jsonable(params),
+        "steps": [
+            [name, to_jsonable(step.get_params())] for name, step in pipeline.steps[:-1]
+        ],
+    }
+
+
 def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     """Fit a clone of the pipeline. An exception is stored in the record."""
     pipeline = clone(pipeline)
     steps, classifier = pipeline[:-1], pipeline[-1]
-    params = classifier.get_params()
-    del params["verbose"]
-    record = {
-        "params": to_jsonable(params),
-        "steps": [[name, to_jsonable(step.get_params())] for name, step in steps.steps],
-    }
+    record = describe_pipeline(pipeline)
     best = _BestEpoch()
     wall, cpu = time.perf_counter(), time.process_time()
     with record_errors(record):
@@ -130,11 +141,12 @@ def evaluate(fitted, metrics, X, y, probabilities) -> dict:
 
         - ``confusion``: the confusion matrix;
         - ``mistakes``: the most certain misclassified images, each as its index in X, the
-          predicted label, and the probability of this label;
+          index of the predicted class, and the probability of this class;
         - ``rejection``: the error of the remaining images after the least certain ones are
           rejected, for rejected fractions of 0, 0.1, ... 10 %.
     """
-    y_pred = fitted.classes_[probabilities.argmax(axis=1)]
+    predicted = probabilities.argmax(axis=1)
+    y_pred = fitted.classes_[predicted]
     certainty = probabilities.max(axis=1)
     mistakes = np.flatnonzero(y_pred != y)
     mistakes = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:_N_MISTAKES]
@@ -142,9 +154,42 @@ def evaluate(fitted, metrics, X, y, probabilities) -> dict:
     figures = {
         "rejection": np.interp(REJECTED_FRACTIONS, rejected, error).round(6).tolist(),
         "confusion": confusion_matrix(y, y_pred, labels=fitted.classes_).tolist(),
-        "mistakes": [[row, y_pred[row], certainty[row]] for row in mistakes],
+        "mistakes": [[row, predicted[row], certainty[row]] for row in mistakes],
     }
     return compute_scores(fitted, metrics, X, y) | to_jsonable(figures)
+
+
+def encode_images(X, rows: list[int]) -> list[str]:
+    """Return images as text: their pixels from 0 to 255, in base64.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+        All images, whose smallest and largest pixel become 0 and 255 unless they are bytes.
+    rows : list of int
+        Numbers of the images. Of large images, only the first ones are encoded.
+    """
+    n_kept = max(1, _MAX_IMAGE_BYTES // X.shape[1])
+    pixels = X[rows[:n_kept]]
+    if pixels.dtype != np.uint8:
+        low, high = float(X.min()), float(X.max())
+        scaled = (pixels.astype(np.float64) - low) / ((high - low) or 1.0)
+        pixels = (255 * scaled).round().astype(np.uint8)
+    return [base64.b64encode(image.tobytes()).decode() for image in pixels]
+
+
+def decode_images(images: list[str], n_features: int) -> np.ndarray:
+    """Return images that `encode_images` has encoded.
+
+    Raises
+    ------
+    ValueError
+        If an image does not have `n_features` pixels.
+    """
+    pixels = b"".join(base64.b64decode(one, validate=True) for one in images)
+    if len(pixels) != len(images) * n_features:
+        raise ValueError(f"the images of the record do not have {n_features} pixels.")
+    return np.frombuffer(pixels, np.uint8).reshape(len(images), n_features)
 
 
 def to_jsonable(value):

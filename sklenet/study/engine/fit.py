@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +11,22 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
-from sklenet.datasets.loaders import load_dataset
+from sklenet.datasets.registry import DATASETS, ImageDataset
 from sklenet.study.config.pipelines import PREFIX, make_candidate, to_study_name
-from sklenet.study.config.spec import Study
+from sklenet.study.config.spec import TEST_SET, Study
 from sklenet.study.config.steps import make_steps
+from sklenet.study.engine.data import (
+    Sample,
+    find_fingerprint,
+    load_data,
+    load_training_data,
+    make_data_key,
+    make_sample_key,
+)
 from sklenet.study.engine.evaluate import (
     Trained,
     compute_scores,
+    encode_images,
     evaluate,
     record_errors,
     train,
@@ -28,18 +36,6 @@ from sklenet.study.engine.records import StudyJournal
 
 # Parameters on which neither weights nor scores depend.
 _WITHOUT_EFFECT = ("verbose",)
-
-
-@lru_cache(maxsize=4)
-def load_data(name: str, subset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and y of a dataset, which are read once per process."""
-    return load_dataset(name, subset, return_X_y=True)
-
-
-def load_rows(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the training images as a column, and their labels."""
-    _, y = load_data(name, "train")
-    return np.arange(len(y)).reshape(-1, 1), y
 
 
 def make_folds(study: Study) -> StratifiedKFold:
@@ -80,8 +76,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     pipeline : Pipeline
-    data : str
-        Name of the dataset.
+    dataset : ImageDataset
     evaluation : Evaluation
     journal : Path
     run : int
@@ -90,9 +85,9 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         The study, by which `set_params` makes the pipelines of candidates.
     """
 
-    def __init__(self, pipeline, data, evaluation, journal, run, study=None):
+    def __init__(self, pipeline, dataset, evaluation, journal, run, study=None):
         self.pipeline = pipeline
-        self.data = data
+        self.dataset = dataset
         self.evaluation = evaluation
         self.journal = journal
         self.run = run
@@ -106,7 +101,7 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         of_candidate = {n: value for n, value in params.items() if n.startswith(PREFIX)}
         if of_candidate:
             chosen = {to_study_name(n): value for n, value in of_candidate.items()}
-            pipeline = make_candidate(self.study, chosen)
+            pipeline = make_candidate(self.study, chosen, self.dataset)
             params = {n: v for n, v in params.items() if n not in of_candidate}
             params["pipeline"] = clone_with_seed(pipeline, self.study.seeds[0])
         return super().set_params(**params)
@@ -115,10 +110,12 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         """Train on the rows, unless the journal has this fit."""
         self.rows_ = np.asarray(rows).ravel()
         metrics = self.evaluation.metrics
-        self.key_ = make_fit_key(self.pipeline, self.data, hash_rows(self.rows_), *metrics)
+        self.key_ = make_fit_key(
+            self.pipeline, make_data_key(self.dataset), hash_rows(self.rows_), *metrics
+        )
         self.record_ = StudyJournal(self.journal).find(self.key_)
         if self.record_ is None:
-            X, labels = load_data(self.data, "train")
+            X, labels = load_data(self.dataset, "train")
             self.trained_ = train(self.pipeline, X[self.rows_], labels[self.rows_])
         return self
 
@@ -131,12 +128,13 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
         return math.nan if score is None else score
 
     def _make_record(self, rows) -> dict:
-        X, labels = load_data(self.data, "train")
+        X, labels = load_data(self.dataset, "train")
         record = {
             "key": self.key_,
             "kind": "fold",
             "run": self.run,
-            "data": self.data,
+            "data": self.dataset.name,
+            "fingerprint": find_fingerprint(self.dataset),
             "n_train": len(self.rows_),
         } | self.trained_.record
         fitted = self.trained_.pipeline
@@ -148,10 +146,11 @@ class JournalledFit(ClassifierMixin, BaseEstimator):
 
 
 def fit_and_evaluate(
-    data: str,
+    dataset: ImageDataset,
     setting: str,
     pipeline: Pipeline,
     seed: int,
+    sample: Sample | None,
     evaluation: Evaluation,
     journal,
     run: int,
@@ -163,11 +162,14 @@ def fit_and_evaluate(
 
     Parameters
     ----------
-    data, setting : str
-        Name of the dataset and of the setting.
+    dataset : ImageDataset
+    setting : str
+        Name of the setting.
     pipeline : Pipeline
         Unfitted. Its ``random_state`` is replaced by `seed`.
     seed : int
+    sample : Sample or None
+        The training images that are used; None for all of them.
     evaluation : Evaluation
     journal : Path
     run : int
@@ -176,16 +178,17 @@ def fit_and_evaluate(
         Files to write besides the record.
     """
     pipeline = clone_with_seed(pipeline, seed)
-    key = make_evaluation_key(pipeline, data, evaluation)
+    key = make_evaluation_key(pipeline, dataset, evaluation, sample)
     if StudyJournal(journal).find(key) is not None:
         return
-    X, y, X_valid, y_valid = _split(data, evaluation, seed)
+    X, y, X_valid, y_valid = _split(dataset, sample, evaluation, seed)
     trained = train(pipeline, X, y, X_valid, y_valid)
     record = {
         "key": key,
         "kind": "fit",
         "run": run,
-        "data": data,
+        "data": dataset.name,
+        "fingerprint": find_fingerprint(dataset),
         "setting": setting,
         "seed": seed,
         "n_train": len(y),
@@ -199,19 +202,21 @@ def fit_and_evaluate(
             trained = trained._replace(best=None)
         probabilities: list[np.ndarray] = []
         with record_errors(record):
-            record |= _evaluate(trained, data, X, y, evaluation, probabilities)
+            record |= _evaluate(trained, dataset, X, y, evaluation, probabilities)
         if "error" not in record:
-            save_outputs(outputs, key, trained.pipeline, data, probabilities)
+            save_outputs(outputs, key, trained.pipeline, dataset.framing, probabilities)
     StudyJournal(journal).append(record)
 
 
-def _split(data: str, evaluation: Evaluation, seed: int) -> tuple:
+def _split(
+    dataset: ImageDataset, sample: Sample | None, evaluation: Evaluation, seed: int
+) -> tuple:
     """Return the training images and labels, and those for validation or None."""
-    X, y = load_data(data, "train")
+    X, y = load_training_data(dataset, sample)
     if evaluation.validation is None:
         return X, y, None, None
     if evaluation.validation == "test":
-        return X, y, *load_data(data, "test")
+        return X, y, *load_data(dataset, "test")
     held_out = make_validation_mask(
         y, float(evaluation.validation), evaluation.validation_rows, seed
     )
@@ -219,7 +224,12 @@ def _split(data: str, evaluation: Evaluation, seed: int) -> tuple:
 
 
 def _evaluate(
-    trained: Trained, data: str, X, y, evaluation: Evaluation, probabilities: list
+    trained: Trained,
+    dataset: ImageDataset,
+    X,
+    y,
+    evaluation: Evaluation,
+    probabilities: list[np.ndarray],
 ) -> dict:
     """Return the number of test images, and the results of each test.
 
@@ -227,7 +237,7 @@ def _evaluate(
     """
     fitted, metrics = trained.pipeline, evaluation.metrics
     assert fitted is not None
-    X_test, y_test = load_data(data, "test")
+    X_test, y_test = load_data(dataset, "test")
     tests = {}
     for name, steps in evaluation.tests:
         images = X_test
@@ -239,6 +249,12 @@ def _evaluate(
             tests[name]["best_epoch"] = compute_scores(
                 trained.best, metrics, images, y_test
             )
+    if dataset.fingerprint and dataset.name not in DATASETS:
+        # The report has no other source of the images.
+        rows = [row for row, *_ in tests[TEST_SET]["mistakes"]]
+        encoded = encode_images(X_test, rows)
+        true = np.searchsorted(fitted.classes_, y_test[rows[: len(encoded)]])
+        tests[TEST_SET]["images"] = list(zip(true.tolist(), encoded, strict=True))
     return {"n_test": len(y_test), "tests": tests}
 
 
@@ -308,6 +324,12 @@ def _get_changed_params(step) -> dict:
     }
 
 
-def make_evaluation_key(pipeline: Pipeline, data: str, evaluation: Evaluation) -> str:
+def make_evaluation_key(
+    pipeline: Pipeline,
+    dataset: ImageDataset,
+    evaluation: Evaluation,
+    sample: Sample | None = None,
+) -> str:
     """Return the key of a fit on the training set and its evaluation on the test set."""
-    return make_fit_key(pipeline, data, "test", json.dumps(evaluation))
+    others = ("test", json.dumps(evaluation), *make_sample_key(sample))
+    return make_fit_key(pipeline, make_data_key(dataset), *others)

@@ -16,7 +16,6 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from sklenet._utils.writing import write_file
-from sklenet.datasets.registry import DATASETS
 from sklenet.estimator import LeNet5Classifier
 
 MODEL = "winner_{}.sklenet"  # file name, given the name of the dataset
@@ -42,7 +41,7 @@ def save_outputs(
     outputs: Outputs,
     key: str,
     fitted: Pipeline,
-    data: str,
+    framing: str,
     probabilities: Sequence[np.ndarray],
 ) -> None:
     """Write the files of a fit. If one cannot be written, the fit is not lost.
@@ -53,38 +52,37 @@ def save_outputs(
     key : str
         Key of the record of the fit.
     fitted : Pipeline
-    data : str
-        Name of the dataset.
+    framing : {"digit", "whole"}
+        How models of the dataset read image files.
     probabilities : sequence of ndarray of shape (n_samples, n_classes)
         Predicted probabilities in each test of the study.
     """
     if outputs.model is not None:
         with contextlib.suppress(OSError, ValueError):
-            save_model(fitted, data, outputs.model)
+            save_model(fitted, framing, outputs.model)
     if outputs.probabilities is not None and probabilities:
         content = io.BytesIO()
         arrays = np.stack(probabilities).astype(np.float32)
-        np.savez_compressed(content, probabilities=arrays, classes=fitted.classes_)
+        classes = np.array(fitted.classes_.tolist())  # text, not objects
+        np.savez_compressed(content, probabilities=arrays, classes=classes)
         with contextlib.suppress(OSError):
             outputs.probabilities.mkdir(exist_ok=True)
             write_file(outputs.probabilities / f"{key}.npz", content.getvalue())
 
 
-def save_model(fitted: Pipeline, data: str, path: Path) -> None:
+def save_model(fitted: Pipeline, framing: str, path: Path) -> None:
     """Save the classifier of a fitted pipeline, which has no other step.
-
-    Its framing, by which models read image files, is that of the dataset.
 
     Parameters
     ----------
     fitted : Pipeline
-    data : str
-        Name of the dataset.
+    framing : {"digit", "whole"}
+        How the model reads image files, unless it has a framing.
     path : Path
     """
     classifier = fitted[-1]
-    if classifier.framing is None and data in DATASETS:
-        classifier.set_params(framing=DATASETS[data].framing)
+    if classifier.framing is None:
+        classifier.set_params(framing=framing)
     classifier.set_params(verbose=0).save(path)
 
 

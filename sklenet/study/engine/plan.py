@@ -11,6 +11,7 @@ from sklenet.study.config.errors import StudyError, suggest
 from sklenet.study.config.pipelines import make_candidate, make_pipeline
 from sklenet.study.config.searches import SettingsSearch
 from sklenet.study.config.spec import TEST_SET, Study
+from sklenet.study.engine.data import make_data_key, make_sample, make_sample_key
 from sklenet.study.engine.fit import Evaluation, clone_with_seed, make_evaluation_key
 
 WINNER = "winner"  # name in the tables of the candidate that wins a search
@@ -28,38 +29,55 @@ class Job(NamedTuple):
     pipeline : Pipeline
         Unfitted.
     seed : int
+    n_train : int, optional
+        Number of training images. If None, all of them.
     """
 
     data: str
     setting: str
     pipeline: Pipeline
     seed: int
+    n_train: int | None = None
 
     def make_key(self, study: Study) -> str:
         """Return the key of the record of this fit."""
         pipeline = clone_with_seed(self.pipeline, self.seed)
-        return make_evaluation_key(pipeline, self.data, make_evaluation(study))
+        dataset = study.get_dataset(self.data)
+        sample = make_sample(study, self.n_train, self.seed)
+        return make_evaluation_key(pipeline, dataset, make_evaluation(study), sample)
 
 
-def hash_search(study: Study) -> str:
-    """Return a short text that identifies the search of a study."""
-    return _hash_search(study, study.to_record())
+def hash_search(study: Study, data: str | None = None) -> str:
+    """Return a short text that identifies the search of a study on a dataset.
+
+    Parameters
+    ----------
+    study : Study
+    data : str, optional
+        Name of the dataset. If None, the text is that for all datasets which are identified
+        by their names.
+    """
+    return _hash_search(study, study.to_record(), data)
 
 
-def hash_trials(study: Study) -> str:
+def hash_trials(study: Study, data: str | None = None) -> str:
     """Return a short text that identifies the trials of a search by Optuna.
 
     It does not depend on their number: a search with a larger `n_iter` begins with the
-    trials of one with a smaller `n_iter`.
+    trials of one with a smaller `n_iter`. The parameters are those of `hash_search`.
     """
     record = study.to_record()
     record["search"] |= {"n_iter": None}
-    return _hash_search(study, record)
+    return _hash_search(study, record, data)
 
 
-def _hash_search(study: Study, record: dict) -> str:
+def _hash_search(study: Study, record: dict, data: str | None) -> str:
     keys = ("estimator", "steps", "search", "setting", "metrics")
-    parts = [*(record[key] for key in keys), study.seeds[0]]
+    parts: list = [*(record[key] for key in keys), study.seeds[0]]
+    # What is added here must not change the hashes of existing records.
+    if data is not None and (key := make_data_key(study.get_dataset(data))) != data:
+        parts.append(key)
+    parts += make_sample_key(make_sample(study, study.get_n_train(), study.seeds[0]))
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -134,15 +152,22 @@ def plan_jobs(study: Study, data: str, winner: Pipeline | None = None) -> Iterat
         without it there are no such fits.
     """
     if study.search:
-        found = [(WINNER, winner, study.seeds)] if winner is not None else []
+        n_train = study.get_n_train()
+        found = [(WINNER, winner, study.seeds, n_train)] if winner is not None else []
     else:
+        dataset = study.find_dataset(data)
         found = [
-            (setting.name, make_pipeline(study, setting), setting.seeds or study.seeds)
+            (
+                setting.name,
+                make_pipeline(study, setting, dataset),
+                setting.seeds or study.seeds,
+                study.get_n_train(setting),
+            )
             for setting in study.list_settings(data)
         ]
-    for name, pipeline, seeds in found:
+    for name, pipeline, seeds, n_train in found:
         for seed in seeds:
-            yield Job(data, name, pipeline, seed)
+            yield Job(data, name, pipeline, seed, n_train)
 
 
 def make_winner(study: Study, data: str, params: dict) -> Pipeline:
@@ -156,7 +181,8 @@ def make_winner(study: Study, data: str, params: dict) -> Pipeline:
     params : dict
         Parameters of the candidate, by their names in the study.
     """
+    dataset = study.find_dataset(data)
     if isinstance(study.search, SettingsSearch):
         (setting,) = (s for s in study.list_settings(data) if s.name == params["setting"])
-        return make_pipeline(study, setting)
-    return make_candidate(study, params)
+        return make_pipeline(study, setting, dataset)
+    return make_candidate(study, params, dataset)

@@ -19,7 +19,14 @@ from sklenet.study.config.errors import BadKey, Key, StudyError
 from sklenet.study.config.searches import HalvingSearch, OptunaSearch
 from sklenet.study.config.spec import PRESENTATION_KEYS, Study
 from sklenet.study.config.values import short_repr
-from sklenet.study.engine.fit import load_data, make_validation_mask
+from sklenet.study.engine.data import (
+    check_subset_size,
+    load_data,
+    load_training_data,
+    make_sample,
+    open_datasets,
+)
+from sklenet.study.engine.fit import make_validation_mask
 from sklenet.study.engine.records import RECORDS, StudyJournal
 
 # Number of images of each class on which metrics and class weights are tried.
@@ -52,8 +59,10 @@ def prepare(
     if n_jobs == 0:
         raise StudyError("n_jobs must be at least 1, or -1 for all cores. Got 0.")
     _check_installed(study)
-    for name in (part or study).data:
-        _check_data(part or study, name)
+    study = open_datasets(study)
+    part = study if part is None else part.with_datasets(study.datasets)
+    for name in part.data:
+        _check_data(part, name)
     folder = Path(out) / study.name
     _check_folder(folder)
     check_unchanged(study, StudyJournal(folder / RECORDS), keep)
@@ -138,14 +147,29 @@ def _check_folder(folder: Path) -> None:
 
 def _check_data(study: Study, name: str) -> None:
     """Raise a BadKey if the study cannot be run on this dataset."""
-    X, y = load_data(name, "train")
-    _, y_test = load_data(name, "test")
-    _check_folds(study, name, y)
-    if isinstance(study.validation, float):
-        _check_validation(study, study.validation, name, y)
+    dataset = study.get_dataset(name)
+    X, y = load_data(dataset, "train")
+    _, y_test = load_data(dataset, "test")
+    for n_train in _list_sizes(study, name):
+        labels = y
+        if n_train is not None:
+            check_subset_size(name, y, n_train)
+            sample = make_sample(study, n_train, study.seeds[0])
+            _, labels = load_training_data(dataset, sample)
+        _check_folds(study, name, labels)
+        if isinstance(study.validation, float):
+            _check_validation(study, study.validation, name, labels)
     for labels in (y, y_test):
         _check_metrics(study, name, labels[_find_first_rows(labels)])
     _check_class_weights(study, name, X, y)
+
+
+def _list_sizes(study: Study, name: str) -> list[int | None]:
+    """Return the numbers of training images of the fits on a dataset."""
+    if study.search:
+        return [study.get_n_train()]
+    sizes = (study.get_n_train(setting) for setting in study.list_settings(name))
+    return list(dict.fromkeys(sizes))
 
 
 def _find_first_rows(y) -> np.ndarray:

@@ -18,7 +18,9 @@ from pydantic import (
     ValidationError,
 )
 
-from sklenet.datasets.registry import DATASET_NAMES
+from sklenet.datasets.registry import DATASETS
+from sklenet.study.config.allowed import MAX_SIDE
+from sklenet.study.config.fields import DataName
 from sklenet.study.config.values import find_problem, short_repr
 from sklenet.study.engine.journal import Journal
 
@@ -28,15 +30,17 @@ _Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 _Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Number = _Finite | Annotated[StrictInt, Field(gt=-(2**63), lt=2**63)]
 _Score = _Number | None  # None: not finite
-_Data = Literal[DATASET_NAMES]  # type: ignore[valid-type]
 _Key = Annotated[StrictStr, Field(min_length=1)]
 _Params = dict[StrictStr, Any]
 _Epoch = dict[StrictStr, _Score]
-_Class = Annotated[StrictInt, Field(ge=0, lt=10)]
+# Largest number of classes of a dataset: matrices have the square of it.
+_MAX_CLASSES = 1000
+_Class = Annotated[StrictInt, Field(ge=0, lt=_MAX_CLASSES)]
 _Confusion = Annotated[
-    list[Annotated[list[_Count], Field(min_length=10, max_length=10)]],
-    Field(min_length=10, max_length=10),
+    list[Annotated[list[_Count], Field(max_length=_MAX_CLASSES)]],
+    Field(max_length=_MAX_CLASSES),
 ]
+_Side = Annotated[StrictInt, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Record(BaseModel):
@@ -52,6 +56,7 @@ class _Test(_Record):
     confusion: _Confusion = []
     mistakes: list[tuple[_Count, _Class, _Number]] = []
     rejection: list[_Score] = []
+    images: list[tuple[_Class, StrictStr]] = []  # true class and pixels of mistakes
     best_epoch: dict[StrictStr, _Score] = {}
 
 
@@ -59,8 +64,9 @@ class _Fitted(_Record):
     """A fit in a search or on the whole training set."""
 
     key: _Key
-    data: _Data
+    data: DataName
     params: _Params
+    fingerprint: StrictStr = ""
     run: _Count = 0
     steps: list[Any] = []
     n_train: _Count = 0
@@ -91,7 +97,7 @@ class _Fit(_Fitted):
 class _Committee(_Record):
     kind: Literal["committee"]
     key: _Key
-    data: _Data
+    data: DataName
     setting: StrictStr
     seeds: Annotated[list[_Count], Field(min_length=2)]
     run: _Count = 0
@@ -102,7 +108,7 @@ class _Trial(_Record):
     kind: Literal["trial"]
     key: _Key
     of: StrictStr
-    data: _Data
+    data: DataName
     number: _Count
     params: Annotated[_Params, Field(min_length=1)]
     state: Literal["complete", "pruned", "fail"]
@@ -125,9 +131,20 @@ class _Table(_Record):
 class _Search(_Record):
     kind: Literal["search"]
     of: StrictStr
-    data: _Data
+    data: DataName
     best: _Count | None
     cv_results: _Table
+
+
+class _Dataset(_Record):
+    """A dataset that is not identified by its name alone."""
+
+    kind: Literal["dataset"]
+    data: DataName
+    fingerprint: _Key
+    image_shape: tuple[Literal[1, 3], _Side, _Side]
+    class_names: Annotated[list[StrictStr], Field(min_length=2, max_length=_MAX_CLASSES)]
+    n_images: dict[Literal["train", "test"], _Count]
 
 
 class _Machine(_Record):
@@ -155,7 +172,7 @@ class _Study(_Record):
 
 _RECORD: TypeAdapter = TypeAdapter(
     Annotated[
-        _Study | _Run | _Fold | _Fit | _Committee | _Trial | _Search,
+        _Study | _Run | _Dataset | _Fold | _Fit | _Committee | _Trial | _Search,
         Field(discriminator="kind"),
     ]
 )
@@ -175,10 +192,33 @@ class StudyJournal(Journal):
             return _explain(error)
         if record["kind"] == "search":
             return _find_problem_in_table(record["cv_results"], record["best"])
+        if record["kind"] == "fit":
+            dataset = DATASETS.get(record["data"])
+            problem_in_tests = _find_problem_in_tests(
+                record.get("tests", {}), None if dataset is None else dataset.n_classes
+            )
+            if problem_in_tests:
+                return problem_in_tests
         best, history = record.get("best_epoch"), record.get("history", [])
         if record["kind"] == "fit" and best is not None and not 1 <= best <= len(history):
             return f"best_epoch is {best}, but the history has {len(history)} epochs"
         return None
+
+
+def _find_problem_in_tests(tests: dict, n_classes: int | None) -> str | None:
+    """Return which class or matrix does not fit the number of classes, if it is known."""
+    for name, test in tests.items():
+        matrix = test.get("confusion", [])
+        n = n_classes or len(matrix) or _MAX_CLASSES
+        if matrix and (n < 2 or len(matrix) != n or any(len(row) != n for row in matrix)):
+            return f"tests.{name}.confusion: not a matrix of {max(2, n)} classes"
+        for k, (_, predicted, _) in enumerate(test.get("mistakes", [])):
+            if predicted >= n:
+                return f"tests.{name}.mistakes.{k}.1: {predicted} is not one of {n} classes"
+        for k, (true, _) in enumerate(test.get("images", [])):
+            if true >= n:
+                return f"tests.{name}.images.{k}.0: {true} is not one of {n} classes"
+    return None
 
 
 def _explain(error: ValidationError) -> str:

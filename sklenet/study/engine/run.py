@@ -1,12 +1,13 @@
 """The run of a study: its search, then its fits, which are evaluated on the test set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
 from sklenet.study.config.spec import Study
 from sklenet.study.engine.committee import group_by_setting, record_committees
+from sklenet.study.engine.data import describe_dataset, make_sample, open_datasets
 from sklenet.study.engine.fit import clone_with_seed, fit_and_evaluate
 from sklenet.study.engine.journal import count_fits_in
 from sklenet.study.engine.outputs import MODEL, PROBABILITIES, Outputs, is_model_of
@@ -24,6 +25,7 @@ def run_study(
     part: Study | None = None,
     n_jobs: int | None = None,
     keep: bool = False,
+    datasets: Mapping | None = None,
     command: str | None = None,
     echo: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -42,6 +44,10 @@ def run_study(
     keep : bool, default=False
         Whether to continue the journal of a study that has changed since. Fits that are
         still part of it are not repeated.
+    datasets : mapping of str to tuple, optional
+        Custom datasets by their names in the study: arrays ``(X, y)``, of which a
+        stratified fifth becomes the test set, or ``(X, y, X_test, y_test)``. X has rows of
+        pixels or images; y has whole numbers or text.
     command : str, optional
         Command line, for the records.
     echo : callable, optional
@@ -60,6 +66,9 @@ def run_study(
     OSError
         If a dataset is missing or the folder cannot be written.
     """
+    study = open_datasets(study, datasets)
+    if part is not None:
+        part = part.with_datasets(study.datasets)
     prepare(study, out, part=part, n_jobs=n_jobs, keep=keep)
     folder = Path(out) / study.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +92,11 @@ def _run_fits(
     in_committees = {job[:2] for group in group_by_setting(jobs) for job in group}
     Parallel(n_jobs=n_jobs)(
         delayed(fit_and_evaluate)(
-            *job,
+            study.get_dataset(job.data),
+            job.setting,
+            job.pipeline,
+            job.seed,
+            make_sample(study, job.n_train, job.seed),
             evaluation,
             journal,
             run,
@@ -128,6 +141,13 @@ def _start_run(
     studies = [record["study"] for record in records if record["kind"] == "study"]
     if not studies or studies[-1] != study.to_record():
         journal.append({"kind": "study", "study": study.to_record()})
+    for name in study.data:
+        dataset = study.get_dataset(name)
+        if dataset.fingerprint:
+            described = describe_dataset(dataset)
+            same = [r for r in records if r["kind"] == "dataset" and r["data"] == name]
+            if described not in same[-1:]:
+                journal.append(described)
     n_finished = sum(map(count_fits_in, records))
     if n_finished:
         echo(f"{journal.path} has {n_finished} finished fits")

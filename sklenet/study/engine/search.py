@@ -12,12 +12,12 @@ from sklearn.pipeline import Pipeline
 from sklenet.study.config.pipelines import make_pipeline, to_search_name, to_study_name
 from sklenet.study.config.searches import OptunaSearch, SettingsSearch
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.data import find_fingerprint, load_rows, make_sample
 from sklenet.study.engine.evaluate import to_jsonable
 from sklenet.study.engine.fit import (
     Evaluation,
     JournalledFit,
     clone_with_seed,
-    load_rows,
     make_folds,
 )
 from sklenet.study.engine.plan import hash_search, make_winner
@@ -54,9 +54,11 @@ def search(
     Pipeline or None
         The winner, unfitted. None if every candidate has failed.
     """
-    pipeline = clone_with_seed(make_pipeline(study), study.seeds[0])
+    dataset = study.get_dataset(data)
+    pipeline = clone_with_seed(make_pipeline(study, None, dataset), study.seeds[0])
     fit_type = FitByEpochs if isinstance(study.search, OptunaSearch) else JournalledFit
-    candidate = fit_type(pipeline, data, Evaluation(study.metrics), journal, run, study)
+    evaluation = Evaluation(study.metrics)
+    candidate = fit_type(pipeline, dataset, evaluation, journal, run, study)
     # scikit-learn prints to stdout, which is for the table.
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
@@ -65,13 +67,15 @@ def search(
     results = _to_record(cv_results)
     record = {
         "kind": "search",
-        "of": hash_search(study),
+        "of": hash_search(study, data),
         "data": data,
         "best": best if has_winner else None,
         "cv_results": results,
     }
-    if record not in list(StudyJournal(journal)):
-        StudyJournal(journal).append(record)
+    # Records of older versions have no fingerprint.
+    known = [one | {"fingerprint": None} for one in StudyJournal(journal)]
+    if record | {"fingerprint": None} not in known:
+        StudyJournal(journal).append(record | {"fingerprint": find_fingerprint(dataset)})
     if not has_winner:
         echo(f"{data}: every candidate failed")
         return None
@@ -94,21 +98,27 @@ def _compare(
         seed=study.seeds[0],
         cv=make_folds(study),
         n_jobs=n_jobs,
-    ).fit(*load_rows(candidate.data))
+    ).fit(*_load_rows(study, candidate))
     return found.cv_results_, int(found.best_index_)
+
+
+def _load_rows(study: Study, candidate: JournalledFit):
+    """Return the numbers of the training images of a search, and their labels."""
+    sample = make_sample(study, study.get_n_train(), study.seeds[0])
+    return load_rows(candidate.dataset, sample)
 
 
 def _compare_settings(
     study: Study, spec: SettingsSearch, candidate: JournalledFit, n_jobs: int | None
 ) -> tuple[dict, int]:
     """Compare the settings of the study; in the result they are known by their names."""
-    settings = study.list_settings(candidate.data)
+    settings = study.list_settings(candidate.dataset.name)
     pipelines = [
-        clone_with_seed(make_pipeline(study, setting), study.seeds[0])
+        clone_with_seed(make_pipeline(study, setting, candidate.dataset), study.seeds[0])
         for setting in settings
     ]
     found = spec.make_comparison(candidate, pipelines, cv=make_folds(study), n_jobs=n_jobs)
-    found.fit(*load_rows(candidate.data))
+    found.fit(*_load_rows(study, candidate))
     names = [setting.name for setting in settings]
     results = {
         name: values

@@ -16,8 +16,14 @@ from sklearn.metrics import check_scoring
 from sklenet.study.config.pipelines import PREFIX, to_search_name, to_study_name
 from sklenet.study.config.searches import OptunaSearch, to_choice
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.data import (
+    find_fingerprint,
+    load_data,
+    load_rows,
+    make_sample,
+)
 from sklenet.study.engine.evaluate import to_jsonable
-from sklenet.study.engine.fit import JournalledFit, load_data, load_rows, make_folds
+from sklenet.study.engine.fit import JournalledFit, make_folds
 from sklenet.study.engine.plan import hash_trials
 from sklenet.study.engine.records import StudyJournal
 
@@ -50,7 +56,7 @@ class FitByEpochs(JournalledFit):
             return self
         with self._catch_errors():
             if not hasattr(self, "X_"):
-                X, labels = load_data(self.data, "train")
+                X, labels = load_data(self.dataset, "train")
                 rows = np.asarray(rows).ravel()
                 steps = self.fitted_[:-1]
                 self.y_ = labels[rows]
@@ -62,7 +68,7 @@ class FitByEpochs(JournalledFit):
         """Return the first metric on the rows."""
         if not self.failed_:
             with self._catch_errors():
-                X, labels = load_data(self.data, "train")
+                X, labels = load_data(self.dataset, "train")
                 rows = np.asarray(rows).ravel()
                 scoring = check_scoring(self.fitted_, scoring=self.evaluation.metrics[0])
                 return scoring(self.fitted_, X[rows], labels[rows])
@@ -132,7 +138,9 @@ class Trials:
         self.candidate = candidate
         self.seed = study.seeds[0]
         self.folds = make_folds(study)
-        self.hash = hash_trials(study)
+        self.data = candidate.dataset.name
+        self.sample = make_sample(study, study.get_n_train(), self.seed)
+        self.hash = hash_trials(study, self.data)
 
     def read_finished(self) -> list[dict]:
         """Return the records of the finished trials, in the order of their numbers."""
@@ -140,7 +148,7 @@ class Trials:
             record
             for record in StudyJournal(self.candidate.journal)
             if record["kind"] == "trial"
-            and (record["of"], record["data"]) == (self.hash, self.candidate.data)
+            and (record["of"], record["data"]) == (self.hash, self.data)
             and record["number"] < self.spec.n_iter
         ]
         return sorted(found, key=lambda record: record["number"])
@@ -157,16 +165,16 @@ class Trials:
             The file through which processes share their trials.
         """
         (seed,) = np.random.SeedSequence([self.seed, number]).generate_state(1).tolist()
-        rows, y = load_rows(self.candidate.data)
+        rows, y = load_rows(self.candidate.dataset, self.sample)
         with _quiet() as caught:
             trial = _propose_and_fit(self, shared, seed, rows, y)
-        data = self.candidate.data
         record = {
-            "key": f"{self.hash}-{data}-{number}",
+            "key": f"{self.hash}-{self.data}-{number}",
             "kind": "trial",
             "number": number,
             "of": self.hash,
-            "data": data,
+            "data": self.data,
+            "fingerprint": find_fingerprint(self.candidate.dataset),
             "run": self.candidate.run,
             "n_train": max(len(train) for train, _ in self.folds.split(rows, y)),
         } | _describe(trial, self.spec)
@@ -210,7 +218,7 @@ def _share(trials: Trials, finished: list[dict]) -> Iterator[Path]:
     folder = Path(candidate.journal).absolute().parent
     for left in folder.glob("optuna-*"):  # by a run that was killed
         left.unlink(missing_ok=True)
-    shared = folder / f"optuna-{candidate.data}-{candidate.run}.log"
+    shared = folder / f"optuna-{trials.data}-{candidate.run}.log"
     distributions = trials.spec.make_distributions(to_search_name)
     try:
         with _quiet():

@@ -15,7 +15,8 @@ from sklenet.display.inputs import reshape_to_images
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import HISTORY_METRICS, TEST_SET
 from sklenet.study.config.values import format_label
-from sklenet.study.engine.fit import load_data
+from sklenet.study.engine.data import load_data
+from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import format_value
 
@@ -51,11 +52,11 @@ _OFFSET = 0.2
 _MAX_LISTED = 20
 # Number of characters of 7 points that fit into the width of a column.
 _N_CHARACTERS = 56
-# Cells of larger matrices are too small for numbers.
-_MAX_NUMBERED_CLASSES = 20
 
 # Ten colours, each solid and dashed: more curves cannot be told apart.
 _LINE_STYLES = ("-", "--")
+# Largest number of classes of a confusion matrix whose cells have their numbers.
+_MAX_NUMBERED_CLASSES = 20
 _MAX_CURVES = 10 * len(_LINE_STYLES)
 
 
@@ -319,16 +320,16 @@ def _draw_heat_map(results: Results, data: str, pair: list[str]):
 
 
 def _draw_confusion(results: Results, data: str, setting: str):
-    names = results.class_names(data)
-    is_large = len(names) > _MAX_NUMBERED_CLASSES
-    width = _PAGE if is_large else _COLUMN
+    names = list(results.study.get_dataset(data).class_names)
+    has_values = len(names) <= _MAX_NUMBERED_CLASSES
+    width = _COLUMN if has_values else _PAGE
     figure, (ax,) = _make_figure(height=width, width=width)
     matrix = results.confusion_matrix(data, setting)
     ConfusionMatrixDisplay(matrix, display_labels=names).plot(
         ax=ax,
         cmap="Blues",
-        colorbar=False,
-        include_values=not is_large,
+        colorbar=not has_values,
+        include_values=has_values,
         text_kw={"fontsize": 6},
         xticks_rotation="vertical" if max(map(len, names)) > 3 else "horizontal",
     )
@@ -336,16 +337,23 @@ def _draw_confusion(results: Results, data: str, setting: str):
 
 
 def _draw_mistakes(results: Results, record: dict):
-    X, y = load_data(record["data"], "test")
-    mistakes = record["tests"][TEST_SET]["mistakes"]
-    indices = [index for index, _, _ in mistakes]
-    names = results.class_names(record["data"])
-    y_true = [names[label] for label in y[indices]]
+    dataset = results.study.get_dataset(record["data"])
+    test = record["tests"][TEST_SET]
+    mistakes, names = test["mistakes"], list(dataset.class_names)
+    if "images" in test:
+        shape = dataset.image_shape
+        images = decode_images([one for _, one in test["images"]], math.prod(shape))
+        images = images.reshape(-1, *shape)
+        mistakes = mistakes[: len(images)]
+        y_true = [names[label] for label, _ in test["images"]]
+    else:
+        X, y = load_data(dataset, "test")
+        indices = [index for index, _, _ in mistakes]
+        images = reshape_to_images(X[indices])
+        y_true = [names[label] for label in y[indices]]
     y_pred = [names[label] for _, label, _ in mistakes]
     probabilities = [probability for _, _, probability in mistakes]
-    display = MisclassifiedDisplay(
-        reshape_to_images(X[indices]), y_true, y_pred, probabilities
-    )
+    display = MisclassifiedDisplay(images, y_true, y_pred, probabilities)
     figure = display.plot().figure_
     width, height = figure.get_size_inches()
     figure.set_size_inches(_PAGE, height * _PAGE / width)

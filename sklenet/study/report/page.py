@@ -314,7 +314,7 @@ def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
     yield _make_section(
         f"Metrics per class, {data}",
         f"Test set, {described}, sum over {len(fits)} seeds.",
-        compute_class_metrics(matrix, results.class_names(data)),
+        compute_class_metrics(matrix, list(results.study.get_dataset(data).class_names)),
     )
 
 

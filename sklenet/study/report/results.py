@@ -9,8 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from sklenet.datasets.registry import DATASETS
-from sklenet.study.config.errors import StudyError
+from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.explain import explain_errors
 from sklenet.study.config.searches import Distribution
 from sklenet.study.config.spec import (
@@ -21,6 +20,7 @@ from sklenet.study.config.spec import (
 )
 from sklenet.study.config.values import format_label, short_repr
 from sklenet.study.engine.committee import group_by_setting, make_committee_key
+from sklenet.study.engine.data import read_described
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.report.metrics import (
@@ -104,7 +104,7 @@ class Results:
         studies = [r["study"] for r in self.records if r["kind"] == "study"]
         if not studies:
             raise StudyError(f"{path}: no records of a study.")
-        self.study: Study = _validate_study(path, studies[-1])
+        self.study: Study = _validate_study(path, studies[-1], self.records)
         self.runs = [r for r in self.records if r["kind"] == "run"]
 
     @cached_property
@@ -163,9 +163,12 @@ class Results:
         """Record of the search on each dataset: ``best`` (an index), ``cv_results``."""
         if self.study.search is None:
             return {}
-        own = hash_search(self.study)
-        found = [r for r in self.records if r["kind"] == "search" and r["of"] == own]
-        return {record["data"]: record for record in found}
+        own = {data: hash_search(self.study, data) for data in self.study.data}
+        return {
+            record["data"]: record
+            for record in self.records
+            if record["kind"] == "search" and record["of"] == own.get(record["data"])
+        }
 
     def cv_results(self, data: str) -> dict[str, np.ndarray]:
         """Return the results of a search in the form of scikit-learn's ``cv_results_``.
@@ -305,16 +308,6 @@ class Results:
             for metric in self.study.metrics
         }
         return get_range(of_tests.get(name, name))
-
-    def class_names(self, data: str) -> list[str]:
-        """Return the names of the classes of a dataset.
-
-        Parameters
-        ----------
-        data : str
-            Name of the dataset.
-        """
-        return list(DATASETS[data].class_names)
 
     @cached_property
     def committees(self) -> pd.DataFrame:
@@ -479,7 +472,8 @@ class Results:
         order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
         folds = pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
         mean = folds.mean(axis=1, skipna=False)
-        chance = compute_chance_level(self.study.metrics[0], len(self.class_names(data)))
+        n_classes = self.study.get_dataset(data).n_classes
+        chance = compute_chance_level(self.study.metrics[0], n_classes)
         # The comparison is false if a value is NaN.
         limit = chance + _COLLAPSED * (mean.max() - chance)
         collapsed = folds.min(axis=1, skipna=False) < limit
@@ -524,10 +518,19 @@ class Results:
         return self.study.search.grid if self.study.search else {}
 
 
-def _validate_study(path: Path, recorded: dict) -> Study:
-    """Return a recorded study, validated like a study file."""
+def _validate_study(path: Path, recorded: dict, records: list[dict]) -> Study:
+    """Return a recorded study, validated like a study file, with its datasets."""
     try:
-        return Study.from_record(recorded)
+        study = Study.from_record(recorded)
+        return study.with_datasets(
+            {
+                record["data"]: read_described(record)
+                for record in records
+                if record["kind"] == "dataset" and record["data"] in study.data
+            }
+        )
+    except BadKey as error:
+        raise StudyError(f"{path}: the recorded study: {error}") from error
     except ValidationError as error:
         problem = explain_errors(error)[0]
         raise StudyError(f"{path}: the recorded study: {problem}") from error

@@ -211,6 +211,11 @@ def _format_intervals(frame: pd.DataFrame) -> list[str]:
 
 def _describe_training_set(results: Results) -> str:
     held_out = results.study.validation
+    if any(job.n_train is not None for job in results.jobs):
+        text = "on stratified samples of the training set (n_train)"
+        if isinstance(held_out, float):
+            text += f", of which {held_out:.0%} were held out for validation,"
+        return text
     if held_out is None or held_out == "test":
         return "on the whole training set"
     which = "the first" if results.study.validation_rows == "first" else "a random"

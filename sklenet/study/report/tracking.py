@@ -8,6 +8,7 @@ from typing import Any
 
 from sklenet.study.config.errors import StudyError
 from sklenet.study.config.values import format_label
+from sklenet.study.engine.candidates import describe_candidate
 from sklenet.study.report.results import Results
 
 # Tag by which the run of a fit is found again.
@@ -97,9 +98,7 @@ def _iter_fits(results: Results) -> Iterator[tuple[str, dict[str, str], dict]]:
         yield f"{record['key']} {setting}", description, record
     for record in results.records:
         if record["kind"] in ("fold", "trial"):
-            names = [name for name in results.grid if name in record["params"]]
-            description = {n: format_label(record["params"][n]) for n in names}
-            yield record["key"], description, record
+            yield record["key"], describe_candidate(results.study, record), record
 
 
 def _write_run(client, experiment_id: str, key: str, description: dict, record: dict):
