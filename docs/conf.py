@@ -119,11 +119,9 @@ def write_other_files(app, exception):
     if exception is not None or app.builder.name != "html":
         return
     outdir = Path(app.outdir)
-    names = {"The best network of this library": "mnist", "LeNet-5 of 1998": "lecun1998"}
-    write_page(
-        {title: load_pretrained(name) for title, name in names.items()},
-        outdir / "live.html",
-    )
+    names = {"Today": "mnist", "1998": "lecun1998"}
+    models = {title: load_pretrained(name) for title, name in names.items()}
+    write_page(models, outdir / "live.html")
     for path in sorted((DOCS / "lessons").glob("*.md")):
         if path.stem != "index":
             notebook = outdir / "lessons" / f"{path.stem}.ipynb"

@@ -776,9 +776,10 @@ class LeNet5Classifier(
         if shape is not None and shape != self.image_shape_:
             return False
         before = self.fit_params_
-        # A table of connections may be ragged, which array_equal does not accept.
+        # A table of connections may be ragged, which array_equal does not accept. Neither
+        # does it accept a number and a string as scalars, with numpy 2.0.
         return repr(self.connections) == repr(before["connections"]) and all(
-            np.array_equal(getattr(self, name), before[name])
+            np.array_equal(np.atleast_1d(getattr(self, name)), np.atleast_1d(before[name]))
             for name in (*ARCHITECTURE, "output", "padding", "feature_range")
         )
 

@@ -1,23 +1,20 @@
 """Draw ``docs/page.png``: the page to draw on, in a browser, with a drawn digit.
 
-    SKLENET_DATA=FOLDER python benchmarks/documents/page_figure.py [MODEL ...]
+    python benchmarks/documents/page_figure.py
 
-writes the page with ``sklenet page``, opens it in a headless Chromium, draws a digit on it
-by pointer events, and takes a screenshot. Without models, a network is trained on MNIST for
-five epochs.
+writes the page of the network ``load_pretrained("mnist")`` with ``sklenet page``, opens it
+in a headless Chromium, draws a digit on it by pointer events, and takes a screenshot.
 """
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
-from sklenet import LeNet5Classifier
+from sklenet import pretrained
 from sklenet.cli import main
-from sklenet.datasets import fetch_mnist
 
 FIGURE = Path(__file__).parents[2] / "docs" / "page.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -55,14 +52,6 @@ addEventListener("load", () => {
 """
 
 
-def train_model(folder: Path) -> Path:
-    """Train a network on MNIST, and return its file."""
-    X, y = fetch_mnist(return_X_y=True)
-    classifier = LeNet5Classifier(max_epochs=5, framing="digit", random_state=0)
-    classifier.fit(X, y).save(folder / "LeNet-5")
-    return folder / "LeNet-5"
-
-
 def take_screenshot(page: Path, figure: Path) -> None:
     """Draw the digit on a page in a browser, and write what is shown as a PNG."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -77,13 +66,13 @@ def take_screenshot(page: Path, figure: Path) -> None:
     subprocess.run([*command, drawn.as_uri()], check=True, stderr=subprocess.DEVNULL)
 
 
-def draw_figure(models: list[Path]) -> None:
-    """Write the page of the models, and its picture."""
+def draw_figure() -> None:
+    """Write the page of the network, and its picture."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        models = models or [train_model(folder)]
         page = folder / "page.html"
-        if main(["page", *map(str, models), "--out", str(page)]) != 0:
+        model = pretrained.FOLDER / "mnist.sklenet"
+        if main(["page", str(model), "--out", str(page)]) != 0:
             raise SystemExit("The page could not be written.")
         take_screenshot(page, folder / "page.png")
         # Fewer colours make the file smaller by three quarters.
@@ -92,5 +81,5 @@ def draw_figure(models: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    draw_figure([Path(argument) for argument in sys.argv[1:]])
+    draw_figure()
     print("wrote", FIGURE.name)

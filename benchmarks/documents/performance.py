@@ -61,12 +61,17 @@ def render() -> str:
     return render_template("performance.md", tables=_parts())
 
 
-def _parts() -> dict[str, str]:
-    """Return the text of each part of the document that is made from records."""
+def read_groups() -> dict[str, Group]:
+    """Return the records of speed.py by the name of their group."""
     of_groups: dict[str, list[dict]] = {}
     for record in Journal(RESULTS / "speed" / "records.jsonl"):
         of_groups.setdefault(record["group"], []).append(record)
-    groups = {name: Group(records) for name, records in of_groups.items()}
+    return {name: Group(records) for name, records in of_groups.items()}
+
+
+def _parts() -> dict[str, str]:
+    """Return the text of each part of the document that is made from records."""
+    groups = read_groups()
     tables = {"threads": _threads, "batch": _batch, "kernels": _kernels}
     return {
         name: table(groups[name])

@@ -11,6 +11,8 @@ from origin import describe_runs
 from references import describe_references
 from rendering import RESULTS, ROOT, read_results, render_template
 
+from sklenet.datasets.files import DatasetFiles
+from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.figures import make_title
 from sklenet.study.report.page import PAGE
 from sklenet.study.report.results import Results
@@ -20,7 +22,7 @@ from sklenet.study.report.tables import TABLE, render_tables
 DOCUMENT = ROOT / "benchmarks" / "README.md"
 
 # The figures that are committed, by the beginning of their names.
-_FIGURES = ("learning_curves", "main_effects", "heat_map")
+_FIGURES = ("learning_curves", "train_size", "main_effects", "heat_map")
 
 # Studies whose page is committed.
 _WITH_PAGE = {"activation_study"}
@@ -60,7 +62,7 @@ def _describe_study(name: str) -> dict:
     return {
         "name": name,
         "title": results.study.title,
-        "needs_download": results.study.data != ("digits",),
+        "needs_download": _needs_download(results),
         "tables": render_tables(results).rstrip(),
         "classes": _describe_classes(results) if name in _WITH_CLASS_METRICS else None,
         "figures": [
@@ -72,6 +74,14 @@ def _describe_study(name: str) -> dict:
         "origin": describe_runs(results),
         "page": PAGE if name in _WITH_PAGE else None,
     }
+
+
+def _needs_download(results: Results) -> bool:
+    """Return whether a study has datasets that are downloaded."""
+    return any(
+        data in DATASETS and isinstance(DATASETS[data].source, DatasetFiles)
+        for data in results.study.data
+    )
 
 
 def _describe_classes(results: Results) -> dict:

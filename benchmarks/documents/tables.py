@@ -10,6 +10,7 @@ from pathlib import Path
 
 import augmentation
 import cost
+import front
 import ladder
 import lenet5_1998
 import outcomes
@@ -17,7 +18,7 @@ import performance
 import reading
 import security
 import studies
-from rendering import RESULTS, ROOT, read_results, render_template
+from rendering import RESULTS, ROOT, read_results
 
 from sklenet.study.report.tables import TABLE, render_tables
 
@@ -27,6 +28,7 @@ def render_documents() -> dict[Path, str]:
     modules = (
         augmentation,
         cost,
+        front,
         ladder,
         lenet5_1998,
         outcomes,
@@ -35,12 +37,14 @@ def render_documents() -> dict[Path, str]:
         security,
     )
     documents = {module.DOCUMENT: module.render() for module in modules}
-    documents |= studies.render_pages()
-    documents[ROOT / "README.md"] = render_template("README.md")
-    return documents | {
-        RESULTS / name / TABLE: render_tables(read_results(name))
-        for name in studies.list_studies()
-    }
+    return (
+        documents
+        | studies.render_pages()
+        | {
+            RESULTS / name / TABLE: render_tables(read_results(name))
+            for name in studies.list_studies()
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class Browser:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def drag(self, selector: str, places: list[tuple[float, float]]) -> None:
+    def drag(self, selector: str, places: list[tuple[float, float]], **options) -> None:
         """Press the mouse on an element, drag it and release it.
 
         Parameters
@@ -144,6 +144,8 @@ class Browser:
         selector : str
         places : list of (x, y)
             Fractions of the element's width and height.
+        **options
+            Fields of the events, such as ``pointerType="pen"``.
         """
         box = self.evaluate(
             f"(({{x, y, width, height}}) => [x, y, width, height])"
@@ -153,7 +155,7 @@ class Browser:
         for k, (x, y) in enumerate(places):
             kind = "mousePressed" if k == 0 else "mouseMoved"
             where = {"x": box[0] + x * box[2], "y": box[1] + y * box[3]}
-            event = {"button": "left", "buttons": 1, "clickCount": 1} | where
+            event = {"button": "left", "buttons": 1, "clickCount": 1} | where | options
             self.call("Input.dispatchMouseEvent", type=kind, **event)
             if k == last:
                 self.call("Input.dispatchMouseEvent", type="mouseReleased", **event)

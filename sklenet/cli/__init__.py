@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ examples:
                                         list the fits of a study and estimate their time
   sklenet study benchmarks/studies/digits.toml
                                         run a study, or resume it
+  sklenet study --example > my.toml     write a study file to begin with
   sklenet report results/digits         write the report of a study again
 """
 
@@ -39,7 +41,7 @@ variable SKLENET_TRACEBACK=1 to print the traceback of an error.
 exit status:
   0    success
   1    completed with failures (fits of a study that failed, images that could not be
-       read, an incomplete report), or an unexpected error
+       read, the report of a study that is not finished), or an unexpected error
   2    invalid input
   130  interrupted by Ctrl-C
   143  terminated by SIGTERM
@@ -65,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     int
         The exit status.
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
     arguments = _make_parser().parse_args(argv)
+    arguments.command = shlex.join(["sklenet", *argv])
     try:
         with _raise_on_termination_signals():
             return arguments.run(arguments)

@@ -12,7 +12,9 @@ def add_output_options(parser) -> None:
     group.add_argument(
         "--json", action="store_true", help="print the results as one JSON object"
     )
-    group.add_argument("--quiet", action="store_true", help="print only errors")
+    group.add_argument(
+        "--quiet", action="store_true", help="print only the results and errors"
+    )
 
 
 def write_text(text: str, stream) -> None:
@@ -47,8 +49,6 @@ def _can_encode(text: str, encoding: str) -> bool:
 def print_results(arguments, text: str, values: dict) -> None:
     """Print the results of a command to stdout, as text or with ``--json`` as JSON.
 
-    With ``--quiet``, text is not printed.
-
     Parameters
     ----------
     arguments : argparse.Namespace
@@ -60,7 +60,7 @@ def print_results(arguments, text: str, values: dict) -> None:
     """
     if arguments.json:
         print(json.dumps(values, indent=2))
-    elif not arguments.quiet and text:
+    elif text:
         write_text(text, sys.stdout)
 
 

@@ -1,7 +1,8 @@
 """``sklenet study`` and ``sklenet report``."""
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,21 +13,31 @@ from sklenet.cli.output import (
     write_text,
 )
 from sklenet.cli.progress import Progress
-from sklenet.study.config.errors import BadKey, StudyError
+from sklenet.study.config.errors import BadKey, BadKeys, StudyError
 from sklenet.study.config.read import locate_error, read_study
+from sklenet.study.config.spec import Study
 from sklenet.study.engine.cluster import resume_after_worker_loss, use_cluster
 from sklenet.study.engine.data import open_datasets
-from sklenet.study.engine.estimate import estimate
+from sklenet.study.engine.estimate import (
+    count_finished_fits,
+    count_planned_fits,
+    estimate,
+)
 from sklenet.study.engine.evaluate import to_jsonable
 from sklenet.study.engine.plan import select_part
 from sklenet.study.engine.prepare import prepare
-from sklenet.study.engine.records import RECORDS
+from sklenet.study.engine.records import RECORDS, StudyJournal
 from sklenet.study.engine.run import run_study
 from sklenet.study.report.files import ReportFiles
+from sklenet.study.report.missing import MissingFits, list_missing_fits
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
 from sklenet.study.report.tracking import write_to_mlflow
+
+_MAX_MISSING = 20  # lines
+
+_EXAMPLE = Path(__file__).with_name("example.toml")
 
 
 def add_commands(commands) -> None:
@@ -45,7 +56,25 @@ def _add_study(commands) -> None:
         " command runs the remaining fits.",
     )
     study.add_argument(
-        "file", type=Path, metavar="FILE.toml", help="file that describes the study"
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE.toml",
+        help="file that describes the study",
+    )
+    study.add_argument(
+        "--example",
+        action="store_true",
+        help="print a commented file that can be run, instead of running one:"
+        " sklenet study --example > my.toml",
+    )
+    study.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a value of the file, such as --set estimator.max_epochs=1 or --set"
+        " 'seeds=[0]'; can be given several times. The value is written as in TOML",
     )
     study.add_argument(
         "--out",
@@ -127,15 +156,28 @@ def _add_report(commands) -> None:
 
 
 def _run_study(arguments) -> int:
-    study = read_study(arguments.file)
+    if arguments.example:
+        if arguments.file is not None:
+            raise StudyError(
+                "--example prints a new file and reads none. Remove"
+                f" {arguments.file}, or --example."
+            )
+        write_text(_EXAMPLE.read_text(encoding="utf-8").rstrip("\n"), sys.stdout)
+        return 0
+    if arguments.file is None:
+        raise StudyError(
+            "a file that describes the study is required: sklenet study FILE.toml. To begin"
+            " with an example: sklenet study --example > my.toml."
+        )
+    study = read_study(arguments.file, overrides=arguments.set)
     out = arguments.out.absolute()  # workers may have another working directory
     _check_options(arguments)
     try:
         study = open_datasets(study)
         part = select_part(study, arguments.data, arguments.setting)
         prepare(study, out, part=part, n_jobs=arguments.n_jobs, keep=arguments.keep)
-    except BadKey as error:
-        raise locate_error(arguments.file, error) from error
+    except (BadKey, BadKeys) as error:
+        raise locate_error(arguments.file, error, arguments.set) from error
     if arguments.dry_run:
         if arguments.scheduler:
             with use_cluster(arguments.scheduler):
@@ -160,17 +202,34 @@ def _run_study(arguments) -> int:
                 part=part,
                 n_jobs=n_jobs,
                 keep=arguments.keep,
-                command=" ".join(["sklenet", *sys.argv[1:]]),
+                command=arguments.command,
                 echo=progress.print_line,
             )
 
-        folder = (
-            resume_after_worker_loss(run, journal, progress.print_line)
-            if on_cluster
-            else run()
-        )
+        with _report_interrupts(part, journal):
+            folder = (
+                resume_after_worker_loss(run, journal, progress.print_line)
+                if on_cluster
+                else run()
+            )
     print_progress(arguments, f"Records, tables and figures are in {folder}/")
     return _write_report(arguments, folder)
+
+
+@contextmanager
+def _report_interrupts(study: Study, journal: Path) -> Iterator[None]:
+    """Print how many fits are done if the block is ended by Ctrl-C or a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        done = count_finished_fits(study, StudyJournal(journal))
+        total = count_planned_fits(study)
+        write_text(
+            f"sklenet: {done} of {total} fits are done; the same command continues the"
+            " study.",
+            sys.stderr,
+        )
+        raise
 
 
 def _check_options(arguments) -> None:
@@ -189,10 +248,23 @@ def _run_report(arguments) -> int:
             f"{n_written} fits were written to {arguments.mlflow}; {n_found} were there"
             " already",
         )
-    return _write_report(arguments, arguments.folder)
+    missing = list_missing_fits(Results(arguments.folder))
+    status = _write_report(arguments, arguments.folder, missing)
+    n_missing = sum(one.n_fits for one in missing)
+    if n_missing:
+        lines = [f"  {one.data}: {one.what}" for one in missing[:_MAX_MISSING]]
+        if len(missing) > _MAX_MISSING:
+            lines.append(f"  and {len(missing) - _MAX_MISSING} more")
+        is_one = n_missing == 1
+        write_text(
+            f"sklenet: the study is not finished: {n_missing:,}"
+            f" {'fit is' if is_one else 'fits are'} missing.\n" + "\n".join(lines),
+            sys.stderr,
+        )
+    return 1 if n_missing else status
 
 
-def _write_report(arguments, folder: Path) -> int:
+def _write_report(arguments, folder: Path, missing: list[MissingFits] | None = None) -> int:
     """Write the report of a study and print its table; return the exit status."""
     results = Results(folder)
     files = ReportFiles(folder)
@@ -205,6 +277,9 @@ def _write_report(arguments, folder: Path) -> int:
         "page": page,
         "summary": to_jsonable(results.summary.to_dict("records")),
     }
+    if missing is not None:
+        values["n_missing"] = sum(one.n_fits for one in missing)
+        values["missing"] = [one._asdict() for one in missing]
     print_results(arguments, text.rstrip("\n"), values)
     failed = any("error" in record for record in results.fit_records) or any(
         None in search["cv_results"]["mean_test_score"]

@@ -33,22 +33,33 @@ class Amount(NamedTuple):
 AUGMENTATIONS = {
     "invert": Amount(0.5, 0, 1, "the probability of the negative image"),
     "flip": Amount(0.5, 0, 1, "the probability of the mirror image, left to right"),
-    "crop": Amount(4, 1, 16, "the padding out of which an equal part is cut", whole=True),
-    "shift": Amount(2, 0, 16, "the longest way, in pixels, in each direction"),
-    "rotation": Amount(10, 0, 180, "the largest angle, in degrees"),
-    "scale": Amount(0.1, 0, 0.9, "the largest part by which it grows or shrinks"),
-    "shear": Amount(0.2, 0, 2, "the largest horizontal shift per row"),
+    "crop": Amount(
+        4,
+        1,
+        16,
+        "the width of the padding, from which an image of its size is cut",
+        whole=True,
+    ),
+    "shift": Amount(2, 0, 16, "the maximum distance, in pixels, in each direction"),
+    "rotation": Amount(10, 0, 180, "the maximum angle, in degrees"),
+    "scale": Amount(
+        0.1, 0, 0.9, "the maximum fraction by which the image grows or shrinks"
+    ),
+    "shear": Amount(0.2, 0, 2, "the maximum horizontal shift per row"),
     "squeeze": Amount(
-        0.1, 0, 0.9, "the largest part by which it gets narrower and higher, or the reverse"
+        0.1,
+        0,
+        0.9,
+        "the maximum fraction by which the image becomes narrower and higher, or wider",
     ),
     "lecun1998": Amount(
         1,
         0,
         3,
-        "the strength of the paper's planar affine set: shift, scale, squeeze, shear",
+        "the strength of the 1998 paper's set: shift, scale, squeeze, shear",
     ),
     "elastic": Amount(34, 0, 200, "the strength alpha of Simard et al., 2003"),
-    "cutout": Amount(8, 1, 32, "the side of the square that is blanked", whole=True),
+    "cutout": Amount(8, 1, 32, "the side length of the square that is blanked", whole=True),
     "brightness": Amount(0.4, 0, 1, "the maximum relative change of brightness"),
     "contrast": Amount(0.4, 0, 1, "the maximum relative change of contrast"),
     "saturation": Amount(0.4, 0, 1, "the maximum relative change of saturation"),

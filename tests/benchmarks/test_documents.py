@@ -83,8 +83,29 @@ def test_winner_of_make_study_reaches_its_target():
     assert accuracy.mean() >= 0.975
 
 
-def test_map_of_the_code_is_linked():
-    assert "docs/map.md" in (ROOT / "README.md").read_text()
+def test_readme_has_its_parts():
+    text = (ROOT / "README.md").read_text()
+    assert "docs/map.md" in text
+    for name in ("docs/logo.svg", "docs/page.png"):
+        assert name in text
+        assert (ROOT / name).is_file()
+    assert "10.1109/5.726791" in text
+    for command in ("python3 -m pip", "py -m pip", "%pip", "-c constraints.txt"):
+        assert command in text
+
+
+def test_the_comparison_in_the_readme_has_the_recorded_outcomes():
+    rows = {
+        cells[0]: cells[1:]
+        for line in RENDERED[ROOT / "README.md"].splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 6
+    }
+    columns = rows[""]
+    outcomes = [r for r in rendering.read_records("features") if r["kind"] == "feature"]
+    assert len(outcomes) == 3 * len({record["name"] for record in outcomes})
+    for record in outcomes:
+        cell = rows[record["name"]][columns.index(record["classifier"])]
+        assert cell == ("yes" if record["has"] else "no"), record
 
 
 @pytest.mark.parametrize(
@@ -101,7 +122,9 @@ def test_imports_of_a_script_resolve_from_its_own_folder(path):
     assert "sys.path" not in path.read_text()
 
 
-@pytest.mark.parametrize("name", ["pages", "conformance", "augmentations", "long_life"])
+@pytest.mark.parametrize(
+    "name", ["pages", "conformance", "augmentations", "features", "long_life"]
+)
 def test_a_measurement_explains_itself_without_running(name):
     process = subprocess.run(
         [sys.executable, f"benchmarks/measure/{name}.py", "--help"],

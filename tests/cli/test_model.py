@@ -144,6 +144,7 @@ def test_fit_on_a_folder_of_custom_images(tmp_path, capsys):
     options = ["--size", "28", "--max-epochs", "20", "--batch-size", "8", "--quiet"]
     assert main(["fit", "--data", str(tmp_path / "custom"), "--out", out, *options]) == 0
     assert LeNet5Classifier.load(out).classes_.tolist() == ["is 0", "is 1"]
+    assert capsys.readouterr().out.startswith(f"{out}: 20 epochs")
     image = next((tmp_path / "custom" / "is 1").iterdir())
     assert main(["predict", out, str(image), "--framing", "whole"]) == 0
     assert "is 1 (" in capsys.readouterr().out.split(": ")[1]
@@ -185,6 +186,7 @@ def test_predictions_of_files_equal_those_of_their_folder(
     out = str(tmp_path / "model")
     fit = ["--data", str(tmp_path / "custom"), "--out", out, "--max-epochs", "3", *options]
     assert main(["fit", *fit, "--batch-size", "16", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
     classifier = LeNet5Classifier.load(out)
     assert classifier.framing == "whole"
@@ -211,6 +213,7 @@ def test_fit_on_a_folder_of_pages_with_framing_digit(paper, tmp_path, capsys):
     out = str(tmp_path / "model")
     fit = ["--data", str(tmp_path / "pages"), "--out", out, "--framing", "digit"]
     assert main(["fit", *fit, "--max-epochs", "15", "--batch-size", "8", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
     assert LeNet5Classifier.load(out).framing == "digit"
     assert main(["predict", out, *files, "--json"]) == 0
     predictions = json.loads(capsys.readouterr().out)["predictions"]
@@ -472,6 +475,47 @@ def test_files_that_are_not_images_or_models_are_rejected(model, tmp_path, capsy
     assert "not a file of LeNet5Classifier.save" in capsys.readouterr().err
 
 
+def test_one_bad_file_does_not_prevent_the_other_predictions(
+    model, paper, tmp_path, capsys
+):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    files = [paper(X[k], f"{k}.png") for k in range(14)]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(files[0].read_bytes()[:60])
+    files.insert(7, bad)
+    assert main(["predict", str(model), *map(str, files), "--quiet"]) == 1
+    stdout, stderr = capsys.readouterr()
+    assert [line.split(": ")[0] for line in stdout.splitlines()] == [
+        str(path) for path in files if path != bad
+    ]
+    assert len(stderr.splitlines()) == 1
+    assert stderr.startswith(f"sklenet: error: {bad}: ")
+    assert main(["predict", str(model), *map(str, files), "--json"]) == 1
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert [one["image"] for one in predictions] == [str(path) for path in files]
+    assert [set(one) - {"image"} for one in predictions] == [
+        {"error"} if path == bad else {"label", "probabilities"} for path in files
+    ]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "null byte"])
+def test_every_kind_of_bad_file_is_an_error_of_that_file(
+    model, paper, tmp_path, capsys, kind
+):
+    X, _ = load_digits(subset="test", return_X_y=True)
+    good, bad = paper(X[0]), tmp_path / "bad.png"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind == "null byte":
+        bad = tmp_path / "b\0d.png"
+    elif kind != "missing":
+        bad.write_text({"empty": "", "text": "no image"}[kind])
+    assert main(["predict", str(model), str(bad), str(good), "--json"]) == 1
+    first, second = json.loads(capsys.readouterr().out)["predictions"]
+    assert first["error"]
+    assert "label" in second
+
+
 def test_ctrl_c_saves_the_model_after_the_last_finished_epoch(tmp_path):
     out = tmp_path / "model"
     options = ["--max-epochs", "10000", "--json", "--out", str(out)]
@@ -504,3 +548,81 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(tmp_path, monkeypatch):
     out = tmp_path / "model"
     assert main(["fit", "--data", "digits", "--out", str(out)]) == 130
     assert not out.exists()
+
+
+def write_table(folder, n=300):
+    import pandas as pd
+
+    X, y = load_digits(return_X_y=True)
+    frame = pd.DataFrame(X[:n], columns=[f"pixel{k}" for k in range(64)])
+    frame.insert(0, "label", [f"digit {k}" for k in y[:n]])
+    frame.to_csv(folder / "train.csv", index=False)
+    return X[:n], frame["label"].to_numpy(dtype=str)
+
+
+QUICK_FIT = ["--max-epochs", "1", "--batch-size", "64", "--quiet"]
+
+
+def test_fit_on_a_csv_file_keeps_the_class_names(tmp_path, capsys):
+    X, y = write_table(tmp_path)
+    table, out = str(tmp_path / "train.csv"), str(tmp_path / "m")
+    assert main(["fit", "--data", table, "--out", out, *QUICK_FIT]) == 0
+    model = LeNet5Classifier.load(out)
+    assert model.classes_.tolist() == [f"digit {k}" for k in range(10)]
+    expected = LeNet5Classifier(max_epochs=1, batch_size=64, random_state=0).fit(X, y)
+    assert np.array_equal(model.predict_proba(X), expected.predict_proba(X))
+    capsys.readouterr()
+    fit = ["fit", "--data", table, "--out", out, "--max-epochs", "1", "--json"]
+    assert main([*fit, "--test-fraction", "0.25", "--n-train", "100"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["test_accuracy"] is not None
+    assert main([*fit, "--test-data", table]) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] is not None
+
+
+def test_n_train_draws_a_stratified_sample(tmp_path):
+    from sklenet.study.engine.data import Sample, draw_rows
+
+    out = str(tmp_path / "m")
+    assert (
+        main(["fit", "--data", "digits", "--n-train", "200", "--out", out, *QUICK_FIT]) == 0
+    )
+    X, y = load_digits(return_X_y=True)
+    rows = draw_rows(y, Sample(200, 0))
+    expected = LeNet5Classifier(max_epochs=1, batch_size=64, random_state=0)
+    expected.fit(X[rows], y[rows])
+    model = LeNet5Classifier.load(out)
+    assert np.array_equal(model.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--n-train", "5"], "--n-train must be between 10"),
+        (["--n-train", "500"], "and 300, the number of training images"),
+        (["--label", "lable"], "Did you mean 'label'?"),
+        (["--test-fraction", "1.5"], "--test-fraction must be between 0 and 1. Got 1.5"),
+        (["--image-shape", "[5, 5]"], "are 25 pixels, but the images have 64"),
+        (["--test-data", "none.csv"], "none.csv: there is no such file"),
+    ],
+)
+def test_invalid_options_of_custom_data(tmp_path, options, message, capsys):
+    write_table(tmp_path)
+    data = ["--data", str(tmp_path / "train.csv"), "--out", str(tmp_path / "m")]
+    assert main(["fit", *data, *QUICK_FIT, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+def test_data_describes_folders_and_files(tmp_path, capsys):
+    write_table(tmp_path)
+    table = str(tmp_path / "train.csv")
+    assert main(["data", table]) == 0
+    assert "240 training and 60 test images of 1x8x8, 10 classes" in capsys.readouterr().out
+    assert main(["data", table, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)[table]
+    assert values["classes"] == [f"digit {k}" for k in range(10)]
+    assert main(["data", str(tmp_path / "none.csv")]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+    assert main(["data", "mnits"]) == 2
+    assert "Did you mean 'mnist'?" in capsys.readouterr().err

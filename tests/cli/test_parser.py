@@ -1,5 +1,7 @@
 """Unknown and misspelled options."""
 
+import re
+
 import pytest
 
 from sklenet import LeNet5Classifier
@@ -29,7 +31,7 @@ def run_invalid(arguments, capsys):
         (["fit", "--lr-sch", "cosine"], "Did you mean --lr-schedule?"),
         (["fit", "--color"], "--color. Did you mean --colour?"),
         (["predict", "m", "i.png", "--frame", "line"], "Did you mean --framing?"),
-        (["study", "s.toml", "--set", "a"], "--set. Did you mean --setting?"),
+        (["study", "s.toml", "--sett", "a"], "--sett. Did you mean --setting?"),
         (["study", "s.toml", "--jobs", "2"], "Did you mean --n-jobs?"),
         (["study", "s.toml", "--dry_run"], "Did you mean --dry-run?"),
         (["report", "r", "--quite"], "Did you mean --quiet?"),
@@ -38,6 +40,29 @@ def run_invalid(arguments, capsys):
 def test_a_misspelled_option_is_rejected_with_a_suggestion(arguments, message, capsys):
     stderr = run_invalid(arguments, capsys)
     assert message in stderr
+
+
+@pytest.mark.parametrize("command", ["data", "fit", "predict", "page", "study", "report"])
+def test_no_option_can_be_abbreviated(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    options = set(re.findall(r"--[a-z][a-z0-9-]*", capsys.readouterr().out))
+    assert len(options) > 2
+    for option in options:
+        for length in range(3, len(option)):
+            if option[:length] not in options:
+                assert f"argument: {option[:length]}. " in run_invalid(
+                    [command, option[:length], "x"], capsys
+                )
+
+
+def test_set_and_setting_are_different_options(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    path.write_text('name = "s"\ntitle = "t"\ndata = ["digits"]\n')
+    assert main(["study", str(path), "--set", "seeds=[-1]"]) == 2
+    assert "--set seeds=[-1]: seeds.0: " in capsys.readouterr().err
+    assert main(["study", str(path), "--setting", "seeds=[-1]"]) == 2
+    assert "--setting: this study has no [[setting]]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

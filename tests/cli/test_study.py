@@ -1,6 +1,8 @@
 import json
 import os
 import pty
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 import sklenet
 from sklenet.cli import main
 from sklenet.datasets.torchvision_guard import import_torchvision
+from sklenet.study import read_study
 
 STUDY = """
 name = "tiny"
@@ -127,9 +130,20 @@ def test_a_search_over_settings_on_one_data_set(study, out, capsys):
     assert capsys.readouterr().out == stdout
 
 
-def test_quiet_prints_nothing(study, out, capfd):
-    assert main(["study", str(study), "--out", str(out), "--quiet"]) == 0
-    assert capfd.readouterr() == ("", "")
+def test_quiet_prints_the_results_only(study, out, capfd):
+    arguments = ["study", str(study), "--out", str(out)]
+    assert main([*arguments, "--quiet", "--dry-run"]) == 0
+    stdout, stderr = capfd.readouterr()
+    assert "1 fits, 0 of them done" in stdout
+    assert stderr == ""
+    assert main([*arguments, "--quiet"]) == 0
+    quiet = capfd.readouterr()
+    assert quiet.err == ""
+    assert main(arguments) == 0
+    assert capfd.readouterr().out == quiet.out
+    assert quiet.out.startswith("**A tiny study**")
+    assert main(["report", str(out / "tiny"), "--quiet"]) == 0
+    assert capfd.readouterr() == quiet
 
 
 def test_json(study, out, capsys):
@@ -138,7 +152,8 @@ def test_json(study, out, capsys):
     assert values["page"].endswith("report.html")
     assert values["summary"][0]["score"] == "test_accuracy"
     assert main(["report", str(out / "tiny"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == values
+    missing = {"n_missing": 0, "missing": []}
+    assert json.loads(capsys.readouterr().out) == values | missing
 
 
 def test_dry_run_trains_nothing(study, out, capsys):
@@ -198,6 +213,199 @@ def test_an_output_folder_that_cannot_be_created_is_rejected(study, tmp_path, ca
     (tmp_path / "file").write_text("")
     assert main(["study", str(study), "--out", str(tmp_path / "file")]) == 2
     assert "sklenet: error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_a_dry_run_rejects_what_a_run_rejects(study, tmp_path, capsys, option):
+    def run(out, *options):
+        status = main(["study", str(study), "--out", str(out), *options, *option])
+        return status, capsys.readouterr().err
+
+    out = tmp_path / "out"
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    capsys.readouterr()
+    # The results of another study.
+    status, stderr = run(out, "--set", "estimator.max_epochs=2")
+    assert status == 2
+    assert "has the records of another study" in stderr
+    # A folder in which nothing can be created, also by root.
+    status, stderr = run("/proc/self")
+    assert status == 2
+    assert "cannot be written" in stderr
+    # A journal that cannot be continued.
+    (tmp_path / "other" / "tiny" / "records.jsonl").mkdir(parents=True)
+    status, stderr = run(tmp_path / "other")
+    assert status == 2
+    assert "records.jsonl" in stderr
+    status, stderr = run(out, "--n-jobs", "0")
+    assert (status, "n_jobs must be at least 1" in stderr) == (2, True)
+
+
+SEVEN = """
+[[setting]]
+name = "rates"
+grid = { lr = [0.001, 0.002, 0.003] }
+[[setting]]
+name = "few"
+seeds = [7]
+"""
+
+
+def test_a_report_says_which_fits_are_missing(study, out, capsys):
+    study.write_text(STUDY.replace("[estimator]", "seeds = [0, 1]\n[estimator]") + SEVEN)
+    arguments = ["study", str(study), "--out", str(out)]
+    assert main([*arguments, "--setting", "rates, lr 0.002"]) == 0
+    journal = out / "tiny" / "records.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # the fit with seed 1
+    capsys.readouterr()
+    assert main(["report", str(out / "tiny"), "--quiet"]) == 1
+    stdout, stderr = capsys.readouterr()
+    assert "| rates, lr 0.002 " in stdout
+    assert stderr.splitlines() == [
+        "sklenet: the study is not finished: 6 fits are missing.",
+        "  digits: 'rates, lr 0.001', seeds 0, 1",
+        "  digits: 'rates, lr 0.002', seed 1",
+        "  digits: 'rates, lr 0.003', seeds 0, 1",
+        "  digits: 'few', seed 7",
+    ]
+    assert main(["report", str(out / "tiny"), "--json"]) == 1
+    values = json.loads(capsys.readouterr().out)
+    assert values["n_missing"] == 6
+    assert values["missing"][1]["what"] == "'rates, lr 0.002', seed 1"
+    assert main(arguments) == 0
+    assert main(["report", str(out / "tiny")]) == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        'kind = "grid"',
+        'kind = "random"\nn_iter = 2',
+        'kind = "halving"\nresource = "n_samples"\nmin_resources = 200\nfactor = 2',
+        'kind = "optuna"\nn_iter = 2',
+    ],
+)
+def test_a_report_says_what_is_missing_of_a_search(study, out, capsys, kind):
+    if "optuna" in kind:
+        pytest.importorskip("optuna_integration")
+    study.write_text(
+        f"{STUDY}[search]\n{kind}\ncv = 2\ngrid = {{ lr = [0.001, 0.002, 0.003] }}\n"
+    )
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    assert main(["report", str(out / "tiny")]) == 0
+    journal = out / "tiny" / "records.jsonl"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    kept = [r for r in records if r["kind"] in ("study", "run", "fold", "trial")]
+    n_fits = sum(2 if r["kind"] == "trial" else r["kind"] == "fold" for r in kept)
+    last = 2 if "optuna" in kind else 1
+    journal.write_text("".join(json.dumps(record) + "\n" for record in kept[:-1]))
+    capsys.readouterr()
+    assert main(["report", str(out / "tiny")]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"sklenet: the study is not finished: {last + 1} fits are missing.",
+        f"  digits: {last} of {n_fits} fits of the search",
+        "  digits: 1 of 1 fits of the winner",
+    ]
+
+
+def test_ctrl_c_says_how_many_fits_are_done(study, out):
+    study.write_text(
+        STUDY.replace("max_epochs = 1", "max_epochs = 3") + f"[[setting]]\nname = 'a'\n"
+        f"grid = {{ lr = {[k / 1000 for k in range(1, 36)]} }}\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sklenet", "study", str(study), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell may start background processes with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not process.stderr.readline().startswith("[2/35]"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    records = (out / "tiny" / "records.jsonl").read_text().splitlines()
+    done = sum(json.loads(line)["kind"] == "fit" for line in records)
+    assert 2 <= done < 35
+    expected = f"sklenet: {done} of 35 fits are done; the same command continues the study."
+    assert expected in messages.splitlines()
+
+
+def test_the_example_is_a_study_that_runs(tmp_path, capsys):
+    assert main(["study", "--example"]) == 0
+    text = capsys.readouterr().out
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    assert sum(line.startswith("#") for line in text.splitlines()) > 10
+    quick = ["--set", "estimator.max_epochs=1", "--set", "seeds=[0]"]
+    assert main(["study", str(path), "--out", str(tmp_path), *quick]) == 0
+    assert (tmp_path / "my_study" / "report.html").is_file()
+    # What is commented out is valid, too.
+    shown = text.replace("# hidden", "hidden").replace("# augment", "augment")
+    shown = shown.replace("# pixelscaler__to", "pixelscaler__to")
+    shown = shown.replace("# [[test]]\n# name", "[[test]]\nname").replace(
+        "# steps", "steps"
+    )
+    path.write_text(shown.replace("# validation", "validation").replace("# notes", "notes"))
+    study = read_study(path)
+    assert len(study.search.grid) == 5
+    assert study.test_names == ["test", "negatives"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "a file that describes the study is required"),
+        (["s.toml", "--example"], "--example prints a new file and reads none"),
+    ],
+)
+def test_a_study_needs_a_file_or_the_example(arguments, message, capsys):
+    assert main(["study", *arguments]) == 2
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert message in stderr
+
+
+def test_overrides_are_part_of_the_study_and_its_records(study, out, capsys):
+    arguments = ["study", str(study), "--out", str(out)]
+    changed = ["--set", "seeds=[3]", "--set", "estimator.activation=tanh"]
+    assert main([*arguments, *changed]) == 0
+    records = (out / "tiny" / "records.jsonl").read_text()
+    first, run, fit = map(json.loads, records.splitlines())
+    assert first["study"]["seeds"] == [3]
+    assert first["study"]["estimator"]["activation"] == "tanh"
+    assert shlex.split(run["command"]) == ["sklenet", *arguments, *changed]
+    assert (fit["seed"], fit["params"]["activation"]) == (3, "tanh")
+    capsys.readouterr()
+    # Without them, or with others, it is another study.
+    for other in ([], [*changed, "--set", "estimator.lr=0.5"]):
+        assert main([*arguments, *other]) == 2
+        message = capsys.readouterr().err
+        assert "has the records of another study" in message
+        assert "--set name=" in message
+    assert (out / "tiny" / "records.jsonl").read_text() == records
+    assert main([*arguments, "--set", "name=whole"]) == 0
+    assert (out / "whole" / "records.jsonl").is_file()
+    # The same values are the same study, however they are written.
+    study.write_text(STUDY.replace("[estimator]", "seeds = [3]\n[estimator]"))
+    assert main([*arguments, "--set", 'estimator.activation="tanh"']) == 0
+
+
+def test_an_error_names_the_option_that_caused_it(study, capsys):
+    command = ["study", str(study), "--dry-run"]
+    assert (
+        main([*command, "--set", "estimator.max_epochs=0", "--set", "seeds=[0, -1]"]) == 2
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(
+        "sklenet: error: --set seeds=[0, -1]: seeds.1: Input should be"
+    ) or lines[1].startswith("--set seeds=[0, -1]: seeds.1: Input should be")
+    assert any("--set estimator.max_epochs=0: estimator.max_epochs: " in x for x in lines)
+    assert main([*command, "--set", "metrics=['roc_auc']"]) == 2
+    assert "--set metrics=['roc_auc']: metrics: 'roc_auc' cannot" in capsys.readouterr().err
 
 
 def test_missing_data_is_found_before_training(study, tmp_path, out, capsys, monkeypatch):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 
 import numpy as np
 import pytest
@@ -312,13 +311,120 @@ def test_a_photo_is_read_and_another_file_is_not(browser, page, tmp_path):
     photo[150:450, 380:420] = 30  # a one, dark on bright
     Image.fromarray(photo).save(tmp_path / "one.png")
     (tmp_path / "text.png").write_text("no image")
-    root = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=root, selector="#photo")["nodeId"]
-    browser.call("DOM.setFileInputFiles", files=[str(tmp_path / "one.png")], nodeId=node)
+    choose_photo(browser, tmp_path / "one.png")
     wait_until(browser, "page.models[0].latest")
     assert browser.evaluate("page.models[0].answer.textContent").startswith("1 (")
-    browser.call("DOM.setFileInputFiles", files=[str(tmp_path / "text.png")], nodeId=node)
+    choose_photo(browser, tmp_path / "text.png")
     wait_until(browser, "page.status.textContent.includes('text.png')")
+
+
+def choose_photo(browser, path):
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    node = browser.call("DOM.querySelector", nodeId=root, selector="#photo")["nodeId"]
+    browser.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
+
+def test_a_photo_of_200_megapixels_is_rejected_and_the_page_stays_alive(
+    browser, page, tmp_path
+):
+    open_page(browser, page)
+    draw(browser, SEVEN)
+    answer = browser.evaluate("page.models[0].answer.textContent")
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")
+    choose_photo(browser, tmp_path / "huge.png")
+    wait_until(browser, "page.status.textContent.includes('huge.png')")
+    text = browser.evaluate("page.status.textContent")
+    assert "20000 x 10000 pixels are too many" in text
+    assert browser.evaluate("page.models[0].answer.textContent") == answer
+    draw(browser, SEVEN)
+    assert browser.evaluate("page.status.textContent") == ""
+    assert not browser.messages
+
+
+def touch(browser, kind, *places):
+    points = [{"x": x, "y": y} for x, y in places]
+    browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+
+def test_a_finger_draws_and_does_not_scroll(browser, page):
+    open_page(browser, page, width=400, height=700)
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        left, top, side = browser.evaluate(
+            "(({left, top, width}) => [left, top, width])"
+            "(page.pad.canvas.getBoundingClientRect())"
+        )
+        places = [(left + x * side, top + y * side) for x, y in SEVEN]
+        touch(browser, "touchStart", places[0])
+        for place in places[1:]:
+            touch(browser, "touchMove", place)
+        touch(browser, "touchEnd")
+        wait_until(browser, "!page.pad.last && !page.isScheduled && page.models[0].latest")
+    finally:
+        browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    assert browser.evaluate("scrollY") == 0
+    by_finger = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    # The mouse draws the same.
+    open_page(browser, page, width=400, height=700)
+    draw(browser, SEVEN)
+    by_mouse = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    assert by_mouse.max() == 255
+    assert np.abs(by_finger - by_mouse).mean() < 5
+    assert not browser.messages
+
+
+def test_a_pen_draws(browser, page):
+    open_page(browser, page)
+    browser.evaluate(
+        "addEventListener('pointerdown', (event) => (window.kind = event.pointerType))"
+    )
+    browser.drag("#pad", SEVEN, pointerType="pen", force=0.3)
+    wait_until(browser, "!page.isScheduled && page.models[0].latest")
+    assert browser.evaluate("kind") == "pen"
+    by_pen = browser.evaluate("Array.from(page.models[0].framed)")
+    open_page(browser, page)
+    draw(browser, SEVEN)
+    assert by_pen == browser.evaluate("Array.from(page.models[0].framed)")
+
+
+def move_slider(browser, selector, value):
+    browser.evaluate(
+        f"(() => {{ const slider = document.querySelector({selector!r});"
+        f" slider.value = {value}; slider.dispatchEvent(new Event('input')); }})()"
+    )
+    wait_until(browser, "!page.isScheduled")
+
+
+def test_an_unchanged_drawing_is_framed_once(browser, page):
+    open_page(browser, page)
+    browser.evaluate(
+        "(() => { const original = framePixels; window.n = 0;"
+        " framePixels = (...all) => { window.n += 1; return original(...all); }; })()"
+    )
+    draw(browser, SEVEN)
+    n_framed = browser.evaluate("n")
+    assert n_framed > 0
+    move_slider(browser, "#slider-rotate", 30)
+    move_slider(browser, "#slider-noise", 20)
+    before = browser.evaluate("page.models[1].latest")
+    move_slider(browser, ".states input", 0)
+    assert browser.evaluate("page.models[1].latest") != before
+    browser.evaluate("document.querySelector('#disturbances [type=reset]').click()")
+    wait_until(browser, "!page.isScheduled")
+    assert browser.evaluate("n") == n_framed
+    draw(browser, [(0.2, 0.8), (0.4, 0.8)])
+    assert browser.evaluate("n") > n_framed
+
+
+def test_sliders_leave_an_empty_drawing_alone(browser, page):
+    open_page(browser, page)
+    move_slider(browser, "#slider-rotate", 30)
+    browser.evaluate("document.getElementById('invert').click()")
+    browser.evaluate("page.models[0].occlusionButton.click()")
+    wait_until(browser, "!page.isScheduled")
+    assert browser.evaluate("page.status.textContent").startswith("Draw a digit")
+    assert browser.evaluate("page.models[0].answer.textContent") == ""
+    assert not browser.messages
 
 
 def test_many_classes_show_the_most_probable_ones(browser, tmp_path):
@@ -341,10 +447,30 @@ def test_occlusion_is_drawn_on_the_input(browser, page):
     assert browser.evaluate("document.querySelectorAll('.saliency').length") == 1
 
 
-def test_without_javascript_the_page_says_so(page):
-    text = page.read_text()
-    assert re.search(r"<noscript>.*JavaScript.*</noscript>", text, re.DOTALL)
-    assert "Good <b>" not in text  # escaped
+def test_without_javascript_the_page_says_so(browser, page):
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(page)
+        text = browser.evaluate("document.body.innerText")
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert "JavaScript, which is switched off in this browser" in text
+
+
+def test_names_are_escaped(page):
+    assert "Good <b>" not in page.read_text()
+
+
+def test_a_notebook_shows_the_page_in_a_frame(browser, good, tmp_path):
+    shown = good.to_html()
+    assert len(repr(shown)) < 40
+    (tmp_path / "cell.html").write_text(f"<!DOCTYPE html>{shown._repr_html_()}")
+    browser.messages.clear()
+    browser.open(tmp_path / "cell.html")
+    assert browser.evaluate("document.querySelector('iframe').srcdoc") == shown.text
+    good.to_html(tmp_path / "file.html")
+    assert (tmp_path / "file.html").read_text() == shown.text
+    assert not browser.messages
 
 
 @pytest.mark.parametrize(

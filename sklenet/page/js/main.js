@@ -1,6 +1,7 @@
 // The page: one source of pixels, the disturbances, and all models.
 
 const MAX_PHOTO_SIDE = 1024; // in pixels; larger photos are reduced before they are read
+const MAX_PHOTO_PIXELS = 120e6; // decoded, they take four bytes each
 
 class Page {
   constructor(content) {
@@ -142,9 +143,11 @@ class Page {
     if (!file) return;
     let bitmap;
     try {
+      await checkSize(file);
       bitmap = await createImageBitmap(file);
-    } catch {
-      this.say(`${file.name}: not an image that this browser can read, or one that is too large.`);
+    } catch (error) {
+      const reason = error instanceof RangeError && error.message;
+      this.say(`${file.name}: ${reason || "not an image that this browser can read."}`);
       return;
     }
     const scale = Math.min(1, MAX_PHOTO_SIDE / Math.max(bitmap.width, bitmap.height));
@@ -202,6 +205,27 @@ function attempt(compute) {
     return () => {
       throw error;
     };
+  }
+}
+
+// Check the size of a photo before it is decoded: one that takes more memory than there is
+// ends the page.
+async function checkSize(file) {
+  const image = new Image();
+  const url = URL.createObjectURL(file);
+  try {
+    await new Promise((done, fail) => {
+      image.onload = done;
+      image.onerror = fail;
+      image.src = url;
+    });
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+  const { naturalWidth: width, naturalHeight: height } = image;
+  if (width * height > MAX_PHOTO_PIXELS) {
+    const most = MAX_PHOTO_PIXELS / 1e6;
+    throw new RangeError(`${width} x ${height} pixels are too many; at most ${most} million are read.`);
   }
 }
 

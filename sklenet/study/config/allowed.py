@@ -13,7 +13,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sklearn.utils._param_validation import (
+    InvalidParameterError,
+    Options,
+    validate_parameter_constraints,
+)
+
 from sklenet import preprocessing
+from sklenet._utils.names import suggest_similar
+from sklenet.study.config.errors import suggest
 from sklenet.study.config.values import find_problem, short_repr
 
 # Parameters of each transformer. None of them is a callable, a path, a file or a cache.
@@ -79,6 +87,9 @@ NET_PARAMS = tuple(
     )
 )
 
+# Python's constants, where they have become text, and as a study file has them.
+_PYTHON = {"None": '"none"', "null": '"none"', "True": "true", "False": "false"}
+
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
 
 # Largest number of features that a transformer may return, and largest side of an image:
@@ -110,9 +121,11 @@ def find_transformer(name) -> type:
         If the name is not in the list. Nothing is imported in this case.
     """
     if not isinstance(name, str) or name not in TRANSFORMERS:
+        last_names = {name.rpartition(".")[2]: name for name in TRANSFORMERS}
+        full = last_names.get(str(name), str(name))
         raise ValueError(
             f"no transformer {short_repr(name)}. Known: {', '.join(TRANSFORMERS)}. A study"
-            " file cannot name any others."
+            f" file cannot name any others.{suggest_similar(full, TRANSFORMERS)}"
         )
     module, _, last = name.rpartition(".")
     return getattr(importlib.import_module(module) if module else preprocessing, last)
@@ -148,7 +161,7 @@ def check_step_value(transformer: type, parameter: str, value) -> None:
         raise ValueError(
             f"{transformer.__name__} has {'the' if is_there else 'no'} parameter"
             f" {parameter!r}{', which a study file cannot set' if is_there else ''}. Known:"
-            f" {', '.join(known)}."
+            f" {', '.join(known)}.{suggest_similar(parameter, known)}"
         )
     problem = _find_complex_value(value) or _find_bad_step_value(parameter, value)
     if problem:
@@ -156,6 +169,7 @@ def check_step_value(transformer: type, parameter: str, value) -> None:
             f"the parameter {parameter!r} of {transformer.__name__} {problem}. Got"
             f" {short_repr(value)}."
         )
+    check_constraints(transformer, parameter, value)
 
 
 def _find_complex_value(value) -> str | None:
@@ -180,6 +194,46 @@ def _find_bad_step_value(parameter: str, value) -> str | None:
     ):
         return f"must be at most {largest:,} in a study file"
     return None
+
+
+def check_constraints(estimator: type, parameter: str, value) -> None:
+    """Raise a ValueError if a parameter alone cannot have a value.
+
+    Parameters
+    ----------
+    estimator : type
+        A class of estimators.
+    parameter : str
+        Name of the parameter.
+    value : object
+        Its value.
+    """
+    known: dict[str, Any] = getattr(estimator, "_parameter_constraints", {})
+    constraints = known.get(parameter, "no_validation")
+    if constraints == "no_validation":
+        return
+    try:
+        validate_parameter_constraints(
+            {parameter: constraints}, {parameter: value}, caller_name=estimator.__name__
+        )
+    except InvalidParameterError as error:
+        raise ValueError(f"{error}{_suggest_value(constraints, value)}") from None
+
+
+def _suggest_value(constraints: list, value) -> str:
+    """Return the end of a message about text that a parameter cannot have as its value."""
+    if not isinstance(value, str):
+        return ""
+    if value in _PYTHON:
+        return f" Write {_PYTHON[value]} in a study file."
+    names = [
+        name
+        for constraint in constraints
+        if isinstance(constraint, Options)
+        for name in constraint.options
+        if isinstance(name, str)
+    ]
+    return suggest_similar(value, names)
 
 
 def check_estimator_value(parameter: str, value) -> None:
@@ -218,5 +272,5 @@ def _check_net_params(value: Any) -> None:
         if name not in NET_PARAMS:
             raise ValueError(
                 f"the parameter 'net_params' has {short_repr(name)}, which a study file"
-                f" cannot set. Known: {', '.join(NET_PARAMS)}."
+                f" cannot set.{suggest(str(name), NET_PARAMS)}"
             )

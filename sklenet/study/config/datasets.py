@@ -57,7 +57,7 @@ def _check_suffix(path: str) -> str:
 
 
 def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    if len(shape) == 3 and shape[0] not in (1, 3):
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] not in (1, 3)):
         raise ValueError(
             "must be [height, width], or [channels, height, width] with 1 or 3 channels."
             f" Got {short_repr(list(shape))}."
@@ -68,9 +68,7 @@ def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 _Path = Annotated[StrictStr, AfterValidator(_check_path)]
 _File = Annotated[_Path, AfterValidator(_check_suffix)]
 _Side = Annotated[StrictInt, Field(ge=1, le=MAX_SIDE)]
-_Shape = Annotated[
-    tuple[_Side, ...], Field(min_length=2, max_length=3), AfterValidator(_check_shape)
-]
+_Shape = Annotated[tuple[_Side, ...], AfterValidator(_check_shape)]
 _Fraction = Annotated[StrictFloat, Field(gt=0, lt=1)]
 _Label = Annotated[StrictStr, Field(min_length=1)]
 

@@ -1,10 +1,13 @@
 """Errors of pydantic in the words of a study file."""
 
+import re
+
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sklenet._utils.names import suggest_similar
 from sklenet.study.config.datasets import KINDS
-from sklenet.study.config.errors import BadKey, Key, suggest
+from sklenet.study.config.errors import BadKey, BadKeys, Key, list_errors, suggest
 from sklenet.study.config.fields import Table
 from sklenet.study.config.searches import SEARCHES
 from sklenet.study.config.spec import Study
@@ -22,13 +25,19 @@ _TABLES: dict[str, type[Table]] = {
 
 
 def explain_errors(error: ValidationError) -> list[BadKey]:
-    """Return the errors in a study, one for each key."""
+    """Return the errors in a study, each with its key."""
+    explained: list[BadKey] = []
     found: dict[Key, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
-        found.setdefault(_find_key(details), []).append(details)
+        cause, key = details.get("ctx", {}).get("error"), _find_key(details)
+        if isinstance(cause, BadKey | BadKeys):
+            explained += list_errors(cause, key)
+        else:
+            found.setdefault(key, []).append(details)
+    explained += [_explain(key, errors) for key, errors in found.items()]
     # A list without its invalid values may also be too short: this is not reported.
-    parents = {key[:depth] for key in found for depth in range(len(key))}
-    return [_explain(key, errors) for key, errors in found.items() if key not in parents]
+    parents = {one.key[:depth] for one in explained for depth in range(len(one.key))}
+    return [one for one in explained if one.key not in found or one.key not in parents]
 
 
 def _find_key(details: ErrorDetails) -> Key:
@@ -44,8 +53,7 @@ def _find_key(details: ErrorDetails) -> Key:
             path = path[:3] + path[4:]  # without the kind of values: list or distribution
     if path[0:1] == ("dataset",):
         path = (*path[:2], *path[3:])  # without the kind of source
-    cause = details.get("ctx", {}).get("error")
-    return path + cause.key if isinstance(cause, BadKey) else path
+    return path
 
 
 def _explain(key: Key, errors: list[ErrorDetails]) -> BadKey:
@@ -61,12 +69,22 @@ def _explain(key: Key, errors: list[ErrorDetails]) -> BadKey:
     if details["type"] == "too_short":
         return BadKey(key, f"must not be empty. Got {short_repr(details['input'])}.")
     cause = details.get("ctx", {}).get("error")
-    if isinstance(cause, BadKey):
-        return BadKey(key, cause.message)
     if cause is not None:
         return BadKey(key, str(cause))
     wanted = ", or: ".join(dict.fromkeys(_name_types(one["msg"]) for one in errors))
-    return BadKey(key, f"{wanted}. Got {short_repr(details['input'])}.")
+    similar = _suggest_literal(details["input"], errors)
+    return BadKey(key, f"{wanted}. Got {short_repr(details['input'])}.{similar}")
+
+
+def _suggest_literal(value, errors: list[ErrorDetails]) -> str:
+    """Return the end of a message about text that must be one of several names."""
+    names = [
+        name
+        for error in errors
+        if error["type"] == "literal_error"
+        for name in re.findall("'([^']*)'", error["ctx"]["expected"])
+    ]
+    return suggest_similar(value, names) if isinstance(value, str) else ""
 
 
 def _name_kind(details: ErrorDetails) -> str:
@@ -91,4 +109,4 @@ def _name_types(message: str) -> str:
     """Return a message of pydantic with the types as TOML names them."""
     for ours, theirs in (("list", "tuple"), ("table", "dictionary")):
         message = message.replace(theirs, ours).replace(theirs.title(), ours.title())
-    return message
+    return re.sub("valid table or .*", "valid table", message)

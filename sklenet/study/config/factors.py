@@ -3,12 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sklenet._utils.names import suggest_similar
 from sklenet.study.config.allowed import (
+    TRANSFORMERS,
     check_step_value,
     find_transformer,
     get_allowed_parameters,
 )
-from sklenet.study.config.errors import BadKey, suggest
+from sklenet.study.config.errors import (
+    BadKey,
+    ErrorCollector,
+    Key,
+    suggest,
+)
 from sklenet.study.config.parameters import check_parameter, list_classifier_parameters
 from sklenet.study.config.steps import PASSTHROUGH, get_step_name, make_steps
 from sklenet.study.config.values import short_repr
@@ -25,16 +32,36 @@ def split_factors(values: Mapping[str, Any]) -> tuple[dict, dict]:
     return {k: v for k, v in values.items() if k not in of_steps}, of_steps
 
 
-def check_factor(
-    name: str, values: Iterable, tables: Sequence[dict], names: Iterable[str]
-) -> None:
-    """Raise a BadKey if a grid may not have a factor, or not with these values.
+def check_classifier_factor(name: str, values: Iterable) -> None:
+    """Raise a BadKey if no grid may have a factor, whatever steps the study has.
 
     Parameters
     ----------
     name : str
-        Name of a parameter of the classifier, of a step, or of a parameter of a step as
-        ``step__parameter``.
+        Name of a factor. The values of one that is of a step are not checked.
+    values : iterable
+    """
+    step, separator, _ = name.partition("__")
+    names = {get_step_name({"transformer": one}) for one in TRANSFORMERS}
+    if not is_of_step(name):
+        for value in values:
+            check_parameter(name, value)
+    elif step not in names and not separator:
+        known = [*list_classifier_parameters(), *sorted(names)]
+        raise BadKey(
+            (), f"LeNet5Classifier has no parameter {name!r}.{suggest(name, known)}"
+        )
+
+
+def check_step_factor(
+    name: str, values: Iterable, tables: Sequence[dict], names: Iterable[str]
+) -> None:
+    """Raise a BadKey if a grid may not have a factor of a step, or not with these values.
+
+    Parameters
+    ----------
+    name : str
+        Name of a step, or of a parameter of a step as ``step__parameter``.
     values : iterable
     tables : sequence of dict
         The steps before the classifier.
@@ -43,19 +70,13 @@ def check_factor(
     """
     step, separator, parameter = name.partition("__")
     steps = {get_step_name(table): table for table in tables}
-    if not is_of_step(name):
-        for value in values:
-            check_parameter(name, value)
-    elif step not in steps:
-        if separator:
-            message = f"the study has no step {step!r}. Its steps are:"
-            raise BadKey((), f"{message} {', '.join(steps) or 'none'}.")
-        known = [*list_classifier_parameters(), *steps]
-        kind = "LeNet5Classifier has no parameter"
+    if step not in steps:
         raise BadKey(
-            (), f"{kind} {name!r}, and the study no such step.{suggest(name, known)}"
+            (),
+            f"the study has no step {step!r}. Its steps are: {', '.join(steps) or 'none'}."
+            f"{suggest_similar(step, steps)}",
         )
-    elif separator:
+    if separator:
         _check_parameter_of_step(steps[step], parameter, values)
     else:
         both = next((other for other in names if other.startswith(f"{name}__")), None)
@@ -101,3 +122,26 @@ def _check_step(table: dict, value) -> None:
 def _validate(table: dict) -> None:
     ((_, step),) = make_steps([table])
     step._validate_params()
+
+
+def check_grids(table: dict) -> list[BadKey]:
+    """Return the errors in the grids of a study, which need not be valid otherwise.
+
+    Parameters
+    ----------
+    table : dict
+        The content of a study file. Only what does not depend on steps is checked.
+    """
+    settings = table.get("setting")
+    owners: list[tuple[Key, Any]] = [(("search",), table.get("search"))]
+    if isinstance(settings, list):
+        owners += [(("setting", str(k)), one) for k, one in enumerate(settings)]
+    errors = ErrorCollector()
+    for key, owner in owners:
+        grid = owner.get("grid") if isinstance(owner, dict) else None
+        for name, values in grid.items() if isinstance(grid, dict) else ():
+            if name == "n_train" and key != ("search",):
+                continue
+            with errors.collect(*key, "grid", name):
+                check_classifier_factor(name, values if isinstance(values, list) else [])
+    return errors.errors

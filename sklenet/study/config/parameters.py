@@ -10,12 +10,23 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, StrictStr
 
+from sklenet._utils.names import suggest_similar
 from sklenet.datasets.registry import ImageDataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
-from sklenet.study.config.allowed import MAX_WEIGHTS, check_estimator_value
-from sklenet.study.config.errors import BadKey, report_errors, suggest
+from sklenet.study.config.allowed import (
+    MAX_WEIGHTS,
+    check_constraints,
+    check_estimator_value,
+)
+from sklenet.study.config.errors import (
+    BadKey,
+    ErrorCollector,
+    report_errors,
+    suggest,
+)
+from sklenet.training.augment import AUGMENTATIONS, read_augment
 from sklenet.training.build import build_net
 from sklenet.training.parameters import check_kernel_size, check_size
 
@@ -32,7 +43,10 @@ def list_classifier_parameters() -> tuple[str, ...]:
 
 
 def check_parameter(name: str, value) -> None:
-    """Raise a BadKey if a study may not set this parameter, or not to this value."""
+    """Raise a BadKey if a study may not set this parameter, or not to this value.
+
+    Combinations of parameters are checked by `check_classifier`.
+    """
     known = list_classifier_parameters()
     if name not in known:
         raise BadKey(
@@ -42,12 +56,28 @@ def check_parameter(name: str, value) -> None:
         raise BadKey((), f"{name!r} is set {_SET_ELSEWHERE[name]}. Remove it.")
     with report_errors():
         check_estimator_value(name, value)
+        check_constraints(LeNet5Classifier, name, value)
+        if name == "augment":
+            _check_augment(value)
+
+
+def _check_augment(value) -> None:
+    try:
+        read_augment(value)
+    except ValueError as error:
+        entries = value if isinstance(value, list | tuple) else [value]
+        names = [n for one in entries for n in (one if isinstance(one, dict) else [one])]
+        unknown = [n for n in names if isinstance(n, str) and n not in AUGMENTATIONS]
+        similar = suggest_similar(unknown[0], AUGMENTATIONS) if unknown else ""
+        raise ValueError(f"{error}{similar}") from None
 
 
 def _check_parameters(parameters: dict) -> dict:
+    errors = ErrorCollector()
     for name, value in parameters.items():
-        with report_errors(name):
+        with errors.collect(name):
             check_parameter(name, value)
+    errors.raise_errors()
     return parameters
 
 

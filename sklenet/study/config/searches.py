@@ -115,6 +115,16 @@ GridValues = Annotated[
     Annotated[Values, Tag("list")] | Annotated[Distribution, Tag("distribution")],
     Discriminator(_find_tag),
 ]
+
+
+def list_examples(grid: Mapping) -> dict[str, list]:
+    """Return the values of each factor of a grid, or the ends of its distribution."""
+    return {
+        name: values.ends if isinstance(values, Distribution) else list(values)
+        for name, values in grid.items()
+    }
+
+
 Grid = Annotated[dict[StrictStr, GridValues], Field(min_length=1)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Folds = Annotated[StrictInt, Field(ge=2)]

@@ -13,6 +13,7 @@ from pydantic import (
     StrictFloat,
     StrictStr,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 from sklearn.metrics import get_scorer_names
@@ -21,21 +22,39 @@ from sklearn.model_selection import ParameterGrid
 from sklenet._utils.names import suggest_similar
 from sklenet.datasets.registry import DATASETS, ImageDataset
 from sklenet.study.config.datasets import CustomDatasets
-from sklenet.study.config.errors import BadKey, Key, StudyError, report_errors, suggest
-from sklenet.study.config.factors import check_factor, is_of_step, split_factors
+from sklenet.study.config.errors import (
+    BadKey,
+    ErrorCollector,
+    Key,
+    StudyError,
+    report_errors,
+    suggest,
+)
+from sklenet.study.config.factors import (
+    check_classifier_factor,
+    check_step_factor,
+    is_of_step,
+    split_factors,
+)
 from sklenet.study.config.fields import DataNames, Seeds, SubsetSize, Table, Unique
 from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
-    Distribution,
     OptunaSearch,
     RandomSearch,
     Search,
     SettingsSearch,
     count_combinations,
+    list_examples,
     search_to_record,
 )
 from sklenet.study.config.steps import Steps, change_steps, make_steps
-from sklenet.study.config.tables import N_TRAIN, AdditionalTest, Published, Setting
+from sklenet.study.config.tables import (
+    N_TRAIN,
+    AdditionalTest,
+    Published,
+    Setting,
+    check_subset_size,
+)
 from sklenet.study.config.values import short_repr
 
 TEST_SET = "test"  # name of the test set as it is, in contrast to those of [[test]]
@@ -56,9 +75,14 @@ MAX_FITS = 100_000
 
 def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
     known = get_scorer_names()
-    for name in metrics:
-        if name not in known:
-            raise ValueError(f"scikit-learn has no scorer {name!r}.{suggest(name, known)}")
+    errors = ErrorCollector()
+    for k, name in enumerate(metrics):
+        with errors.collect(str(k)):
+            if name not in known:
+                raise BadKey(
+                    (), f"scikit-learn has no scorer {name!r}.{suggest(name, known)}"
+                )
+    errors.raise_errors()
     return metrics
 
 
@@ -203,10 +227,9 @@ class Study(Table):
             return self
         study = self.model_copy()
         study._datasets = {**self._datasets, **datasets}
-        checked: Any = study  # mypy does not know that validators are methods
-        checked._check_estimator()
-        checked._check_settings()
-        checked._check_search()
+        study._check_estimator()
+        study._check_settings()
+        study._check_search()
         return study
 
     def find_dataset(self, name: str) -> ImageDataset | None:
@@ -340,28 +363,48 @@ class Study(Table):
         """
         return cls.model_validate(record)
 
-    @model_validator(mode="after")
-    def _check_datasets(self, info: ValidationInfo) -> Self:
-        """Set the folder, and check the names of datasets in a study file.
+    @field_validator("search")
+    @classmethod
+    def _check_factors_of_search(cls, search: Search | None, info: ValidationInfo):
+        if search is not None:
+            _check_factors(search.grid, info.data.get("steps"), has_sizes=False)
+        return search
 
-        Arrays that Python passes to a study have no table in it.
-        """
+    @field_validator("setting_tables")
+    @classmethod
+    def _check_factors_of_settings(cls, tables: tuple[Setting, ...], info: ValidationInfo):
+        errors = ErrorCollector()
+        for k, table in enumerate(tables):
+            steps = info.data.get("steps") if table.steps is None else table.steps
+            with errors.collect(str(k)):
+                _check_factors(table.grid, steps, has_sizes=True)
+        errors.raise_errors()
+        return tables
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
         context: dict[str, Any] = info.context or {}
         self._folder = context.get("folder")
-        if "arrays" in context:
-            known = [*DATASETS, *self.dataset_tables, *context["arrays"]]
-            for k, name in enumerate(self.data):
-                if name not in known:
-                    raise BadKey(
-                        ("data", str(k)),
-                        f"Input should be {', '.join(map(repr, known))}, or the name of a"
-                        f" table [dataset.{name}]. Got {name!r}."
-                        f"{suggest_similar(name, known)}",
-                    )
+        errors = ErrorCollector()
+        if "arrays" in context:  # Python may pass arrays to any other study
+            tables = {"data": list(self.data), "dataset": self.dataset_tables}
+            errors.errors += find_unknown_datasets(tables, context["arrays"])
+        with errors.collect():
+            self._check_subsets()
+        errors.raise_errors()
+        self._check_counts()
+        with errors.collect():
+            self._check_estimator()
+        if not errors.errors:  # its parameters are also those of settings and candidates
+            for check in (self._check_settings, self._check_search):
+                with errors.collect():
+                    check()
+        with errors.collect():
+            self._check_published()
+        errors.raise_errors()
         return self
 
-    @model_validator(mode="after")
-    def _check_subsets(self) -> Self:
+    def _check_subsets(self) -> None:
         sized = [
             (("setting", str(k), *key), size)
             for k, table in enumerate(self.setting_tables)
@@ -383,10 +426,8 @@ class Study(Table):
             and not any(size is not None for _, size in sized)
         ):
             raise BadKey(("train_rows",), "requires 'n_train'. Set it, or remove this key.")
-        return self
 
-    @model_validator(mode="after")
-    def _check_counts(self) -> Self:
+    def _check_counts(self) -> None:
         """Count the settings, candidates and fits before any grid is expanded.
 
         A file of a hundred bytes can ask for billions of fits.
@@ -407,7 +448,7 @@ class Study(Table):
             )
             n_fits = n_fits or len(self.seeds) * len(self.data) * n_sizes
             _check_count(("seeds",), "fits", n_fits, MAX_FITS)
-            return self
+            return
         if isinstance(self.search, SettingsSearch):
             n_candidates = sum(counts)
         else:
@@ -415,22 +456,20 @@ class Study(Table):
         _check_count(("search",), "candidates", n_candidates)
         n_fits = (n_candidates * self.search.cv + len(self.seeds)) * len(self.data)
         _check_count(("search",), "fits", n_fits, MAX_FITS)
-        return self
 
-    @model_validator(mode="after")
-    def _check_estimator(self) -> Self:
+    def _check_estimator(self) -> None:
         with report_errors("estimator"):
             has_steps = bool(self.steps)
             known = self._find_datasets(self.data)
             check_classifier({}, self.estimator, known, has_steps=has_steps)
             self._check_early_stopping(self.estimator)
-        return self
 
-    @model_validator(mode="after")
-    def _check_settings(self) -> Self:
+    def _check_settings(self) -> None:
+        errors = ErrorCollector()
         for k, table in enumerate(self.setting_tables):
-            with report_errors("setting", str(k)):
+            with errors.collect("setting", str(k)):
                 self._check_setting(table)
+        errors.raise_errors()
         for data in self.data:
             names = Counter(setting.name for setting in self.list_settings(data))
             for name, n in names.items():
@@ -440,7 +479,6 @@ class Study(Table):
                         f"the names of the settings for {data!r} must be unique. Got"
                         f" {name!r} {n} times.",
                     )
-        return self
 
     def _check_setting(self, table: Setting) -> None:
         for data in table.data or ():
@@ -457,11 +495,6 @@ class Study(Table):
                 f" setting {table.name!r}.",
             )
         steps = self.steps if table.steps is None else table.steps
-        for name, values in table.grid.items():
-            if name == N_TRAIN:
-                continue
-            with report_errors("grid", name):
-                check_factor(name, values, steps, table.grid)
         for setting in table.expand(self.steps):
             own_steps = steps if setting.steps is None else setting.steps
             if own_steps is not steps:  # changed by the grid
@@ -496,15 +529,14 @@ class Study(Table):
                 " Hold out a fraction of the training set instead: validation = 0.1.",
             )
 
-    @model_validator(mode="after")
-    def _check_search(self) -> Self:
+    def _check_search(self) -> None:
         search = self.search
         if search is None:
-            return self
+            return
         if isinstance(search, SettingsSearch):
             with report_errors("search"):
                 self._check_comparison()
-            return self
+            return
         if self.setting_tables:
             raise BadKey(
                 ("search",),
@@ -515,7 +547,6 @@ class Study(Table):
             self._check_optuna(search)
         with report_errors("search", "grid"):
             self._check_candidates(search)
-        return self
 
     def _check_comparison(self) -> None:
         """Check that there are settings to be compared."""
@@ -544,16 +575,14 @@ class Study(Table):
                     )
 
     def _check_candidates(self, search) -> None:
-        """Check all values of the grid, and their combinations."""
-        examples = {
-            name: values.ends if isinstance(values, Distribution) else list(values)
-            for name, values in search.grid.items()
-        }
+        """Check the values of the estimator's parameters, and all combinations."""
+        examples = list_examples(search.grid)
+        errors = ErrorCollector()
         for name, values in examples.items():
-            with report_errors(name):
-                check_factor(name, values, self.steps, examples)
+            with errors.collect(name):
                 if not is_of_step(name):
                     self._check_values(name, values)
+        errors.raise_errors()
         # Parameters of steps do not change which classifiers are possible.
         combined = {name: v for name, v in examples.items() if "__" not in name}
         if len(combined) < 2 and not any(map(is_of_step, combined)):
@@ -579,17 +608,17 @@ class Study(Table):
             except BadKey as error:
                 raise BadKey((), error.message) from error
 
-    @model_validator(mode="after")
-    def _check_published(self) -> Self:
+    def _check_published(self) -> None:
         metrics = self.metric_names
         settings = {
             data: [s.name for s in self.list_settings(data)] if self.setting_tables else []
             for data in self.data
         }
+        errors = ErrorCollector()
         for k, published in enumerate(self.published):
-            with report_errors("published", str(k)):
+            with errors.collect("published", str(k)):
                 self._check_source(published, metrics, settings)
-        return self
+        errors.raise_errors()
 
     def _check_source(
         self, published: Published, metrics: list[str], settings: dict[str, list[str]]
@@ -633,6 +662,48 @@ def _check_count(key: Key, what: str, n: int, limit: int = MAX_SETTINGS) -> None
             f"the study has {found} {what}, above the limit of {limit:,}. Reduce it, or"
             " divide it into several studies.",
         )
+
+
+def find_unknown_datasets(table: Mapping, arrays: Iterable[str]) -> list[BadKey]:
+    """Return the errors in the names of the datasets of a study.
+
+    Parameters
+    ----------
+    table : mapping
+        The content of a study file, which need not be valid otherwise.
+    arrays : iterable of str
+        Names of datasets that are given as arrays.
+    """
+    data, tables = table.get("data"), table.get("dataset")
+    if not isinstance(data, list) or not isinstance(tables, Mapping | None):
+        return []
+    known = [*DATASETS, *(tables or {}), *arrays]
+    return [
+        BadKey(
+            ("data", str(k)),
+            f"Input should be {', '.join(map(repr, known))}, or the name of a table"
+            f" [dataset.{name}]. Got {name!r}.{suggest_similar(name, known)}",
+        )
+        for k, name in enumerate(data)
+        if isinstance(name, str) and name not in known
+    ]
+
+
+def _check_factors(
+    grid: Mapping, steps: tuple[dict, ...] | None, *, has_sizes: bool
+) -> None:
+    """Check the factors of a grid; those of steps only if the steps are valid."""
+    examples, errors = list_examples(grid), ErrorCollector()
+    for name, values in examples.items():
+        with errors.collect("grid", name):
+            if name == N_TRAIN and has_sizes:
+                for value in values:
+                    check_subset_size(value)
+                continue
+            check_classifier_factor(name, values)
+            if is_of_step(name) and steps is not None:
+                check_step_factor(name, values, steps, examples)
+    errors.raise_errors()
 
 
 def _list_combinations(search, grid: dict[str, list]) -> Iterable[dict]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StrictStr
 from sklearn.base import BaseEstimator
 
 from sklenet.study.config.allowed import TRANSFORMERS, check_step_value, find_transformer
-from sklenet.study.config.errors import report_errors
+from sklenet.study.config.errors import ErrorCollector, report_errors
 from sklenet.study.config.values import short_repr
 
 PASSTHROUGH = "passthrough"  # value of a step that is switched off, as in scikit-learn
@@ -84,9 +84,14 @@ def change_steps(tables: Iterable[dict], changes: Mapping[str, Any]) -> tuple[di
 
 
 def _check_steps(tables: tuple[dict, ...]) -> tuple[dict, ...]:
+    errors = ErrorCollector()
+    for table in tables:
+        with errors.collect():
+            for _, step in make_steps([table]):
+                step._validate_params()
+    errors.raise_errors()
     with report_errors():
-        for _, step in make_steps(tables):
-            step._validate_params()
+        make_steps(tables)  # which also checks that their names are different
     return tables
 
 

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from sklenet.study.config.errors import BadKey, report_errors
-from sklenet.study.config.factors import is_of_step, split_factors
+from sklenet.study.config.errors import BadKey
+from sklenet.study.config.factors import split_factors
 from sklenet.study.config.fields import (
     DataName,
     DataNames,
@@ -27,7 +26,7 @@ from sklenet.study.config.fields import (
     Table,
     Values,
 )
-from sklenet.study.config.parameters import Parameters, check_parameter
+from sklenet.study.config.parameters import Parameters
 from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
 from sklenet.study.config.values import format_label, short_repr
 
@@ -44,16 +43,6 @@ def check_subset_size(value) -> None:
         raise BadKey(
             (), f"must be a whole number of images, at least 2. Got {short_repr(value)}."
         ) from None
-
-
-def _check_grid(grid: dict[str, Values]) -> dict[str, Values]:
-    for name, values in grid.items():
-        is_checked_later = is_of_step(name) and name != N_TRAIN
-        check = check_subset_size if name == N_TRAIN else partial(check_parameter, name)
-        for value in () if is_checked_later else values:
-            with report_errors(name):
-                check(value)
-    return grid
 
 
 class Setting(Table):
@@ -85,9 +74,7 @@ class Setting(Table):
     steps: Steps | None = None
     data: DataNames | None = None
     seeds: Seeds | None = None
-    grid: Annotated[dict[StrictStr, Values], AfterValidator(_check_grid)] = Field(
-        default_factory=dict
-    )
+    grid: dict[StrictStr, Values] = Field(default_factory=dict)
     n_train: SubsetSize | None = None
 
     @model_serializer(mode="wrap")
@@ -145,8 +132,9 @@ class Setting(Table):
 
     @property
     def name_without_n_train(self) -> str:
-        """The name of an expanded setting, which those of other sizes have as well."""
-        return self.name.replace(f", {N_TRAIN} {self.n_train}", "")
+        """The name of an expanded setting without its size; "" if it has no other name."""
+        label = f"{N_TRAIN} {self.n_train}"
+        return "" if self.name == label else self.name.replace(f", {label}", "")
 
 
 class AdditionalTest(Table):

@@ -1,25 +1,33 @@
 """TOML files: read within limits, and the lines of their keys."""
 
+import codecs
 import re
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from sklenet.study.config.errors import Key, StudyError
+from sklenet.study.config.syntax import Parsed, parse_toml
 from sklenet.study.config.values import MAX_DEPTH
 
 _MAX_BYTES = 2**20
+_BYTE_ORDER_MARKS = {  # that of UTF-32 begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 # A dotted key of many parts, on which tomllib spends quadratic time.
 _PART = r"""(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_PART}){{50}}")
 
 
-def read_toml(path: Path) -> tuple[str, dict]:
-    """Return the text of a file and its content as TOML.
+def read_toml(path: Path) -> Parsed:
+    """Read a TOML file, in UTF-8 or, with or without a byte order mark, in UTF-16.
 
     Raises
     ------
     StudyError
-        If the file cannot be read, is too large, or is not TOML.
+        If the file cannot be read, is too large, is not text, or is nested too deeply.
     """
     try:
         with path.open("rb") as file:
@@ -31,17 +39,49 @@ def read_toml(path: Path) -> tuple[str, dict]:
             f"{path}: the file has more than {_MAX_BYTES:,} bytes, the limit for a study"
             " file."
         )
+    text = _decode(path, content)
     try:
-        text = content.decode("utf-8")
         if _DEEP_KEY.search(text):
             raise RecursionError
-        return text, tomllib.loads(text)
+        return parse_toml(text)
     except RecursionError as error:
         raise StudyError(
             f"{path}: tables or lists are nested more than {MAX_DEPTH} levels deep."
         ) from error
-    except ValueError as error:  # also for integers of thousands of digits
-        raise StudyError(f"{path}: not a TOML file: {error}") from error
+
+
+def _decode(path: Path, content: bytes) -> str:
+    """Return the text of a file, with ``"\\n"`` at the end of its lines."""
+    encoding = _find_encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start + 1:,}"
+        if encoding == "utf-8-sig":
+            line = content[: error.start].count(b"\n") + 1
+            where = f"byte 0x{content[error.start]:02x} in line {line:,}"
+        raise StudyError(
+            f"{path}: not a TOML file: {where} is not {encoding.removesuffix('-sig')} text."
+            " Save the file with the encoding UTF-8."
+        ) from error
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _find_encoding(content: bytes) -> str:
+    """Return the encoding of a text, by its byte order mark or its null bytes.
+
+    UTF-16 is what some editors of Windows write, and ``>`` in its PowerShell.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    # Every other byte of keys and numbers in UTF-16 is null.
+    if content[1:2] == b"\0" and content[:1] != b"\0":
+        return "utf-16-le"
+    if content[:1] == b"\0" and content[1:2] != b"\0":
+        return "utf-16-be"
+    return "utf-8-sig"
 
 
 def find_line(text: str, key: Key) -> int | None:
@@ -62,22 +102,36 @@ def find_line(text: str, key: Key) -> int | None:
     int or None
         None if the file has neither the key nor its table.
     """
+    best, length = None, 0
+    for number, found in _iter_keys(text):
+        if key[: len(found)] == found and len(found) > length:
+            best, length = number, len(found)
+    return best
+
+
+def find_key(text: str, line: int) -> Key:
+    """Return the path of the key that is set in a line, or whose value it continues."""
+    found: Key = ()
+    for number, key in _iter_keys(text):
+        if number > line:
+            break
+        found = key
+    return found
+
+
+def _iter_keys(text: str) -> Iterator[tuple[int, Key]]:
+    """Yield the number of each line that begins a table or sets a key, with its path."""
     table: Key = ()
     positions: dict[str, int] = {}  # of the last table in each array of tables
-    best, length = None, 0
     for number, whole in enumerate(text.split("\n"), start=1):
         line = whole.strip()
         if header := _find_header(line):
             if line.startswith("[["):
                 positions[header] = positions.get(header, -1) + 1
-            found = table = _add_position(_split(header), positions)
+            table = _add_position(_split(header), positions)
+            yield number, table
         elif assigned := _find_assigned(line):
-            found = table + _split(assigned)
-        else:
-            continue
-        if key[: len(found)] == found and len(found) > length:
-            best, length = number, len(found)
-    return best
+            yield number, table + _split(assigned)
 
 
 def _add_position(table: Key, positions: dict[str, int]) -> Key:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,8 +113,8 @@ def check_unchanged(study: Study, journal: StudyJournal, keep: bool) -> list[dic
             raise StudyError(
                 f"{journal.path} has the records of another study:\n  "
                 + "\n  ".join(changed)
-                + "\nChoose a new folder with --out, or keep the fits that are also part of"
-                " the changed study with --keep."
+                + "\nChoose a new folder with --out or --set name=NAME, or keep the fits"
+                " that are also part of the changed study with --keep."
             )
     return records
 
@@ -139,10 +140,20 @@ def _check_folder(folder: Path) -> None:
         raise NotADirectoryError(
             f"{nearest} is not a folder, so that no results can be written to it."
         )
-    if not os.access(nearest, os.W_OK):
+    try:
+        if folder.is_dir():
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        else:
+            os.rmdir(tempfile.mkdtemp(dir=nearest))
+        if (folder / RECORDS).exists():
+            with (folder / RECORDS).open("ab"):
+                pass
+    except OSError as error:
         raise PermissionError(
-            f"{nearest} cannot be written, so that there is no place for results."
-        )
+            f"{error.filename or nearest} cannot be written, so that there is no place for"
+            f" results: {error.strerror or error}."
+        ) from error
 
 
 def _check_data(study: Study, name: str) -> None:

@@ -19,10 +19,12 @@ from sklenet.study.engine.data import load_data
 from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
 from sklenet.study.report.text import format_value
+from sklenet.study.report.train_size import draw_sizes, summarize_sizes
 
 # Headings of the figures, by the beginning of their file names.
 _TITLES = {
     "learning_curves": "Learning curves",
+    "train_size": "Test score by the number of training images",
     "main_effects": "Main effects",
     "heat_map": "Mean score by two parameters",
     "confusion": "Confusion matrix",
@@ -99,6 +101,15 @@ def make_title(name: str) -> str:
 def iter_figures(results: Results, data: str) -> Iterator[Figure]:
     """Yield the figures that can be drawn of the results on a dataset."""
     yield from _iter_training_figures(results, data)
+    sizes = summarize_sizes(results, data)
+    if len(sizes):
+        metric = results.study.metrics[0]
+        yield Figure(
+            f"train_size_{data}",
+            f"{data}: test {metric} against the number of training images, mean and range"
+            " over the seeds",
+            lambda: draw_sizes(sizes, metric),
+        )
     yield from _iter_search_figures(results, data)
     yield from _iter_test_figures(results, data)
 
