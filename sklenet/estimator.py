@@ -219,7 +219,9 @@ class LeNet5Classifier(
         differ by rounding. None uses entropy of the operating system. Global random number
         generators are neither used nor changed.
     verbose : int, default=0
-        Verbosity level: 1 prints a line per epoch.
+        Verbosity level. With 1, a line per epoch is printed and, in terminals and
+        notebooks, a progress bar shows the remaining time. Fits in worker processes print
+        lines but have no bar.
     net_params : dict, default=None
         Additional arguments of :class:`skorch.NeuralNetClassifier`: ``callbacks``,
         ``compile``, ``use_caching``, ``torch_load_kwargs``, and options of the optimizer

@@ -64,9 +64,9 @@ def compute_rungs(results: Results, data: str) -> pd.DataFrame:
     rows = []
     previous = None
     for name in fits["setting"].unique():
-        row = {"rung": name} | describe(accuracy[name].dropna())
+        row = {"rung": name} | describe(accuracy[name].dropna(), (0, 100))
         if previous is not None:
-            gain = describe((accuracy[name] - accuracy[previous]).dropna())
+            gain = describe((accuracy[name] - accuracy[previous]).dropna(), (-100, 100))
             row |= {f"gain_{key}": gain[key] for key in ("mean", "low", "high")}
         row["epochs"] = int(fits.loc[fits["setting"] == name, "epochs"].max())
         rows.append(row)

@@ -13,7 +13,7 @@ from rendering import RESULTS, ROOT, read_results, render_template
 
 from sklenet.datasets.files import DatasetFiles
 from sklenet.datasets.registry import DATASETS
-from sklenet.study.report.figures import CURVES
+from sklenet.study.report.figures import make_title
 from sklenet.study.report.page import PAGE
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import compute_class_metrics
@@ -22,7 +22,7 @@ from sklenet.study.report.tables import TABLE, render_tables
 DOCUMENT = ROOT / "benchmarks" / "README.md"
 
 # The figures that are committed, by the beginning of their names.
-_FIGURES = (CURVES, "train_size", "main_effects", "heat_map")
+_FIGURES = ("learning_curves", "train_size", "main_effects", "heat_map")
 
 # Studies whose page is committed.
 _WITH_PAGE = {"activation_study"}
@@ -66,9 +66,10 @@ def _describe_study(name: str) -> dict:
         "tables": render_tables(results).rstrip(),
         "classes": _describe_classes(results) if name in _WITH_CLASS_METRICS else None,
         "figures": [
-            {"name": path.name, "alt": path.stem.replace("_", " ")}
-            for beginning in _FIGURES
-            for path in sorted(folder.glob(f"{beginning}*.png"))
+            {"name": f"{kind}_{data}.png", "title": make_title(f"{kind}_{data}")}
+            for kind in _FIGURES
+            for data in results.study.data
+            if (folder / f"{kind}_{data}.png").is_file()
         ],
         "origin": describe_runs(results),
         "page": PAGE if name in _WITH_PAGE else None,

@@ -373,11 +373,15 @@ def _run_fit(arguments) -> int:
     classifier.save(arguments.out)
     is_tested = test is not None and interrupt is None
     test_accuracy = float(classifier.score(*test)) if is_tested else None
+    # Early stopping, the only reason for a best epoch here, has restored its weights.
+    epoch = classifier.best_epoch_ or classifier.n_iter_
+    valid_accuracy = classifier.history_[epoch - 1].get("valid_accuracy")
     values = {
         "model": str(arguments.out),
         "epochs": classifier.n_iter_,
         "interrupted": classifier.interrupted_,
         "train_accuracy": classifier.history_[-1]["train_accuracy"],
+        "valid_accuracy": valid_accuracy,
         "test_accuracy": test_accuracy,
         "n_parameters": sum(p.numel() for p in classifier.module_.parameters()),
     }
@@ -385,6 +389,8 @@ def _run_fit(arguments) -> int:
     if classifier.interrupted_:
         text = f"{arguments.out}: interrupted after {classifier.n_iter_} of"
         text += f" {classifier.max_epochs} epochs"
+    if valid_accuracy is not None:
+        text += f", validation accuracy {valid_accuracy:.4f}"
     if is_tested:
         text += f", test accuracy {test_accuracy:.4f} on {len(test[1]):,} images"
     print_results(arguments, text, values)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from sklenet._utils.printable import make_printable
 from sklenet.cli.output import write_text
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.candidates import describe_candidate
 from sklenet.study.engine.estimate import count_finished_fits, count_planned_fits
 from sklenet.study.engine.journal import JournalError, count_fits_in
 from sklenet.study.engine.records import StudyJournal
@@ -38,6 +40,7 @@ class Progress:
     def __init__(self, study: Study, journal: Path, *, quiet: bool = False) -> None:
         self._journal = StudyJournal(journal)
         self._quiet = quiet
+        self._study = study
         self._total = count_planned_fits(study)
         records, self._position = self._journal.read_since(0)
         self._done = count_finished_fits(study, records)
@@ -106,18 +109,23 @@ class Progress:
         for record in filter(count_fits_in, self._read_new()):
             self._seen.add(record["key"])
             self._done += count_fits_in(record)
-            self.print_line(f"[{self._done}/{self._total}] {_describe(record)}")
+            candidate = {}
+            if record["kind"] != "fit":
+                candidate = describe_candidate(self._study, record)
+            line = _describe(record, candidate)
+            self.print_line(f"[{self._done}/{self._total}] {line}")
         if self._bar:
             self._bar.update(self._task, completed=self._done)
 
 
-def _describe(record: dict) -> str:
-    """Return a line of text about a finished fit, fold or trial."""
+def _describe(record: dict, candidate: Mapping[str, str] | None = None) -> str:
+    """Return a line of text about a finished fit, fold or trial of a candidate."""
     kinds = {"fold": "one fold of a search", "trial": "a trial"}
     if record["kind"] == "fit":
         what = f"{record['data']}, {record['setting']}, seed {record['seed']}"
     else:
-        what = f"{record['data']}, {kinds[record['kind']]}"
+        names = [f"{name} {value}" for name, value in (candidate or {}).items()]
+        what = ", ".join([record["data"], *names, kinds[record["kind"]]])
     if "error" in record:
         return f"{what}: {record['error']}"
     epochs, seconds = len(record.get("history", [])), record.get("seconds", 0)

@@ -33,6 +33,7 @@ from sklenet.study.report.missing import MissingFits, list_missing_fits
 from sklenet.study.report.page import PAGE, write_page
 from sklenet.study.report.results import Results
 from sklenet.study.report.tables import TABLE, write_tables
+from sklenet.study.report.tracking import write_to_mlflow
 
 _MAX_MISSING = 20  # lines
 
@@ -143,6 +144,13 @@ def _add_report(commands) -> None:
     report.add_argument(
         "folder", type=Path, metavar="DIR", help="folder of the study, with its records"
     )
+    report.add_argument(
+        "--mlflow",
+        metavar="URI",
+        help="also write every fit as a run to the MLflow server or database at this"
+        " tracking URI, such as http://localhost:5000 or sqlite:///mlflow.db; fits that are"
+        " there already are not written again",
+    )
     add_output_options(report)
     report.set_defaults(run=_run_report)
 
@@ -234,6 +242,13 @@ def _check_options(arguments) -> None:
 
 
 def _run_report(arguments) -> int:
+    if arguments.mlflow is not None:
+        n_written, n_found = write_to_mlflow(Results(arguments.folder), arguments.mlflow)
+        print_progress(
+            arguments,
+            f"{n_written} fits were written to {arguments.mlflow}; {n_found} were there"
+            " already",
+        )
     missing = list_missing_fits(Results(arguments.folder))
     status = _write_report(arguments, arguments.folder, missing)
     n_missing = sum(one.n_fits for one in missing)

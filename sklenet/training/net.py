@@ -19,6 +19,7 @@ from sklenet.training.epoch import (
 )
 from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
+from sklenet.training.step_bar import StepBar
 
 _CONVOLUTIONS_VARY = torch.backends.cpu.get_cpu_capability() == "DEFAULT"
 
@@ -158,6 +159,7 @@ class TrainingNet(NeuralNetClassifier):
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
         self.begin_steps(epochs * len(train_batches))
+        self.step_bar_ = StepBar(epochs, len(train_batches), self.verbose)
         self.n_earlier_epochs_ = len(self.history)
         try:
             for _ in range(epochs):
@@ -166,6 +168,7 @@ class TrainingNet(NeuralNetClassifier):
                     break
             self.is_interrupted_ = False
         finally:
+            self.step_bar_.close()
             # The net's own callbacks, which may save the weights, come after this.
             for callback in callbacks:
                 callback.on_train_end(self)
@@ -176,14 +179,17 @@ class TrainingNet(NeuralNetClassifier):
         datasets = {"dataset_train": data, "dataset_valid": valid}
         for callback in callbacks:
             callback.on_epoch_begin(self, **datasets)
-        self.notify("on_epoch_begin", **datasets)
+        self.step_bar_.begin_epoch()
+        with self.step_bar_.hide():
+            self.notify("on_epoch_begin", **datasets)
         self._train_epoch(data, batches)
         if valid is not None and not validate_by_kernels(self, valid):
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         is_interrupted = False
         try:
-            self.notify("on_epoch_end", **datasets)
+            with self.step_bar_.hide():
+                self.notify("on_epoch_end", **datasets)
         except KeyboardInterrupt:
             is_interrupted = True
         # The epoch counts even then, because it has been trained and validated.
@@ -212,6 +218,7 @@ class TrainingNet(NeuralNetClassifier):
     def begin_steps(self, n_steps):
         """Prepare the learning-rate schedule and weight averaging for `n_steps` steps."""
         self.average_ = TailAverage(self.module_, n_steps, self.average)
+        self.step_bar_ = StepBar(1, n_steps, verbose=0)  # shown by `fit_loop` only
         self.scheduler_ = self.schedule and self.schedule(self.optimizer_, n_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -341,3 +348,4 @@ class TrainingNet(NeuralNetClassifier):
         if self.scheduler_:
             self.scheduler_.step()
         self.average_.step()
+        self.step_bar_.step()

@@ -74,16 +74,23 @@ def record_errors(record: dict) -> Iterator[None]:
         record["error"] = f"{type(error).__name__}: {error}"
 
 
+def describe_pipeline(pipeline: Pipeline) -> dict:
+    """Return the parameters of the classifier and of the other steps of a pipeline."""
+    params = pipeline[-1].get_params()
+    del params["verbose"]
+    return {
+        "params": to_jsonable(params),
+        "steps": [
+            [name, to_jsonable(step.get_params())] for name, step in pipeline.steps[:-1]
+        ],
+    }
+
+
 def train(pipeline: Pipeline, X, y, X_valid=None, y_valid=None) -> Trained:
     """Fit a clone of the pipeline. An exception is stored in the record."""
     pipeline = clone(pipeline)
     steps, classifier = pipeline[:-1], pipeline[-1]
-    params = classifier.get_params()
-    del params["verbose"]
-    record = {
-        "params": to_jsonable(params),
-        "steps": [[name, to_jsonable(step.get_params())] for name, step in steps.steps],
-    }
+    record = describe_pipeline(pipeline)
     best = _BestEpoch()
     wall, cpu = time.perf_counter(), time.process_time()
     with record_errors(record):
@@ -114,7 +121,7 @@ def compute_scores(fitted, metrics, X, y) -> dict:
     return to_jsonable(check_scoring(fitted, scoring=list(metrics))(fitted, X, y))
 
 
-def evaluate(fitted, metrics, X, y) -> dict:
+def evaluate(fitted, metrics, X, y, probabilities) -> dict:
     """Compute the metrics of a fitted pipeline, and the data of the figures.
 
     Parameters
@@ -124,6 +131,8 @@ def evaluate(fitted, metrics, X, y) -> dict:
         Names of scikit-learn's scorers.
     X, y : array-like
         The test set.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Probabilities that the pipeline predicts for X.
 
     Returns
     -------
@@ -136,7 +145,6 @@ def evaluate(fitted, metrics, X, y) -> dict:
         - ``rejection``: the error of the remaining images after the least certain ones are
           rejected, for rejected fractions of 0, 0.1, ... 10 %.
     """
-    probabilities = fitted.predict_proba(X)
     predicted = probabilities.argmax(axis=1)
     y_pred = fitted.classes_[predicted]
     certainty = probabilities.max(axis=1)

@@ -31,6 +31,7 @@ from sklenet.study.engine.evaluate import (
     record_errors,
     train,
 )
+from sklenet.study.engine.outputs import Outputs, save_outputs
 from sklenet.study.engine.records import StudyJournal
 
 # Parameters on which neither weights nor scores depend.
@@ -153,6 +154,7 @@ def fit_and_evaluate(
     evaluation: Evaluation,
     journal,
     run: int,
+    outputs: Outputs,
 ) -> None:
     """Train on the training set, evaluate on the test set, and journal the results.
 
@@ -172,6 +174,8 @@ def fit_and_evaluate(
     journal : Path
     run : int
         Number of the run, for the records.
+    outputs : Outputs
+        Files to write besides the record.
     """
     pipeline = clone_with_seed(pipeline, seed)
     key = make_evaluation_key(pipeline, dataset, evaluation, sample)
@@ -196,8 +200,11 @@ def fit_and_evaluate(
     if trained.pipeline is not None:
         if record["best_epoch"] is None:
             trained = trained._replace(best=None)
+        probabilities: list[np.ndarray] = []
         with record_errors(record):
-            record |= _evaluate(trained, dataset, X, y, evaluation)
+            record |= _evaluate(trained, dataset, X, y, evaluation, probabilities)
+        if "error" not in record:
+            save_outputs(outputs, key, trained.pipeline, dataset.framing, probabilities)
     StudyJournal(journal).append(record)
 
 
@@ -217,26 +224,36 @@ def _split(
 
 
 def _evaluate(
-    trained: Trained, dataset: ImageDataset, X, y, evaluation: Evaluation
+    trained: Trained,
+    dataset: ImageDataset,
+    X,
+    y,
+    evaluation: Evaluation,
+    probabilities: list[np.ndarray],
 ) -> dict:
-    """Return the number of test images, and the results of each test."""
+    """Return the number of test images, and the results of each test.
+
+    The predicted probabilities of each test are appended to `probabilities`.
+    """
+    fitted, metrics = trained.pipeline, evaluation.metrics
+    assert fitted is not None
     X_test, y_test = load_data(dataset, "test")
     tests = {}
     for name, steps in evaluation.tests:
         images = X_test
         if steps:
             images = Pipeline(make_steps(steps)).fit(X, y).transform(X_test)
-        tests[name] = evaluate(trained.pipeline, evaluation.metrics, images, y_test)
+        probabilities.append(fitted.predict_proba(images))
+        tests[name] = evaluate(fitted, metrics, images, y_test, probabilities[-1])
         if trained.best is not None:
             tests[name]["best_epoch"] = compute_scores(
-                trained.best, evaluation.metrics, images, y_test
+                trained.best, metrics, images, y_test
             )
     if dataset.fingerprint and dataset.name not in DATASETS:
         # The report has no other source of the images.
         rows = [row for row, *_ in tests[TEST_SET]["mistakes"]]
-        assert trained.pipeline is not None
         encoded = encode_images(X_test, rows)
-        true = np.searchsorted(trained.pipeline.classes_, y_test[rows[: len(encoded)]])
+        true = np.searchsorted(fitted.classes_, y_test[rows[: len(encoded)]])
         tests[TEST_SET]["images"] = list(zip(true.tolist(), encoded, strict=True))
     return {"n_test": len(y_test), "tests": tests}
 

@@ -94,6 +94,16 @@ class _Fit(_Fitted):
     tests: dict[StrictStr, _Test] = {}
 
 
+class _Committee(_Record):
+    kind: Literal["committee"]
+    key: _Key
+    data: DataName
+    setting: StrictStr
+    seeds: Annotated[list[_Count], Field(min_length=2)]
+    run: _Count = 0
+    tests: dict[StrictStr, dict[StrictStr, _Score]]
+
+
 class _Trial(_Record):
     kind: Literal["trial"]
     key: _Key
@@ -162,7 +172,7 @@ class _Study(_Record):
 
 _RECORD: TypeAdapter = TypeAdapter(
     Annotated[
-        _Study | _Run | _Dataset | _Fold | _Fit | _Trial | _Search,
+        _Study | _Run | _Dataset | _Fold | _Fit | _Committee | _Trial | _Search,
         Field(discriminator="kind"),
     ]
 )

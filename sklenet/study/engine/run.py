@@ -6,9 +6,11 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from sklenet.study.config.spec import Study
+from sklenet.study.engine.committee import group_by_setting, record_committees
 from sklenet.study.engine.data import describe_dataset, make_sample, open_datasets
-from sklenet.study.engine.fit import fit_and_evaluate
+from sklenet.study.engine.fit import clone_with_seed, fit_and_evaluate
 from sklenet.study.engine.journal import count_fits_in
+from sklenet.study.engine.outputs import MODEL, PROBABILITIES, Outputs, is_model_of
 from sklenet.study.engine.plan import Job, make_evaluation, plan_jobs
 from sklenet.study.engine.prepare import check_unchanged, lock_folder, prepare
 from sklenet.study.engine.provenance import collect_provenance
@@ -87,6 +89,7 @@ def _run_fits(
             winner = search(study, data, journal, run, n_jobs, echo)
         jobs += plan_jobs(study, data, winner)
     evaluation = make_evaluation(study)
+    in_committees = {job[:2] for group in group_by_setting(jobs) for job in group}
     Parallel(n_jobs=n_jobs)(
         delayed(fit_and_evaluate)(
             study.get_dataset(job.data),
@@ -97,9 +100,30 @@ def _run_fits(
             evaluation,
             journal,
             run,
+            Outputs(
+                _choose_model(study, job, journal.parent),
+                journal.parent / PROBABILITIES if job[:2] in in_committees else None,
+            ),
         )
         for job in jobs
     )
+    record_committees(study, jobs, journal, run)
+
+
+def _choose_model(study: Study, job: Job, folder: Path) -> Path | None:
+    """Return the file of the model of a fit, if it is the one that is kept of a winner.
+
+    This is the fit with the first seed, which is a choice that does not depend on the test
+    set. A model file holds a classifier alone, so that there is none of a winner with other
+    steps. The file of an earlier winner is removed.
+    """
+    if study.search is None or job.seed != study.seeds[0]:
+        return None
+    model = folder / MODEL.format(job.data)
+    is_alone = len(job.pipeline) == 1
+    if not is_alone or not is_model_of(model, clone_with_seed(job.pipeline, job.seed)):
+        model.unlink(missing_ok=True)
+    return model if is_alone else None
 
 
 def _start_run(

@@ -4,35 +4,52 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from sklenet.estimator import LeNet5Classifier
+from sklenet.study.config.spec import AT_BEST_EPOCH
 from sklenet.study.config.values import format_label
-from sklenet.study.report.figures import Figure, iter_figures
+from sklenet.study.report.figures import (
+    STYLE,
+    Figure,
+    describe_collapsed,
+    iter_figures,
+)
 from sklenet.study.report.files import ReportFiles
-from sklenet.study.report.published import compare_to_published
+from sklenet.study.report.published import compare_to_published, format_published
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import compute_class_metrics
-from sklenet.study.report.tables import describe_setting
+from sklenet.study.report.tables import describe_setting, make_training_table
 from sklenet.study.report.templates import render_template
+from sklenet.study.report.text import (
+    format_difference,
+    format_duration,
+    format_p_value,
+    format_score,
+    format_value,
+)
 
 PAGE = "report.html"
 
-_DPI = 110
+_DPI = 200
 # Defaults for what older or incomplete records of a run lack.
 _RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}}
 _MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 # Longer tables have a filter.
 _N_ROWS_WITHOUT_FILTER = 6
 _INTEGER_COLUMNS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
+_SCORE_COLUMNS = {"mean", "sd", "low", "high", "precision", "recall", "f1"}
+_PARAMETERS = set(LeNet5Classifier().get_params())
 _LABELS = {
     "sd": "standard deviation",
     "low": "95% CI: lower limit",
     "high": "95% CI: upper limit",
     "p": "p-value",
+    "p_holm": "p-value, Holm",
     "failed": "failed fits",
     "f1": "F1",
 }
@@ -83,7 +100,7 @@ class Section(NamedTuple):
 
 
 def write_page(results: Results, files: ReportFiles | None = None) -> str:
-    """Write the page, and the figures as PNG and SVG, into the folder of the study.
+    """Write the page, and the figures as PNG, SVG and PDF, into the folder of the study.
 
     Parameters
     ----------
@@ -120,7 +137,7 @@ def write_page(results: Results, files: ReportFiles | None = None) -> str:
 
 
 def _write_figure(files: ReportFiles, figure: Figure) -> dict | None:
-    """Write a figure as SVG and PNG; return the image for the page, if it was drawn."""
+    """Write a figure as SVG, PDF and PNG; return its image for the page, if any."""
     import matplotlib.pyplot as plt
 
     def save(**options) -> bytes:
@@ -129,13 +146,14 @@ def _write_figure(files: ReportFiles, figure: Figure) -> dict | None:
         return content.getvalue()
 
     name = figure.name
-    # Without dates and random ids, the same records give the same bytes. TeX would
-    # interpret names as commands.
-    with plt.rc_context({"svg.hashsalt": name, "text.usetex": False}):
+    # Without dates and random ids, the same records give the same bytes.
+    with plt.rc_context(STYLE | {"svg.hashsalt": name}):
         open_before = set(plt.get_fignums())
         try:
             drawn = figure.draw()
             files.write(f"{name}.svg", lambda: save(format="svg", metadata={"Date": None}))
+            undated = {"CreationDate": None}
+            files.write(f"{name}.pdf", lambda: save(format="pdf", metadata=undated))
             png = save(format="png", dpi=_DPI)
             width, height = (round(inches * _DPI) for inches in drawn.get_size_inches())
         except Exception as error:
@@ -146,6 +164,7 @@ def _write_figure(files: ReportFiles, figure: Figure) -> dict | None:
                 plt.close(number)
     files.write(f"{name}.png", lambda: png)
     return {
+        "title": figure.title,
         "caption": figure.caption,
         "data": base64.b64encode(png).decode(),
         "width": width,
@@ -167,7 +186,8 @@ def _render_page(results: Results, images: list[dict]) -> str:
         n_planned=len(results.jobs),
         n_not_requested=results.n_not_requested,
         n_search_fits=len(results.folds),
-        hours=seconds / 3600,
+        duration=format_duration(seconds),
+        results=list(_iter_result_sections(results)),
         sections=list(_iter_sections(results)),
         images=images,
         study_text=json.dumps(_drop_empty(results.study.to_record()), indent=2),
@@ -183,11 +203,29 @@ def _drop_empty(value):
     return [_drop_empty(item) for item in value] if isinstance(value, list) else value
 
 
-def _iter_sections(results: Results) -> Iterator[Section]:
+def _iter_result_sections(results: Results) -> Iterator[Section]:
+    """Yield the short tables, which precede the figures."""
     yield from _iter_test_sections(results)
     published = compare_to_published(results)
     if len(published):
-        yield _make_section("Published results", "", published)
+        yield _make_published_section(results, published)
+
+
+def _make_published_section(results: Results, published: pd.DataFrame) -> Section:
+    """Return the comparison with published results, which are of different metrics."""
+    texts, numbers = format_published(results), published.select_dtypes("number")
+    section = _make_section("Published results", "", texts)
+    rows = [
+        [Cell(text, _to_number(values.get(name))) for name, text in row.items()]
+        for row, values in zip(
+            texts.to_dict("records"), numbers.to_dict("records"), strict=True
+        )
+    ]
+    return section._replace(rows=rows, is_numeric=[name in numbers for name in texts])
+
+
+def _iter_sections(results: Results) -> Iterator[Section]:
+    """Yield the long tables, which follow the figures."""
     for data in results.study.data:
         yield from _iter_search_sections(results, data)
     for data in results.study.data:
@@ -199,23 +237,47 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
     if not len(results.summary):
         return
     study = results.study
+    # Losses and numbers of epochs, which are of other magnitudes, are in a table of
+    # their own.
+    names = results.summary["score"].str.removesuffix(AT_BEST_EPOCH)
+    scores = results.summary[~names.isin(["train_loss", "valid_loss", "epochs"])]
     settings = [
         describe_setting(results, row["data"], row["setting"])
-        for _, row in results.summary.iterrows()
+        for _, row in scores.iterrows()
     ]
     yield _make_section(
         "Results",
         "Means over the seeds, with Student's 95% confidence interval of the mean. Scores"
         " at the best epoch are those of the epoch with the lowest validation loss.",
-        results.summary.assign(setting=settings),
+        scores.assign(setting=settings),
     )
+    training = make_training_table(results)
+    if len(training):
+        yield _make_section(
+            "Training",
+            "Metrics of the last epoch, as mean ± standard deviation over the seeds, and"
+            " the mean time of a fit.",
+            training,
+        )
+    committees = results.committees
+    if len(committees):
+        settings = [
+            describe_setting(results, row["data"], row["setting"])
+            for _, row in committees.iterrows()
+        ]
+        yield _make_section(
+            "Committees",
+            "Scores of the mean of the probabilities that the fits of all seeds predict.",
+            committees.assign(setting=settings),
+        )
     for test in study.test_names:
         differences = results.compare(f"{test}_{study.metrics[0]}")
         if len(differences):
             yield _make_section(
                 f"Differences in {test} {study.metrics[0]}",
                 "Differences from the first setting, the baseline, paired over the seeds,"
-                " with the p-value of the paired t test.",
+                " with the p-value of the paired t test, and the p-value adjusted by Holm's"
+                f" method for the {len(differences)} comparisons of this table.",
                 differences,
             )
 
@@ -232,8 +294,13 @@ def _iter_search_sections(results: Results, data: str) -> Iterator[Section]:
     )
     effects = results.main_effects(data)
     if len(effects):
+        collapsed = describe_collapsed(results, data)
+        if not collapsed:
+            effects = effects.drop(columns="collapsed")
         yield _make_section(
-            f"Main effects, {data}", "Mean score of all candidates with a value.", effects
+            f"Main effects, {data}",
+            f"Mean score of all candidates with a value. {collapsed}".rstrip(),
+            effects,
         )
 
 
@@ -274,33 +341,60 @@ def _iter_fit_sections(results: Results) -> Iterator[Section]:
 
 def _make_section(title: str, text: str, frame: pd.DataFrame) -> Section:
     frame = frame.dropna(axis="columns", how="all")
+    formats = [_choose_format(str(name), frame[name]) for name in frame]
     return Section(
         title,
         text,
         columns=[_LABELS.get(str(name), str(name)) for name in frame],
         is_numeric=[pd.api.types.is_numeric_dtype(frame[name]) for name in frame],
         rows=[
-            [_make_cell(str(name), value) for name, value in zip(frame, row, strict=True)]
+            [
+                _make_cell(value, format_number)
+                for value, format_number in zip(row, formats, strict=True)
+            ]
             for row in frame.itertuples(index=False)
         ],
     )
 
 
-def _make_cell(column: str, value: Any) -> Cell:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return Cell("", None)
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return Cell(format_label(value), None)
+def _choose_format(column: str, values: pd.Series) -> Callable[[Any], str]:
+    """Return the function that formats all numbers of a column in the same way."""
+    numbers = [number for value in values if (number := _to_number(value)) is not None]
+    sizes = [abs(number) for number in numbers if number and math.isfinite(number)]
+    if column in _PARAMETERS or "__" in column:
+        return format_value
+    if column == "difference":
+        return format_difference
+    if column in ("p", "p_holm"):
+        return format_p_value
+    if column in _SCORE_COLUMNS or column.endswith("accuracy"):
+        return format_score
+    if column in _INTEGER_COLUMNS or all(isinstance(v, Integral) for v in values):
+        return "{:.0f}".format
+    if not sizes:
+        return "{:g}".format
+    # Four significant digits of the largest, unless the smallest would then be 0.
+    n_decimals = max(0, 3 - math.floor(math.log10(max(sizes))))
+    if n_decimals > 6 or min(sizes) < 10**-n_decimals:
+        return "{:.3e}".format
+    return f"{{:.{n_decimals}f}}".format
+
+
+def _to_number(value: Any) -> float | None:
+    """Return a number as a float; None for anything else, and for NaN."""
+    if value is None or isinstance(value, bool) or not hasattr(value, "__float__"):
+        return None
     try:
         number = float(value)
     except (OverflowError, TypeError, ValueError):
-        return Cell(str(value), None)
-    return Cell(_format_number(column, value, number), number)
+        return None
+    return None if math.isnan(number) else number
 
 
-def _format_number(column: str, value: Any, number: float) -> str:
-    if isinstance(value, Integral) or column in _INTEGER_COLUMNS:
-        return f"{number:.0f}"
-    if abs(number) < 10 and not 0 < abs(number) < 0.001:
-        return f"{number:.4f}"
-    return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}"
+def _make_cell(value: Any, format_number: Callable[[Any], str]) -> Cell:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Cell("", None)
+    number = _to_number(value)
+    if number is None:
+        return Cell(format_label(value), None)
+    return Cell(format_number(value), number)

@@ -19,15 +19,25 @@ from sklenet.study.config.spec import (
     Study,
 )
 from sklenet.study.config.values import format_label, short_repr
+from sklenet.study.engine.committee import group_by_setting, make_committee_key
 from sklenet.study.engine.data import read_described
 from sklenet.study.engine.plan import Job, hash_search, make_winner, plan_jobs
 from sklenet.study.engine.records import RECORDS, StudyJournal
-from sklenet.study.report.statistics import compute_p_value, describe
+from sklenet.study.report.metrics import (
+    Range,
+    compute_chance_level,
+    get_difference_range,
+    get_range,
+)
+from sklenet.study.report.statistics import adjust_p_values, compute_p_value, describe
 
 _COPIED_FIELDS = [
     *("data", "setting", "seed", "n_train", "n_valid", "n_test", "n_parameters"),
     *("best_epoch", "seconds", "cpu_seconds", "device", "threads", "error", "run"),
 ]
+
+# Fraction of the best candidate's gain over chance below which a candidate has collapsed.
+_COLLAPSED = 0.1
 
 
 def load(folder) -> pd.DataFrame:
@@ -66,6 +76,8 @@ class Results:
         The study as it was last run.
     fits : DataFrame
         Evaluated fits, one per row; see :func:`load`.
+    committees : DataFrame
+        Scores of the mean probabilities of all seeds, one row per dataset and setting.
     folds : DataFrame
         Fits of the searches, one row per candidate and fold.
     summary : DataFrame
@@ -212,7 +224,7 @@ class Results:
 
         One row per dataset, setting and score, at the last epoch and, with validation
         data, at the best epoch. The confidence interval is Student's interval of the mean
-        over the seeds.
+        over the seeds, without the part that is outside of the range of the score.
         """
         rows = []
         scores = self.study.metric_names
@@ -224,7 +236,7 @@ class Results:
                     values = group[score].dropna().to_numpy(dtype=float)
                     rows.append(
                         {"data": data, "setting": setting, "score": score}
-                        | describe(values)
+                        | describe(values, self.get_range(score))
                         | {"failed": len(group) - len(values)}
                     )
         return pd.DataFrame(rows)
@@ -242,11 +254,13 @@ class Results:
         DataFrame
             One row per dataset and setting other than the first, which is the
             ``baseline``: the mean difference, its standard deviation and 95% confidence
-            interval, n, and the p-value ``p`` of the paired t test.
+            interval, n, the p-value ``p`` of the paired t test, and ``p_holm``, the
+            p-value adjusted by Holm's method for the number of rows.
         """
-        rows = []
+        rows: list[dict] = []
         if score not in self.fits:
             return pd.DataFrame()
+        limits = get_difference_range(self.get_range(score))
         for data, of_data in self.fits.groupby("data", sort=False):
             table = of_data.pivot(index="seed", columns="setting", values=score)
             names = list(dict.fromkeys(of_data["setting"]))
@@ -256,9 +270,69 @@ class Results:
                 if len(differences) > 1:
                     rows.append(
                         {"data": data, "setting": name, "baseline": names[0]}
-                        | describe(differences)
+                        | describe(differences, limits)
                         | {"p": compute_p_value(differences)}
                     )
+        adjusted = adjust_p_values([row["p"] for row in rows])
+        return pd.DataFrame(
+            [row | {"p_holm": p} for row, p in zip(rows, adjusted.tolist(), strict=True)]
+        )
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """The comparisons of `compare` for each metric of each test, in one table."""
+        tables = [
+            self.compare(score).assign(score=score)
+            for test in self.study.test_names
+            for metric in self.study.metrics
+            if (score := f"{test}_{metric}") in self.fits
+        ]
+        tables = [table for table in tables if "setting" in table]
+        if not tables:
+            return pd.DataFrame()
+        table = pd.concat(tables, ignore_index=True)
+        return table[["score", *table.columns.drop("score")]]
+
+    def get_range(self, score: str) -> Range:
+        """Return the smallest and the largest value that a score can have.
+
+        Parameters
+        ----------
+        score : str
+            Column of `fits`, such as ``test_accuracy`` or ``train_loss``.
+        """
+        name = score.removesuffix(AT_BEST_EPOCH)
+        of_tests = {
+            f"{test}_{metric}": metric
+            for test in self.study.test_names
+            for metric in self.study.metrics
+        }
+        return get_range(of_tests.get(name, name))
+
+    @cached_property
+    def committees(self) -> pd.DataFrame:
+        """Scores of the committee of each setting that has several seeds.
+
+        A committee predicts the mean of the probabilities of the fits of all seeds. One row
+        per dataset and setting, with the columns ``data``, ``setting``, ``n``, the number
+        of fits, and ``<test>_<metric>``. Studies that were run before there were committees
+        have none.
+        """
+        found = {r["key"]: r for r in self.records if r["kind"] == "committee"}
+        rows = []
+        for group in group_by_setting(self.jobs):
+            key = make_committee_key([job.make_key(self.study) for job in group])
+            if key in found:
+                row = {"data": group[0].data, "setting": group[0].setting, "n": len(group)}
+                tests = found[key]["tests"]
+                rows.append(
+                    row
+                    | {
+                        f"{test}_{metric}": tests.get(test, {}).get(metric)
+                        for test in self.study.test_names
+                        for metric in self.study.metrics
+                    }
+                )
         return pd.DataFrame(rows)
 
     def evaluated_fits(self, data: str) -> list[dict]:
@@ -323,9 +397,9 @@ class Results:
             the folds; ``low`` and ``high`` are the limits of the 95% confidence interval.
         """
         results = self.cv_results(data)
-        splits = sorted(key for key in results if key.startswith("split"))
-        folds = np.stack([results[key] for key in splits], axis=1)
+        folds = self._get_fold_scores(data)
         baseline = 0 if "param_setting" in results else self.searches[data]["best"]
+        limits = get_difference_range(get_range(self.study.metrics[0]))
         rounds = results.get("iter", np.zeros(len(folds), dtype=int))
         rows = []
         for k, params in enumerate(results["params"]):
@@ -338,7 +412,7 @@ class Results:
             if baseline is not None:
                 # Each round of a halving search has its own folds.
                 is_paired = rounds[k] == rounds[baseline] and row.get("state") != "pruned"
-                paired = describe(folds[k] - folds[baseline] if is_paired else [])
+                paired = describe(folds[k] - folds[baseline] if is_paired else [], limits)
                 row |= {"difference": paired["mean"]}
                 row |= {"low": paired["low"], "high": paired["high"]}
             rows.append(row)
@@ -347,6 +421,12 @@ class Results:
         for name in results["params"][0]:
             frame[name] = pd.Series([row[name] for row in rows], dtype=object)
         return frame.sort_values("rank", kind="stable", ignore_index=True)
+
+    def _get_fold_scores(self, data: str) -> np.ndarray:
+        """Return the scores of a search, of shape (n_candidates, n_folds)."""
+        results = self.cv_results(data)
+        splits = sorted(key for key in results if key.startswith("split"))
+        return np.stack([results[key] for key in splits], axis=1)
 
     def comparable_candidates(self, data: str) -> pd.DataFrame:
         """Return the candidates of a search that were trained in the same way.
@@ -370,6 +450,36 @@ class Results:
                 candidates = candidates[candidates[column] == value]
         return candidates
 
+    def find_collapsed(self, data: str) -> pd.Series:
+        """Return which of the :meth:`comparable_candidates` have collapsed.
+
+        A candidate has collapsed if its score on at least one fold is at chance level: if
+        the score exceeds that of predictions by chance by less than a tenth of what the
+        best candidate exceeds it by.
+
+        Parameters
+        ----------
+        data : str
+            Name of the dataset.
+
+        Returns
+        -------
+        Series of bool
+            One value per candidate. A candidate that failed has not collapsed. If the best
+            candidate is at chance level, none has.
+        """
+        index = self.comparable_candidates(data).index
+        order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
+        folds = pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
+        mean = folds.mean(axis=1, skipna=False)
+        n_classes = self.study.get_dataset(data).n_classes
+        chance = compute_chance_level(self.study.metrics[0], n_classes)
+        # The comparison is false if a value is NaN.
+        limit = chance + _COLLAPSED * (mean.max() - chance)
+        collapsed = folds.min(axis=1, skipna=False) < limit
+        has_best = collapsed & (mean == mean.max())
+        return collapsed & ~has_best.any()
+
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of the candidates that share the value of a parameter.
 
@@ -382,17 +492,25 @@ class Results:
         -------
         DataFrame
             One row per parameter and value: mean, standard deviation, number of candidates
-            and 95% confidence interval, over the :meth:`comparable_candidates`.
+            and 95% confidence interval, over the :meth:`comparable_candidates` that have
+            not collapsed, see :meth:`find_collapsed`, and ``collapsed``, the number of
+            those that have. A mean over no candidate is NaN.
         """
         candidates, rows = self.comparable_candidates(data), []
+        collapsed = self.find_collapsed(data)
+        limits = get_range(self.study.metrics[0])
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Distribution) else values:
-                has_value = [other == value for other in candidates[name]]
-                means = candidates["mean"][has_value].dropna().to_numpy(dtype=float)
-                if len(means):
+                has_value = np.array([other == value for other in candidates[name]], bool)
+                shown = candidates["mean"][has_value & ~collapsed]
+                means = shown.dropna().to_numpy(dtype=float)
+                n_collapsed = int(collapsed[has_value].sum())
+                if len(means) or n_collapsed:
                     row = {"parameter": name, "value": format_label(value)}
-                    rows.append(row | describe(means))
-        return pd.DataFrame(rows, columns=["parameter", "value", *describe([])])
+                    row |= describe(means, limits)
+                    rows.append(row | {"collapsed": n_collapsed})
+        columns = ["parameter", "value", *describe([]), "collapsed"]
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def grid(self) -> Mapping:

@@ -1,4 +1,4 @@
-"""Descriptive statistics: means, confidence intervals, t tests and metrics per class."""
+"""Means, confidence intervals, t tests, their correction, and metrics per class."""
 
 import warnings
 from typing import Any
@@ -7,19 +7,25 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from sklenet.study.report.metrics import UNBOUNDED
 
-def describe(values) -> dict[str, Any]:
+
+def describe(values, limits: tuple[float, float] = UNBOUNDED) -> dict[str, Any]:
     """Compute the mean of a sample, its standard deviation and its confidence interval.
 
     Parameters
     ----------
     values : array-like of shape (n,)
         The sample.
+    limits : tuple of float (low, high), default=(-inf, inf)
+        Smallest and largest possible value. The part of Student's interval outside of
+        these limits is cut off. As the mean cannot be there, the coverage of the interval
+        remains the same.
 
     Returns
     -------
     dict
-        With ``mean``, ``sd``, ``n``, and the limits ``low`` and ``high`` of Student's 95%
+        With ``mean``, ``sd``, ``n``, and the ends ``low`` and ``high`` of Student's 95%
         confidence interval of the mean. Values that are undefined for so small a sample
         are NaN.
     """
@@ -31,7 +37,8 @@ def describe(values) -> dict[str, Any]:
     if n > 1:
         # Without variance, scipy's interval of a mean of zero is undefined.
         is_constant = np.ptp(values) == 0
-        low, high = (mean, mean) if is_constant else _t_test(values).confidence_interval()
+        interval = (mean, mean) if is_constant else _t_test(values).confidence_interval()
+        low, high = max(interval[0], limits[0]), min(interval[1], limits[1])
     return {"mean": mean, "sd": sd, "n": n, "low": low, "high": high}
 
 
@@ -52,6 +59,30 @@ def compute_p_value(differences) -> float:
     if np.ptp(differences) == 0:
         return 0.0 if differences[0] else 1.0
     return float(_t_test(differences).pvalue)
+
+
+def adjust_p_values(p_values) -> np.ndarray:
+    """Adjust p-values for the number of tests, by the method of Holm.
+
+    If all hypotheses with an adjusted p-value of at most 0.05 are rejected, the probability
+    that any of them is true is at most 5%, whatever the dependence between the tests.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n,)
+        One p-value per test.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Adjusted p-values, at most 1.
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values, kind="stable")
+    n_remaining = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * n_remaining).clip(max=1)
+    return adjusted
 
 
 def _t_test(values: np.ndarray):

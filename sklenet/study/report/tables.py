@@ -1,20 +1,28 @@
-"""Tables of the results of a study, in Markdown and CSV."""
+"""Tables of the results of a study, in Markdown, LaTeX and CSV."""
 
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from sklenet.study.config.spec import AT_BEST_EPOCH, DEFAULT_SETTING, TEST_SET
+from sklenet.study.config.spec import (
+    AT_BEST_EPOCH,
+    DEFAULT_SETTING,
+    HISTORY_METRICS,
+    TEST_SET,
+)
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.files import ReportFiles
+from sklenet.study.report.latex import LatexTable, to_latex
 from sklenet.study.report.published import compare_curves, format_published
 from sklenet.study.report.results import Results
 from sklenet.study.report.templates import render_template
 from sklenet.study.report.text import (
     format_difference,
+    format_duration,
     format_interval,
     format_mean_sd,
+    format_p_value,
     format_score,
     format_value,
     to_csv,
@@ -22,11 +30,15 @@ from sklenet.study.report.text import (
 )
 
 TABLE = "table.md"
+LATEX = "table.tex"
 FITS = "fits.csv"
 SUMMARY = "summary.csv"
+DIFFERENCES = "differences.csv"
+COMMITTEES = "committees.csv"
 CANDIDATES = "candidates_{}.csv"
 
 _MAX_CANDIDATES = 10
+_SD = "sd over folds"
 
 
 def write_tables(results: Results, files: ReportFiles | None = None) -> str:
@@ -58,8 +70,13 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
         return texts[0]
 
     writer.write(TABLE, make_table)
+    writer.write(LATEX, lambda: render_latex(results))
     writer.write(FITS, lambda: to_csv(results.fits))
     writer.write(SUMMARY, lambda: to_csv(results.summary))
+    if len(results.differences):
+        writer.write(DIFFERENCES, lambda: to_csv(results.differences))
+    if len(results.committees):
+        writer.write(COMMITTEES, lambda: to_csv(results.committees))
     for data in results.searches:
         writer.write(CANDIDATES.format(data), partial(_make_candidates_csv, results, data))
     if files is None:
@@ -88,6 +105,7 @@ def render_tables(results: Results) -> str:
         result_table=_if_any(make_result_table(results)),
         training_set=_describe_training_set(results),
         evaluated_at=_describe_evaluation(results),
+        has_committees=len(results.committees) > 0,
         has_best_epoch=any(str(name).endswith(AT_BEST_EPOCH) for name in results.fits),
         published=_if_any(format_published(results)),
         curves=compare_curves(results),
@@ -99,6 +117,39 @@ def render_tables(results: Results) -> str:
         ],
         differences=_if_any(make_difference_table(results)),
     )
+
+
+def render_latex(results: Results) -> str:
+    """Render the tables of candidates, test results and paired differences in LaTeX.
+
+    They are tables of the booktabs package, to be included by ``\\input``.
+    """
+    study = results.study
+    tables = [
+        LatexTable(
+            f"{study.title}: candidates of the search on {data}, best first",
+            f"tab:{study.name}-candidates-{data}",
+            _select_candidates(results, data),
+        )
+        for data in study.data
+        if data in results.searches
+    ]
+    tables.append(
+        LatexTable(
+            f"{study.title}: mean ± standard deviation over the seeds",
+            f"tab:{study.name}-results",
+            make_result_table(results),
+        )
+    )
+    tables.append(
+        LatexTable(
+            f"{study.title}: differences in test {study.metrics[0]}, paired over the"
+            " seeds, with p-values adjusted by Holm's method",
+            f"tab:{study.name}-differences",
+            make_difference_table(results),
+        )
+    )
+    return to_latex([table for table in tables if len(table.frame)])
 
 
 def _if_any(frame: pd.DataFrame) -> pd.DataFrame | None:
@@ -116,7 +167,7 @@ def _describe_search(results: Results, data: str) -> dict[str, Any]:
     assert search is not None
     candidates = results.candidates(data)
     is_of_settings = search.kind == "settings"
-    shown = candidates if is_of_settings else candidates.head(_MAX_CANDIDATES)
+    table = _select_candidates(results, data)
     n_train = [
         record.get("n_train", 0)
         for record in results.records
@@ -126,25 +177,30 @@ def _describe_search(results: Results, data: str) -> dict[str, Any]:
         "data": data,
         "kind": search.kind,
         "n_candidates": len(candidates),
-        "n_shown": len(shown),
+        "n_shown": len(table),
         "n_pruned": sum(candidates["state"] == "pruned") if "state" in candidates else 0,
         "n_folds": search.cv,
         "n_train": max(n_train, default=0),
         "baseline": results.cv_results(data)["param_setting"][0] if is_of_settings else "",
-        "table": _make_candidate_table(shown, results.study.metrics[0]),
+        "table": to_markdown_table(table, {"rank", f"CV {results.study.metrics[0]}", _SD}),
     }
 
 
-def _make_candidate_table(candidates: pd.DataFrame, metric: str) -> str:
+def _select_candidates(results: Results, data: str) -> pd.DataFrame:
+    """Return the candidates that tables show, as text."""
+    candidates = results.candidates(data)
+    assert results.study.search is not None
+    if results.study.search.kind != "settings":
+        candidates = candidates.head(_MAX_CANDIDATES)
     scores = ("mean", "sd", "difference", "low", "high")
     table = candidates.drop(columns=list(scores), errors="ignore").map(format_value)
-    mean, sd = f"CV {metric}", "sd over folds"
+    mean, sd = f"CV {results.study.metrics[0]}", _SD
     table[mean] = candidates["mean"].map(format_score)
     table[sd] = candidates["sd"].map(format_score)
     if "setting" in candidates:
         table["difference"] = candidates["difference"].map(format_difference)
         table["95% CI"] = _format_intervals(candidates)
-    return to_markdown_table(table, {"rank", mean, sd})
+    return table
 
 
 def _format_intervals(frame: pd.DataFrame) -> list[str]:
@@ -208,7 +264,30 @@ def make_result_table(results: Results) -> pd.DataFrame:
         row["epochs"] = _format_range(done["epochs"]) if "epochs" in done else ""
         row["test images"] = _format_range(done["n_test"])
         rows.append(row)
+        rows += _make_committee_rows(results, data, setting, row)
     return pd.DataFrame(rows).fillna("")
+
+
+def _make_committee_rows(results: Results, data: str, setting: str, row: dict) -> list:
+    """Return the row of a setting's committee, if it has one, given that of its fits."""
+    committees = results.committees
+    if not len(committees):
+        return []
+    selected = (committees["data"] == data) & (committees["setting"] == setting)
+    return [
+        {
+            "data": data,
+            "setting": f"{row['setting']}, committee",
+            "seeds": str(committee["n"]),
+            "test images": row["test images"],
+        }
+        | {
+            f"{test} {metric}": format_score(committee[f"{test}_{metric}"])
+            for test in results.study.test_names
+            for metric in results.study.metrics
+        }
+        for committee in committees[selected].to_dict("records")
+    ]
 
 
 def describe_setting(results: Results, data: str, name: str) -> str:
@@ -234,8 +313,31 @@ def make_difference_table(results: Results) -> pd.DataFrame:
     table = differences[["data", "setting", "baseline"]].copy()
     table["difference"] = differences["mean"].map(format_difference)
     table["95% CI"] = _format_intervals(differences)
+    table["p (Holm)"] = differences["p_holm"].map(format_p_value)
     table["seeds"] = differences["n"].map(str)
     return table
+
+
+def make_training_table(results: Results) -> pd.DataFrame:
+    """Return the metrics of training of each setting as text, empty without fits."""
+    if not len(results.summary):
+        return pd.DataFrame()
+    rows = []
+    fits = results.fits
+    for (data, setting), scores in results.summary.groupby(["data", "setting"], sort=False):
+        found = {row["score"]: row for row in scores.to_dict("records")}
+        of_setting = fits[(fits["data"] == data) & (fits["setting"] == setting)]
+        row = {"data": data, "setting": describe_setting(results, str(data), str(setting))}
+        row["epochs"] = _format_range(of_setting.get("epochs", pd.Series(dtype=float)))
+        for name in HISTORY_METRICS:
+            format_number = "{:.3g}".format if name.endswith("loss") else format_score
+            if name in found:
+                mean, sd = found[name]["mean"], found[name]["sd"]
+                row[name.replace("_", " ")] = format_mean_sd(mean, sd, format_number)
+        seconds = of_setting["seconds"].astype(float).mean()
+        row["time"] = "" if pd.isna(seconds) else format_duration(seconds)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
 
 
 def _format_summary(scores: dict[str, dict], name: str) -> str:

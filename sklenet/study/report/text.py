@@ -36,6 +36,21 @@ def format_difference(value) -> str:
     return "" if pd.isna(value) else f"{value:+.4f}"
 
 
+def format_p_value(value) -> str:
+    """Format a p-value with four decimals; a smaller one as "< 0.0001"."""
+    if pd.isna(value):
+        return ""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a time in the largest unit, from seconds to hours, of which it has some."""
+    for unit, n_seconds in (("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * n_seconds:
+            return f"{seconds / n_seconds:.{1 if unit == 'hour' else 0}f} {unit}s"
+    return f"{seconds:.1f} seconds"
+
+
 def format_interval(low, high, spec: str = ".4f") -> str:
     """Format a confidence interval; an undefined one is empty.
 

@@ -69,7 +69,7 @@ def draw_sizes(table: pd.DataFrame, metric: str) -> Any:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    figure, ax = plt.subplots(figsize=(6.0, 4.0), layout="constrained")
+    figure, ax = plt.subplots(figsize=(3.5, 2.8), layout="constrained")
     lines = []
     names = list(dict.fromkeys(table["curve"]))[:_MAX_CURVES]
     for name in names:

@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -53,7 +52,7 @@ def check_training_data(
     X, image_shape = flatten_images(X, estimator.image_shape_ if continued else given_shape)
     # A clone learns the number and the names of features, so that the estimator does not
     # change if a later check fails.
-    learner = estimator if continued else clone(estimator)
+    learner = estimator if continued else _copy_unfitted(estimator)
     y = _read_labels(y, "y")
     X, y = _check_arrays(learner, X, y, reset=not continued)
     if image_shape is None:
@@ -117,7 +116,7 @@ def check_validation_data(
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val is given without X_val and y_val.")
         return None
-    learner = clone(estimator)
+    learner = _copy_unfitted(estimator)
     learner.__dict__.update(samples.features)
     try:
         X_val, _ = flatten_images(X_val, samples.canvas.image_shape)
@@ -200,3 +199,12 @@ def _combine_weights(sample_weight, X, encoded, class_weights) -> np.ndarray | N
             " be positive."
         )
     return weights / weights[weights > 0].mean()
+
+
+def _copy_unfitted(estimator):
+    """Return an unfitted estimator with the same parameters, which are not copied.
+
+    Unlike those of scikit-learn's `clone`, they may be callbacks that cannot be copied,
+    such as one that writes to an open file.
+    """
+    return type(estimator)(**estimator.get_params(deep=False))

@@ -160,13 +160,24 @@ def test_headings_and_columns_use_the_terms_of_the_field(page, browser):
     )
     assert headings == [
         "Results",
+        "Training",
         "Published results",
+        "Figures",
         "Candidates, digits",
         "Main effects, digits",
         "Metrics per class, digits",
         "Fits",
-        "Figures",
         "Provenance",
+    ]
+    titles = browser.evaluate(
+        "[...document.querySelectorAll('h3')].map(heading => heading.textContent)"
+    )
+    assert titles == [
+        "Learning curves, digits",
+        "Main effects, digits",
+        "Mean score by two parameters, digits",
+        "Confusion matrix, digits",
+        "Misclassified test images, digits",
     ]
     assert columns(browser, "table-1") == [
         "data",

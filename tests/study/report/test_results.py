@@ -7,10 +7,12 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from sklenet.study import StudyError, load, read_study
-from sklenet.study.engine.plan import plan_jobs
+from sklenet.study.engine.plan import hash_search, plan_jobs
 from sklenet.study.engine.records import RECORDS
+from sklenet.study.report.figures import iter_figures
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import (
+    adjust_p_values,
     compute_class_metrics,
     compute_p_value,
     describe,
@@ -121,6 +123,34 @@ def test_interval_and_p_value_are_those_of_students_t_test(n):
     assert compute_p_value(values) == pytest.approx(stats.ttest_rel(values, 0 * values)[1])
 
 
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [
+        ([0.99, 1.0, 0.995], (0, 1)),
+        ([0.001, 0.03], (0, 1)),
+        ([0.2, 0.9], (0, 1)),
+        ([1.0, -0.9, 0.8], (-1, 1)),
+        ([-0.001, -0.02], (-np.inf, 0)),
+    ],
+)
+def test_interval_ends_where_the_range_of_the_metric_ends(values, limits):
+    student, cut = describe(values), describe(values, limits)
+    assert not limits[0] <= student["low"] <= student["high"] <= limits[1]
+    assert cut["low"] == max(student["low"], limits[0])
+    assert cut["high"] == min(student["high"], limits[1])
+    assert cut["low"] <= cut["mean"] <= cut["high"]
+
+
+def test_p_values_are_adjusted_by_the_method_of_holm():
+    # Example from Holm's procedure: 4 hypotheses, in an arbitrary order.
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
+        [0.03, 0.06, 0.06, 0.02]
+    )
+    assert adjust_p_values([0.5, 0.9, 0.6]) == pytest.approx([1, 1, 1])
+    assert adjust_p_values([0.02]) == pytest.approx([0.02])
+    assert len(adjust_p_values([])) == 0
+
+
 def test_nearly_equal_differences_raise_no_warning(recwarn):
     differences = np.array([0.02, 0.02 + 4e-17, 0.02 - 4e-17])
     assert describe(differences)["mean"] == pytest.approx(0.02)
@@ -177,3 +207,153 @@ def test_fits_that_the_study_does_not_request_are_omitted(folder):
     lines.append(json.dumps(study))
     (folder / RECORDS).write_text("\n".join(lines) + "\n")
     assert load(folder)["seed"].tolist() == [0, 2, 0, 2]
+
+
+def write_settings(folder, accuracies, metrics='["accuracy"]', n_seeds=3):
+    """Write the records of a study of settings with the given test accuracies."""
+    settings = "".join(
+        f'[[setting]]\nname = "{name}"\nestimator = {{ lr = {0.001 * (k + 1)} }}\n'
+        for k, name in enumerate(accuracies)
+    )
+    (folder / "s.toml").write_text(
+        f'name = "s"\ntitle = "t"\ndata = ["digits"]\nseeds = {list(range(n_seeds))}\n'
+        f"metrics = {metrics}\n{settings}"
+    )
+    study = read_study(folder / "s.toml")
+    records = [{"kind": "study", "study": study.to_record()}]
+    for job in plan_jobs(study, "digits"):
+        accuracy = accuracies[job.setting][job.seed]
+        test = {metric: accuracy for metric in study.metrics}
+        history = [{"epoch": k, "train_loss": 0.5, "train_accuracy": 1.0} for k in (1, 2)]
+        record = {"key": job.make_key(study), "kind": "fit", "data": "digits"}
+        record |= {"setting": job.setting, "seed": job.seed, "params": {"lr": 0.1}}
+        records.append(record | {"tests": {"test": test}, "history": history, "seconds": 1})
+    (folder / RECORDS).write_text("".join(json.dumps(r) + "\n" for r in records))
+    return Results(folder)
+
+
+def test_intervals_of_accuracies_are_within_0_and_1(tmp_path):
+    results = write_settings(tmp_path, {"a": [0.99, 1.0, 0.98], "b": [0.0, 0.01, 0.02]})
+    accuracy = results.summary[results.summary.score == "test_accuracy"]
+    assert accuracy["high"].tolist()[0] == 1
+    assert accuracy["low"].tolist()[1] == 0
+    loss = results.summary[results.summary.score == "train_loss"]
+    assert (loss["low"] == loss["high"]).all()
+
+
+def test_p_values_are_adjusted_for_all_comparisons_of_a_metric(tmp_path):
+    accuracies = {
+        "a": [0.90, 0.91, 0.92],
+        "b": [0.93, 0.95, 0.94],
+        "c": [0.91, 0.90, 0.93],
+        "d": [0.95, 0.95, 0.99],
+    }
+    results = write_settings(tmp_path, accuracies, '["accuracy", "f1_macro"]')
+    table = results.compare("test_accuracy")
+    p = table["p"].to_numpy()
+    assert p[0] < p[1]
+    assert table["p_holm"].tolist() == pytest.approx(adjust_p_values(p))
+    assert table["p_holm"].min() == pytest.approx(3 * p.min())
+    text = write_tables(results)
+    assert "adjusted by Holm's method" in text
+    assert "p (Holm)" in text
+    rows = [line for line in text.splitlines() if line.startswith("| digits | b ")]
+    assert f" {table['p_holm'][0]:.4f} " in rows[1]
+    differences = pd.read_csv(tmp_path / "differences.csv")
+    assert differences["score"].tolist() == ["test_accuracy"] * 3 + ["test_f1_macro"] * 3
+    assert differences["p_holm"][:3].tolist() == pytest.approx(table["p_holm"].tolist())
+    latex = (tmp_path / "table.tex").read_text()
+    assert latex.count(r"\toprule") == 2
+    assert "p (Holm)" in latex
+
+
+def test_a_page_has_no_column_of_mixed_formats(tmp_path):
+    from sklenet.study.report.page import _render_page
+
+    page = _render_page(write_settings(tmp_path, {"a": [0.5, 0.25, 1.0]}), [])
+    assert "3.0 seconds of computation" in page
+    assert "0.0 hours" not in page
+    assert "2.0000" not in page  # epochs
+    assert ">0.5000<" in page
+    assert ">1.0000<" in page
+    assert ">0.5833<" in page
+
+
+def write_search(folder, scores, n_classes=10):
+    """Write the records of a grid search over lr and pooling with the given scores."""
+    (folder / "g.toml").write_text(
+        'name = "g"\ntitle = "t"\ndata = ["digits"]\n[search]\ncv = 2\n'
+        'grid = { lr = [0.1, 0.2, 0.3], pooling = ["max", "avg"] }\n'
+    )
+    study = read_study(folder / "g.toml")
+    candidates = [
+        {"lr": lr, "pooling": p} for lr in (0.1, 0.2, 0.3) for p in ("max", "avg")
+    ]
+    folds = np.array(scores, dtype=float)
+    mean = folds.mean(axis=1)
+    plain = [[None if np.isnan(x) else x for x in column] for column in folds.T]
+    results = {
+        "params": candidates,
+        "param_lr": [c["lr"] for c in candidates],
+        "param_pooling": [c["pooling"] for c in candidates],
+        "split0_test_score": plain[0],
+        "split1_test_score": plain[1],
+        "mean_test_score": [None if np.isnan(x) else x for x in mean],
+        "rank_test_score": stats.rankdata(-np.nan_to_num(mean), method="min").tolist(),
+    }
+    search = {"kind": "search", "of": hash_search(study), "data": "digits", "best": 0}
+    records = [{"kind": "study", "study": study.to_record()}]
+    records.append(search | {"cv_results": results})
+    text = "".join(json.dumps(r) + "\n" for r in records)
+    (folder / RECORDS).write_text(text)
+    return Results(folder)
+
+
+COLLAPSED = [
+    *([0.98, 0.97], [0.96, 0.97], [0.95, 0.96]),
+    *([0.98, 0.11], [0.10, 0.10], [np.nan, 0.9]),
+]
+
+
+def test_collapsed_candidates_are_listed_instead_of_averaged(tmp_path):
+    results = write_search(tmp_path, COLLAPSED)
+    candidates = results.candidates("digits")
+    assert (candidates.index == results.comparable_candidates("digits").index).all()
+    collapsed = candidates[results.find_collapsed("digits")]
+    pairs = sorted(zip(collapsed["lr"], collapsed["pooling"], strict=True))
+    assert pairs == [(0.2, "avg"), (0.3, "max")]
+    effects = results.main_effects("digits").set_index(["parameter", "value"])
+    assert effects["collapsed"].tolist() == [0, 1, 1, 1, 1]
+    assert effects["mean"]["lr", "0.2"] == pytest.approx(0.955)
+    assert effects["mean"]["pooling", "max"] == pytest.approx((0.975 + 0.955) / 2)
+    assert effects["n"]["lr", "0.3"] == 0
+    assert np.isnan(effects["mean"]["lr", "0.3"])
+
+
+def test_figures_of_effects_show_the_range_of_what_has_not_collapsed(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    figures = {f.name: f for f in iter_figures(write_search(tmp_path, COLLAPSED), "digits")}
+    effects = figures["main_effects_digits"]
+    assert effects.title == "Main effects, digits"
+    assert "2 candidates with a score at chance level" in effects.caption
+    assert "lr 0.2, pooling avg; lr 0.3, pooling max" in effects.caption
+    for name, figure in figures.items():
+        drawn = figure.draw()
+        assert drawn.get_figwidth() in (3.5, 7.16)
+        if name.startswith("main"):
+            low, high = drawn.axes[0].get_ylim()
+            assert 0.9 < low < 0.955
+            assert 0.975 < high <= 1.01
+        plt.close(drawn)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [[0.10, 0.11]] * 6,  # all at chance level
+        [[0.98, 0.97], [0.4, 0.5], [0.6, 0.3], [0.2, 0.25], [0.9, 0.9], [0.8, 0.7]],
+        [[np.nan, np.nan]] * 5 + [[0.9, 0.9]],
+    ],
+)
+def test_low_scores_are_not_collapsed_ones(tmp_path, scores):
+    assert not write_search(tmp_path, scores).find_collapsed("digits").any()
