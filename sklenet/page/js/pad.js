@@ -15,9 +15,15 @@ class Pad {
     canvas.width = canvas.height = PAD_SIDE;
     this.clear();
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
-    // Where the browser has it, the event that does not wait for the next frame.
-    const moved = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
-    canvas.addEventListener(moved, (event) => this.move(event));
+    // Raw updates do not wait for the next frame. Browsers that have them send each move
+    // again as pointermove; others, and scripts that draw, send pointermove only.
+    canvas.addEventListener("pointerrawupdate", (event) => {
+      this.hasRawUpdates = true;
+      this.move(event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!this.hasRawUpdates) this.move(event);
+    });
     for (const name of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(name, () => (this.last = null));
     }
@@ -50,6 +56,7 @@ class Pad {
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     this.prepare();
+    this.hasRawUpdates = false;
     this.last = this.place(event);
     this.drawTo(this.last);
   }
