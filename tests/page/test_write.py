@@ -387,6 +387,34 @@ def test_a_pen_draws(browser, page):
     assert by_pen == browser.evaluate("Array.from(page.models[0].framed)")
 
 
+# What browsers without raw updates send, and scripts that draw.
+POINTER_MOVES = """
+(() => {
+  const pad = page.pad.canvas, box = pad.getBoundingClientRect();
+  const send = (name, [x, y]) => pad.dispatchEvent(new PointerEvent(name, {
+    cancelable: true, pointerId: 1, button: 0,
+    clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+  }));
+  const places = %s;
+  send("pointerdown", places[0]);
+  for (const place of places) send("pointermove", place);
+  send("pointerup", places[0]);
+})()
+"""
+
+
+def test_pointermove_draws(browser, page):
+    open_page(browser, page)
+    browser.evaluate(POINTER_MOVES % [list(place) for place in SEVEN])
+    wait_until(browser, "!page.isScheduled && page.models[0].latest")
+    by_script = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    open_page(browser, page)
+    draw(browser, SEVEN)
+    by_mouse = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    assert np.abs(by_script - by_mouse).mean() < 5
+    assert by_script.max() == 255
+
+
 def move_slider(browser, selector, value):
     browser.evaluate(
         f"(() => {{ const slider = document.querySelector({selector!r});"
