@@ -53,7 +53,7 @@ docs: .venv/docs         ## build the documentation in docs/_build/html
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(OLDEST)/python -m pip install --quiet uv
 	$(OLDEST)/uv pip compile --quiet --python $(OLDEST)/python \
-		--resolution lowest-direct --extra dask --extra onnx --extra optuna \
+		--resolution lowest-direct --extra dask --extra onnx --extra optuna --extra parquet \
 		--output-file .venv-oldest/lowest.txt pyproject.toml
 	$(OLDEST)/uv pip install --quiet --python $(OLDEST)/python \
 		--constraint .venv-oldest/lowest.txt --editable '.[tests]'

@@ -118,7 +118,7 @@ def _read_parquet(path: Path, label: str) -> pd.DataFrame:
         frame = pd.read_parquet(path, engine="pyarrow")
     except ImportError as error:
         raise ValueError(
-            "reading Parquet requires the package pyarrow (pip install pyarrow), which is"
+            "reading Parquet requires the package pyarrow (pip install 'sklenet[parquet]'), which is"
             " not installed."
         ) from error
     except Exception as error:  # those of pyarrow

@@ -1,16 +1,23 @@
 """Custom datasets: what they are read as, their test sets, and what is rejected."""
 
+import hashlib
+import json
 import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.datasets._openml
 from PIL import Image
 
 from sklenet.datasets.custom import (
     ArraySource,
     FileSource,
     FolderSource,
+    OpenMLSource,
     make_parts,
     normalize_labels,
     open_dataset,
@@ -204,3 +211,82 @@ def test_a_missing_folder_or_one_without_images(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="has no sub-folders"):
         open_dataset("a", FolderSource(tmp_path / "empty"))
+
+
+@pytest.fixture
+def openml(tmp_path, monkeypatch):
+    """Serve a dataset as OpenML does: descriptions in JSON, and a table in ARFF."""
+    folder = tmp_path / "served"
+    images = np.arange(32).reshape(8, 4) * 8
+    labels = ["yes", "no"] * 4
+    lines = ["@RELATION tiny", *(f"@ATTRIBUTE pixel{k} REAL" for k in range(4))]
+    lines += ["@ATTRIBUTE class {yes,no}", "@DATA"]
+    lines += [",".join(map(str, [*X, y])) for X, y in zip(images, labels, strict=True)]
+    table = "\n".join(lines).encode()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    base = f"http://127.0.0.1:{server.server_port}/"
+    features = [
+        {"index": str(k), "name": f"pixel{k}", "data_type": "numeric"} for k in range(4)
+    ]
+    features += [{"index": "4", "name": "class", "data_type": "nominal"}]
+    for feature in features:
+        feature |= {"is_ignore": "false", "is_row_identifier": "false"}
+        feature |= {"is_target": str(feature["name"] == "class").lower()}
+        feature |= {"number_of_missing_values": "0"}
+    found = {"did": 7, "name": "tiny", "version": 1, "status": "active", "format": "ARFF"}
+    description = {"id": "7", "name": "tiny", "version": "1", "format": "ARFF"}
+    description |= {"status": "active", "default_target_attribute": "class"}
+    description |= {
+        "url": f"{base}tiny.arff",
+        "md5_checksum": hashlib.md5(table).hexdigest(),
+    }
+    answers = {
+        "search/tiny/status/active/index.html": {"data": {"dataset": [found]}},
+        "info/7": {"data_set_description": description | {"description": "Eight images."}},
+        "features/7": {"data_features": {"feature": features}},
+        "qualities/7": {
+            "data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "8.0"}]}
+        },
+    }
+    for name, answer in answers.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(answer))
+    (folder / "tiny.arff").write_bytes(table)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, place in {
+        "_SEARCH_NAME": "search/{}",
+        "_DATA_INFO": "info/{}",
+        "_DATA_FEATURES": "features/{}",
+        "_DATA_QUALITIES": "qualities/{}",
+    }.items():
+        monkeypatch.setattr(sklearn.datasets._openml, name, base + place)
+    monkeypatch.setenv("SKLENET_DATA", str(tmp_path / "home"))
+    yield images, labels
+    server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("name", ["tiny", 7])
+def test_openml(name, openml):
+    images, labels = openml
+    dataset = open_dataset("mine", OpenMLSource(name), test_fraction=0.25)
+    assert dataset.class_names == ("no", "yes")
+    assert dataset.image_shape == (1, 2, 2)
+    assert dataset.n_images == {"train": 6, "test": 2}
+    X, y = dataset.source("all")
+    order = np.argsort(X[:, 0, 0])
+    assert np.array_equal(X[order].reshape(8, 4), images)
+    assert y[order].tolist() == labels
+
+
+def test_openml_errors(openml):
+    with pytest.raises(OSError, match="OpenML's dataset 'none' cannot be fetched"):
+        OpenMLSource("none").read()
+    with pytest.raises(OSError, match=r"'tiny' cannot be fetched: .*colour"):
+        OpenMLSource("tiny", label="colour").read()
+    with pytest.raises(ValueError, match=r"'tiny': .* 9 pixels"):
+        OpenMLSource("tiny", image_shape=(3, 3)).read()

@@ -1,5 +1,7 @@
 """CSV, Parquet and .npz files as images and labels, and what is wrong with them."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,18 +77,17 @@ def test_other_files_are_rejected(tmp_path):
         read_table(tmp_path / "folder.csv")
 
 
-def test_parquet(tmp_path):
+def test_parquet(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        path.write_bytes(b"PAR1")
-        with pytest.raises(ValueError, match="requires the package pyarrow"):
-            read_table(path)
-        return
     pd.DataFrame({"label": ["a", "b"], "p": [1, 2]}).to_parquet(path)
     table = read_table(path)
     assert (table.X.tolist(), table.y.tolist()) == ([[1], [2]], ["a", "b"])
+    path.write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="not a Parquet file"):
+        read_table(path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match="requires the package pyarrow"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(
