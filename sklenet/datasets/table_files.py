@@ -118,8 +118,8 @@ def _read_parquet(path: Path, label: str) -> pd.DataFrame:
         frame = pd.read_parquet(path, engine="pyarrow")
     except ImportError as error:
         raise ValueError(
-            "reading Parquet requires the package pyarrow (pip install 'sklenet[parquet]'), which is"
-            " not installed."
+            "reading Parquet requires the package pyarrow, which is not installed (pip"
+            " install 'sklenet[parquet]')."
         ) from error
     except Exception as error:  # those of pyarrow
         raise ValueError(f"not a Parquet file ({error}).") from error

@@ -300,6 +300,11 @@ class Results:
         ----------
         score : str
             Column of `fits`, such as ``test_accuracy`` or ``train_loss``.
+
+        Returns
+        -------
+        tuple of float
+            The two ends, which may be infinite.
         """
         name = score.removesuffix(AT_BEST_EPOCH)
         of_tests = {

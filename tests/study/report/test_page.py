@@ -161,6 +161,7 @@ def test_headings_and_columns_use_the_terms_of_the_field(page, browser):
     assert headings == [
         "Results",
         "Training",
+        "Committees",
         "Published results",
         "Figures",
         "Candidates, digits",

@@ -371,7 +371,7 @@ WRONG = {
         "'activation'.*'relu'.*'rely'",
     ),
     "unknown pooling": (fit(pooling="mean"), ValueError, "'pooling'.*'avg'.*'mean'"),
-    "unknown init": (fit(init="zeros"), ValueError, "'init'.*'he_uniform'.*'zeros'"),
+    "unknown init": (fit(init="ones"), ValueError, "'init'.*'he_uniform'.*'ones'"),
     "unknown loss": (fit(loss="hinge"), ValueError, "'loss'.*'cross_entropy'.*'hinge'"),
     "unknown optimizer": (
         fit(optimizer="lbfgs"),
@@ -643,7 +643,7 @@ WRONG = {
     "augmentation out of range": (
         fit(augment=["flip", {"rotation": 181}]),
         ValueError,
-        "'rotation': 181, but 'rotation', the largest angle.*from 0 to 180",
+        "'rotation': 181, but 'rotation', the maximum angle.*from 0 to 180",
     ),
     "fractional padding of crop": (
         fit(augment={"crop": 0.5}),
