@@ -8,6 +8,7 @@ tables of each study, which ``sklenet report`` writes as well.
 
 from pathlib import Path
 
+import activations
 import augmentation
 import cost
 import front
@@ -27,6 +28,7 @@ from sklenet.study.report.tables import TABLE, render_tables
 def render_documents() -> dict[Path, str]:
     """Return the text of each document that contains results."""
     modules = (
+        activations,
         augmentation,
         cost,
         front,
