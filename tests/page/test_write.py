@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -385,6 +387,21 @@ def test_a_pen_draws(browser, page):
     open_page(browser, page)
     draw(browser, SEVEN)
     assert by_pen == browser.evaluate("Array.from(page.models[0].framed)")
+
+
+@pytest.mark.parametrize(("fragment", "shown"), [("#example-2", 1), ("#example-99", None)])
+def test_the_address_can_name_an_example(browser, page, tmp_path, fragment, shown):
+    copied = Path(shutil.copy(page, tmp_path / "copied.html"))
+    open_page(browser, copied, fragment=fragment)
+    if shown is None:
+        assert browser.evaluate("page.status.textContent").startswith("Draw a digit")
+    else:
+        wait_until(browser, "!page.isScheduled && page.models[0].latest")
+        by_address = browser.evaluate("Array.from(page.models[0].framed)")
+        browser.evaluate(f"document.getElementById('examples').children[{shown}].click()")
+        wait_until(browser, "!page.isScheduled")
+        assert by_address == browser.evaluate("Array.from(page.models[0].framed)")
+    assert not browser.messages
 
 
 # What browsers without raw updates send, and scripts that draw.
