@@ -109,8 +109,8 @@ class Browser:
         elif answer.get("method") == "Runtime.consoleAPICalled":
             self.messages.append(json.dumps(parameters["args"]))
 
-    def open(self, path: Path, *, fragment="", width=1280, height=900, dark=False) -> None:
-        """Open a file, at a fragment such as "#top", in a window of the given size."""
+    def open(self, path: Path, *, query="", width=1280, height=900, dark=False) -> None:
+        """Open a file, with a query such as "?example=1", in a window of the given size."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -122,7 +122,7 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
         self._is_loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
+        self.call("Page.navigate", url=path.resolve().as_uri() + query)
         for _ in range(300):
             self.evaluate("document.readyState")  # receives events
             if self._is_loaded:

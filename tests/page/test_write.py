@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -389,10 +387,9 @@ def test_a_pen_draws(browser, page):
     assert by_pen == browser.evaluate("Array.from(page.models[0].framed)")
 
 
-@pytest.mark.parametrize(("fragment", "shown"), [("#example-2", 1), ("#example-99", None)])
-def test_the_address_can_name_an_example(browser, page, tmp_path, fragment, shown):
-    copied = Path(shutil.copy(page, tmp_path / "copied.html"))
-    open_page(browser, copied, fragment=fragment)
+@pytest.mark.parametrize(("query", "shown"), [("?example=2", 1), ("?example=99", None)])
+def test_the_address_can_name_an_example(browser, page, query, shown):
+    open_page(browser, page, query=query)
     if shown is None:
         assert browser.evaluate("page.status.textContent").startswith("Draw a digit")
     else:

@@ -25,9 +25,9 @@ class Page {
     this.showCursor(find("cursor"));
     document.body.classList.toggle("no-drawing", !this.canDraw);
     this.clear();
-    // An address that ends with #example-4 shows the fourth example first.
-    const example = /^#example-(\d+)$/.exec(location.hash);
-    if (example) find("examples").children[example[1] - 1]?.click();
+    // An address that ends with ?example=4 shows the fourth example first.
+    const example = Number(new URLSearchParams(location.search).get("example"));
+    find("examples").children[example - 1]?.click();
     document.body.dataset.ready = "true";
   }
 
