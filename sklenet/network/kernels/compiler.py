@@ -1,6 +1,6 @@
 """Compile the kernels, once per machine and version, and keep what was compiled.
 
-numba compiles all kernels in ten to twenty seconds. The result is kept in a folder whose
+numba compiles all kernels in up to half a minute. The result is kept in a folder whose
 name depends on everything that the machine code depends on: the processor, the versions
 of Python, numba and this package, and the source of the kernels. A folder is complete as
 soon as it exists, because it is made under another name. It contains checksums of its
@@ -194,7 +194,7 @@ def _import_layers(folder: Path | None, *, is_cached: bool = False) -> ModuleTyp
 def _announce(where: str) -> None:
     print(
         "sklenet: compiling the training kernels for this processor and version, which"
-        f" takes ten to twenty seconds. {where}",
+        f" takes up to half a minute. {where}",
         file=sys.stderr,
         flush=True,
     )
