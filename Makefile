@@ -54,6 +54,7 @@ docs: .venv/docs         ## build the documentation in docs/_build/html
 	$(OLDEST)/python -m pip install --quiet uv
 	$(OLDEST)/uv pip compile --quiet --python $(OLDEST)/python \
 		--resolution lowest-direct --extra dask --extra onnx --extra optuna --extra parquet \
+		--extra tracking \
 		--output-file .venv-oldest/lowest.txt pyproject.toml
 	$(OLDEST)/uv pip install --quiet --python $(OLDEST)/python \
 		--constraint .venv-oldest/lowest.txt --editable '.[tests]'

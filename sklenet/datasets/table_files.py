@@ -26,7 +26,7 @@ _TEST_LABEL_ARRAYS = ("y_test", "test_labels")
 
 
 class Table(NamedTuple):
-    """Images and labels as a file has them.
+    """Images and labels as stored in a file.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def read_table(path: Path, label: str | None = None) -> Table:
     Parameters
     ----------
     path : Path
-        The file. The suffix of its name tells its format.
+        The file. Its format is determined by the suffix of its name.
     label : str, optional
         Name of the column, or of the array, of the labels. All other columns are pixels.
         If None, the column is called "label", and the array has one of several common

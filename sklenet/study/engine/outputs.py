@@ -1,4 +1,4 @@
-"""What a fit leaves in the folder of its study besides its record.
+"""Files that a fit writes into the folder of its study in addition to its record.
 
 These files are not needed to continue a study, and a study without them remains valid: they
 are the model of the winner, and the probabilities of which a committee is made.

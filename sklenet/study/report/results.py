@@ -224,7 +224,7 @@ class Results:
 
         One row per dataset, setting and score, at the last epoch and, with validation
         data, at the best epoch. The confidence interval is Student's interval of the mean
-        over the seeds, without the part that is outside of the range of the score.
+        over the seeds, clipped to the range of the score.
         """
         rows = []
         scores = self.study.metric_names
