@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import Interval
 from sklenet.images.shapes import to_images
 from sklenet.preprocessing.base import ImageTransformer
 
-_STRENGTHS = ("rotation", "shift", "scale", "squeeze", "stroke", "noise", "occlusion")
+# The parameters that are strengths of disturbances: with 0, images are unchanged.
+STRENGTHS = ("rotation", "shift", "scale", "squeeze", "stroke", "noise", "occlusion")
 
 # The centre and its four neighbours, for thicker and thinner strokes.
 _NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
@@ -164,7 +165,7 @@ class Disturber(OneToOneFeatureMixin, ImageTransformer):
             )
 
     def _transform(self, rows, shape):
-        if not any(getattr(self, name) for name in _STRENGTHS):
+        if not any(getattr(self, name) for name in STRENGTHS):
             return rows.copy()
         images = to_images(rows, shape)
         seed = check_random_state(self.random_state).randint(2**31)
