@@ -95,14 +95,15 @@ def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
 def _check_test_names(tests: tuple[AdditionalTest, ...]) -> tuple[AdditionalTest, ...]:
     names = {TEST_SET}
     for k, table in enumerate(tests):
-        for test in table.expand():
-            if test.name in names:
+        # A series has its own name and those of its tests.
+        for name in dict.fromkeys([table.name, *(test.name for test in table.expand())]):
+            if name in names:
                 raise BadKey(
                     (str(k), "name"),
                     f"must be unique, and not {TEST_SET!r}, the name of the test set"
-                    f" itself. Got {test.name!r}.",
+                    f" itself. Got {name!r}.",
                 )
-            names.add(test.name)
+            names.add(name)
     return tests
 
 
