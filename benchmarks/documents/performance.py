@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 
 from origin import describe_run
-from rendering import render_template
+from rendering import read_records, read_results, render_template
 from tabulate import tabulate
 
 from sklenet.study.engine.journal import Journal
@@ -87,6 +87,7 @@ def _parts() -> dict[str, str]:
         "memory": _memory(groups["memory"]),
         "step": _step(groups["step"]),
         "single_pattern": _single_pattern(),
+        "again": _again(),
     }
 
 
@@ -345,6 +346,37 @@ def _single_pattern() -> str:
         _table(rows, ["", f"s per {one['patterns']:,} patterns", "over the loop"])
         + f"\n\n{describe_run(run)}"
     )
+
+
+def _again() -> str:
+    """Compare fits of studies with the same fits by today's kernels, in records of both."""
+    rows = []
+    for model in sorted(read_records("pretrained"), key=lambda model: model["name"]):
+        fits = read_results(model["study"]).fits
+        is_same = (fits["data"] == model["data"]) & (fits["setting"] == model["setting"])
+        sd = fits["test_accuracy"][is_same].astype(float).std()
+        change = model["trained_accuracy"] - model["recorded"]
+        rows.append(
+            [
+                f"`{model['study']}.toml`, {model['data']}: {model['setting']}",
+                str(model["seed"]),
+                f"{100 * model['recorded']:.2f}",
+                f"{100 * model['trained_accuracy']:.2f}",
+                f"{100 * change:+.2f}",
+                f"{100 * sd:.2f}",
+                f"{change / sd:+.1f}",
+            ]
+        )
+    heads = [
+        "",
+        "seed",
+        "recorded (%)",
+        "again (%)",
+        "difference",
+        "sd over the seeds",
+        "difference, in sd",
+    ]
+    return _table(rows, heads)
 
 
 def _range(values: list[float], digits: int) -> str:

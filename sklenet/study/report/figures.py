@@ -18,6 +18,7 @@ from sklenet.study.config.values import format_label
 from sklenet.study.engine.data import load_data
 from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
+from sklenet.study.report.series import draw_series, summarize_series
 from sklenet.study.report.tables import describe_shares
 from sklenet.study.report.text import format_value
 from sklenet.study.report.train_size import draw_sizes, summarize_sizes
@@ -27,6 +28,7 @@ from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 _TITLES = {
     "learning_curves": "Learning curves",
     "train_size": "Test score by the number of training images",
+    "robustness": "Robustness",
     "main_effects": "Main effects",
     "variance": "Share of the variance of the CV scores",
     "heat_map": "Mean score by two parameters",
@@ -114,6 +116,14 @@ def iter_figures(results: Results, data: str) -> Iterator[Figure]:
             f"{data}: test {metric} against the number of training images, mean and range"
             " over the seeds",
             lambda: draw_sizes(sizes, metric),
+        )
+    series = summarize_series(results, data)
+    if len(series):
+        yield Figure(
+            f"robustness_{data}",
+            f"{data}: test {results.study.metrics[0]} in each series of tests, mean and"
+            " range over the seeds",
+            lambda: draw_series(series, results.study.metrics[0]),
         )
     yield from _iter_search_figures(results, data)
     yield from _iter_test_figures(results, data)

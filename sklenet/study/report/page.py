@@ -27,6 +27,7 @@ from sklenet.study.report.tables import (
     F_TESTS,
     describe_setting,
     describe_shares,
+    make_series_tables,
     make_training_table,
 )
 from sklenet.study.report.templates import render_template
@@ -247,7 +248,8 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
     # Losses and numbers of epochs, which are of other magnitudes, are in a table of
     # their own.
     names = results.summary["score"].str.removesuffix(AT_BEST_EPOCH)
-    scores = results.summary[~names.isin(["train_loss", "valid_loss", "epochs"])]
+    elsewhere = ["train_loss", "valid_loss", "epochs", *_list_series_scores(results)]
+    scores = results.summary[~names.isin(elsewhere)]
     settings = [
         describe_setting(results, row["data"], row["setting"])
         for _, row in scores.iterrows()
@@ -275,9 +277,16 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
         yield _make_section(
             "Committees",
             "Scores of the mean of the probabilities that the fits of all seeds predict.",
-            committees.assign(setting=settings),
+            _drop_series(results, committees.assign(setting=settings)),
         )
-    for test in study.test_names:
+    for heading, table in make_series_tables(results):
+        yield _make_section(
+            heading,
+            "Mean ± standard deviation over the seeds. Confidence intervals are in"
+            " summary.csv.",
+            table,
+        )
+    for test in study.single_test_names:
         differences = results.compare(f"{test}_{study.metrics[0]}")
         if len(differences):
             yield _make_section(
@@ -345,12 +354,34 @@ def _iter_fit_sections(results: Results) -> Iterator[Section]:
             for name in fits
             if name not in identifying and fits[name].map(str).nunique() < 2
         ]
+        text = (
+            "All fits that were evaluated on the test set. Columns that have the same value"
+            " in all rows are omitted."
+        )
+        if results.study.series:
+            text += " The scores in series of tests are in fits.csv."
         yield _make_section(
             "Fits",
-            "All fits that were evaluated on the test set. Columns that have the same value"
-            " in all rows are omitted.",
-            fits.drop(columns=constant),
+            text,
+            _drop_series(results, fits.drop(columns=constant)),
         )
+
+
+def _list_series_scores(results: Results) -> list[str]:
+    """Return the names of the scores in series of tests, which have their own tables."""
+    return [
+        f"{test}_{metric}"
+        for series in results.study.series
+        for test in series.tests
+        for metric in results.study.metrics
+    ]
+
+
+def _drop_series(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns of scores in series of tests."""
+    scores = _list_series_scores(results)
+    names = [*scores, *(f"{score}{AT_BEST_EPOCH}" for score in scores)]
+    return table.drop(columns=names, errors="ignore")
 
 
 def _make_section(title: str, text: str, frame: pd.DataFrame) -> Section:

@@ -12,6 +12,8 @@ from sklenet.study.config.spec import (
     HISTORY_METRICS,
     TEST_SET,
 )
+from sklenet.study.config.tables import TestSeries
+from sklenet.study.config.values import format_label
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.latex import LatexTable, to_latex
@@ -117,6 +119,7 @@ def render_tables(results: Results) -> str:
             if data in results.searches
         ],
         result_table=_if_any(make_result_table(results)),
+        series=make_series_tables(results),
         training_set=_describe_training_set(results),
         evaluated_at=_describe_evaluation(results),
         has_committees=len(results.committees) > 0,
@@ -165,6 +168,15 @@ def render_latex(results: Results) -> str:
             make_result_table(results),
         )
     )
+    tables += [
+        LatexTable(
+            f"{study.title}: {heading[0].lower()}{heading[1:]}, mean ± standard deviation"
+            " over the seeds",
+            f"tab:{study.name}-series-{k}",
+            table,
+        )
+        for k, (heading, table) in enumerate(make_series_tables(results), 1)
+    ]
     tables.append(
         LatexTable(
             f"{study.title}: differences in test {study.metrics[0]}, paired over the"
@@ -336,7 +348,7 @@ def make_result_table(results: Results) -> pd.DataFrame:
         done = group[group["error"].isna()]
         row = {"data": data, "setting": describe_setting(results, data, setting)}
         row["parameters"] = _format_range(done["n_parameters"])
-        for test in study.test_names:
+        for test in study.single_test_names:
             for metric in study.metrics:
                 name = f"{test}_{metric}"
                 row[f"{test} {metric}"] = _format_summary(scores, name)
@@ -371,11 +383,68 @@ def _make_committee_rows(results: Results, data: str, setting: str, row: dict) -
         }
         | {
             f"{test} {metric}": format_score(committee[f"{test}_{metric}"])
-            for test in results.study.test_names
+            for test in results.study.single_test_names
             for metric in results.study.metrics
         }
         for committee in committees[selected].to_dict("records")
     ]
+
+
+def make_series_table(results: Results, series: TestSeries, metric: str) -> pd.DataFrame:
+    """Return the scores in a series of tests as text, empty without fits.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    series : TestSeries
+        A series of the study.
+    metric : str
+        A metric of the study.
+
+    Returns
+    -------
+    DataFrame
+        One row per dataset and setting, and one per committee. One column per value of the
+        parameter, after that of the unchanged test images.
+    """
+    if not len(results.summary):
+        return pd.DataFrame()
+    labels = {TEST_SET: "unchanged"}
+    labels |= {test: format_label(value) for test, value in series.tests.items()}
+    scores = {f"{test}_{metric}": label for test, label in labels.items()}
+    rows = []
+    fits, committees = results.fits, results.committees
+    for key, _ in fits.groupby(["data", "setting"], sort=False):
+        data, setting = map(str, key)
+        of_setting = (results.summary["data"] == data) & (
+            results.summary["setting"] == setting
+        )
+        found = results.summary[of_setting].set_index("score").to_dict("index")
+        row = {"data": data, "setting": describe_setting(results, data, setting)}
+        rows.append(
+            row | {label: _format_summary(found, name) for name, label in scores.items()}
+        )
+        for committee in committees.to_dict("records"):
+            if (committee["data"], committee["setting"]) == (data, setting):
+                row = row | {"setting": f"{row['setting']}, committee"}
+                rows.append(
+                    row | {v: format_score(committee[k]) for k, v in scores.items()}
+                )
+    return pd.DataFrame(rows)
+
+
+def make_series_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """Return a heading and a table for each series of tests and metric."""
+    tables = [
+        (
+            f"Test {metric} in the series {series.name!r}, by {series.parameter}",
+            make_series_table(results, series, metric),
+        )
+        for series in results.study.series
+        for metric in results.study.metrics
+    ]
+    return [(heading, table) for heading, table in tables if len(table)]
 
 
 def describe_setting(results: Results, data: str, name: str) -> str:
