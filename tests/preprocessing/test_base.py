@@ -7,7 +7,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
-from sklenet.preprocessing import DarkBackground, Inverter, Padder, PixelScaler, Resizer
+from sklenet.preprocessing import (
+    DarkBackground,
+    Disturber,
+    Inverter,
+    Padder,
+    PixelScaler,
+    Resizer,
+)
 
 TRANSFORMERS = [
     Inverter(),
@@ -19,6 +26,9 @@ TRANSFORMERS = [
     Padder(),
     Resizer(),
     Resizer(9, interpolation="bilinear"),
+    Disturber(),
+    Disturber(rotation=10, shift=1, scale=0.1, squeeze=0.1, stroke=0.5, occlusion=2),
+    Disturber(noise=0.1),
 ]
 
 
@@ -54,7 +64,14 @@ def test_in_a_pipeline_with_the_classifier(transformer, X):
 
 @pytest.mark.parametrize(
     "transformer",
-    [Inverter(maximum=16), DarkBackground(maximum=16), Padder(), Resizer()],
+    [
+        Inverter(maximum=16),
+        DarkBackground(maximum=16),
+        Padder(),
+        Resizer(),
+        Disturber(rotation=30),
+        Disturber(noise=1, pixel_range=(0, 16)),
+    ],
     ids=repr,
 )
 def test_fit_is_not_needed_if_nothing_is_learnt(transformer, X):
@@ -63,7 +80,13 @@ def test_fit_is_not_needed_if_nothing_is_learnt(transformer, X):
 
 @pytest.mark.parametrize(
     "transformer",
-    [Inverter(maximum="white"), DarkBackground(maximum="white"), Padder(0), Resizer(0)],
+    [
+        Inverter(maximum="white"),
+        DarkBackground(maximum="white"),
+        Padder(0),
+        Resizer(0),
+        Disturber(scale=1),
+    ],
     ids=repr,
 )
 def test_parameters_are_also_checked_without_fit(transformer, X):
@@ -89,6 +112,23 @@ def test_parameters_are_also_checked_without_fit(transformer, X):
         (Inverter(maximum="white"), "'maximum' parameter"),
         (DarkBackground(maximum="white"), "'maximum' parameter"),
         (DarkBackground(maximum=15), r"'maximum' parameter of DarkBackground.*up to .*16"),
+        (Disturber(rotation=-1), r"'rotation' parameter of Disturber.*\[0.0, 180.0\].*-1"),
+        (Disturber(shift="far"), "'shift' parameter of Disturber.*'far'"),
+        (Disturber(scale=1), r"'scale' parameter of Disturber.*\[0.0, 1.0\)"),
+        (Disturber(squeeze=-0.1), r"'squeeze' parameter of Disturber.*\[0.0, 1.0\)"),
+        (Disturber(stroke=-1), "'stroke' parameter of Disturber"),
+        (Disturber(noise=-1), "'noise' parameter of Disturber"),
+        (Disturber(occlusion=1.5), "'occlusion' parameter of Disturber.*int.*1.5"),
+        (Disturber(random_state="x"), "'random_state' parameter of Disturber"),
+        (
+            Disturber(pixel_range=(1, 0)),
+            r"'pixel_range' parameter of Disturber.*the lower one first. Got \(1, 0\)",
+        ),
+        (Disturber(pixel_range=(0, float("nan"))), "'pixel_range' parameter.*two numbers"),
+        (
+            Disturber(pixel_range=(0, 1)),
+            r"'pixel_range' parameter of Disturber is \(0, 1\).*from 0.* to 16",
+        ),
         (DarkBackground(background="edge"), "'background' parameter of DarkBackground"),
     ],
 )

@@ -17,7 +17,6 @@ user's cache folder otherwise. Where neither can be written to, every process co
 
 import contextlib
 import functools
-import gc
 import hashlib
 import importlib
 import os
@@ -31,6 +30,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from sklenet.network.kernels.cached import load_cached, without_collections
 
 # What the compiler may do with floating-point arithmetic. NaN and infinity stay.
 EXACT = {"contract"}  # a product and a sum in one instruction
@@ -75,7 +76,8 @@ class Kernel:
         self, function: Callable, signature: str | list[str], fastmath: set[str]
     ) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.signature, self.fastmath = function, signature, fastmath
+        self.function, self.fastmath = function, fastmath
+        self.signatures = [signature] if isinstance(signature, str) else signature
         self._compiled: Any = None  # what Python calls
         self._inner: Any = None  # what other kernels call
 
@@ -133,7 +135,7 @@ class Kernel:
             with _lock_file(f"{folder}.lock"):
                 if not _is_intact(folder):
                     return self._compile_into(folder, is_inner)
-        return self._compile(folder, is_inner)
+        return self._load(folder, is_inner)
 
     def _compile_into(self, folder: Path, is_inner: bool) -> Any:
         """Compile the function and put it into its folder, all files at once."""
@@ -150,43 +152,48 @@ class Kernel:
         return compiled
 
     def _compile(self, folder: Path | None, is_inner: bool) -> Any:
-        """Return the compiled function, which numba looks for and keeps in a folder."""
+        """Compile the function; numba keeps it in the folder, or loads it from there."""
+        with _use_folder(folder), without_collections():
+            return self._make_dispatcher(folder, is_inner, self.signatures)
+
+    def _load(self, folder: Path, is_inner: bool) -> Any:
+        """Load the function from its complete folder."""
+        if not is_inner:
+            with _use_folder(folder), without_collections():
+                dispatcher = self._make_dispatcher(folder, is_inner, None)
+                if load_cached(dispatcher, self.signatures):
+                    return dispatcher
+        return self._compile(folder, is_inner)
+
+    def _make_dispatcher(
+        self, folder: Path | None, is_inner: bool, signatures: list[str] | None
+    ) -> Any:
         import numba
 
-        config: Any = numba.config
         njit: Any = numba.njit
-        # The setting is that of the whole process, and numba reads it here.
-        before = config.CACHE_DIR
-        config.CACHE_DIR = "" if folder is None else str(folder)
-        try:
-            with _pause_collector():
-                return njit(
-                    self.signature,
-                    nogil=True,
-                    error_model="numpy",
-                    fastmath=self.fastmath,
-                    cache=folder is not None,
-                    **_known_options(_NOT_FROM_PYTHON if is_inner else _NOT_FROM_C),
-                )(self.function)
-        finally:
-            config.CACHE_DIR = before
+        return njit(
+            signatures,
+            nogil=True,
+            error_model="numpy",
+            fastmath=self.fastmath,
+            cache=folder is not None,
+            **_known_options(_NOT_FROM_PYTHON if is_inner else _NOT_FROM_C),
+        )(self.function)
 
 
 @contextlib.contextmanager
-def _pause_collector() -> Iterator[None]:
-    """Let Python not search for cyclic garbage.
+def _use_folder(folder: Path | None) -> Iterator[None]:
+    """Let numba cache in this folder the functions that are decorated in the block."""
+    import numba
 
-    numba makes so many objects that Python would often search through all that there are,
-    those of torch and scikit-learn among them, which takes a sixth of the time.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+    config: Any = numba.config
+    # The setting is that of the whole process, and numba reads it when it decorates.
+    before = config.CACHE_DIR
+    config.CACHE_DIR = "" if folder is None else str(folder)
     try:
         yield
     finally:
-        gc.enable()
+        config.CACHE_DIR = before
 
 
 def _known_options(options: dict[str, bool]) -> dict[str, bool]:
@@ -214,7 +221,8 @@ def load_layers() -> ModuleType | None:
         return None
     with _lock:
         if _layers is None:
-            layers = _import_layers()
+            with without_collections():
+                layers = _import_layers()
             # A compiler that does not work fails here, where torch can still take over.
             if layers is not None and prepare(*layers.ALWAYS):
                 _layers = layers
@@ -295,7 +303,7 @@ def _cache_folder() -> Path:
 
     own = os.environ.get("NUMBA_CACHE_DIR")
     parent = Path(own) if own else platformdirs.user_cache_path("sklenet", appauthor=False)
-    options = {
+    options: dict[str, Any] = {
         name: value
         for name, value in os.environ.items()
         if name.startswith("NUMBA_")

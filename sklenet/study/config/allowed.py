@@ -27,6 +27,10 @@ from sklenet.study.config.values import find_problem, short_repr
 # Parameters of each transformer. None of them is a callable, a path, a file or a cache.
 TRANSFORMERS: dict[str, tuple[str, ...]] = {
     "DarkBackground": ("background", "maximum", "image_shape"),
+    "Disturber": (
+        *("rotation", "shift", "scale", "squeeze", "stroke", "noise", "occlusion"),
+        *("pixel_range", "image_shape"),
+    ),
     "Inverter": ("maximum",),
     "Padder": ("size", "value", "image_shape"),
     "PixelScaler": ("to", "image_shape"),

@@ -20,7 +20,7 @@ CLASSIFIER = "classifier"  # name of the last step
 PREFIX = "pipeline__"
 
 # Transformers that keep the shape of the images.
-_PIXELWISE = ("DarkBackground", "Inverter", "PixelScaler")
+_PIXELWISE = ("DarkBackground", "Disturber", "Inverter", "PixelScaler")
 
 
 def make_pipeline(

@@ -53,6 +53,7 @@ from sklenet.study.config.tables import (
     AdditionalTest,
     Published,
     Setting,
+    TestSeries,
     check_subset_size,
 )
 from sklenet.study.config.values import short_repr
@@ -93,14 +94,16 @@ def _check_scorers(metrics: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_test_names(tests: tuple[AdditionalTest, ...]) -> tuple[AdditionalTest, ...]:
     names = {TEST_SET}
-    for k, test in enumerate(tests):
-        if test.name in names:
-            raise BadKey(
-                (str(k), "name"),
-                f"must be unique, and not {TEST_SET!r}, the name of the test set itself."
-                f" Got {test.name!r}.",
-            )
-        names.add(test.name)
+    for k, table in enumerate(tests):
+        # A series has its own name and those of its tests.
+        for name in dict.fromkeys([table.name, *(test.name for test in table.expand())]):
+            if name in names:
+                raise BadKey(
+                    (str(k), "name"),
+                    f"must be unique, and not {TEST_SET!r}, the name of the test set"
+                    f" itself. Got {name!r}.",
+                )
+            names.add(name)
     return tests
 
 
@@ -153,8 +156,8 @@ class Study(Table):
         and evaluated; without settings, the parameters in `estimator`. The attribute is
         ``setting_tables``.
     test : tuple of AdditionalTest
-        Tests besides the one on the test set as it is. The attribute is
-        ``additional_tests``.
+        Tests besides the one on the test set as it is, whose grids are not expanded. The
+        attribute is ``test_tables``.
     published : tuple of Published
         Published results.
     dataset : dict of str to CustomDataset
@@ -183,7 +186,7 @@ class Study(Table):
     steps: Steps = ()
     search: Search | None = None
     setting_tables: tuple[Setting, ...] = Field(default=(), alias="setting")
-    additional_tests: Annotated[
+    test_tables: Annotated[
         tuple[AdditionalTest, ...], AfterValidator(_check_test_names)
     ] = Field(default=(), alias="test")
     published: tuple[Published, ...] = ()
@@ -325,9 +328,26 @@ class Study(Table):
         return [s for s in settings if s.data is None or data in s.data]
 
     @property
+    def additional_tests(self) -> list[AdditionalTest]:
+        """The tests besides the one on the test set, with one test per value of a grid."""
+        return [test for table in self.test_tables for test in table.expand()]
+
+    @property
     def test_names(self) -> list[str]:
         """The names of all tests."""
         return [TEST_SET] + [test.name for test in self.additional_tests]
+
+    @property
+    def series(self) -> list[TestSeries]:
+        """The series of tests that differ in the value of one parameter."""
+        found = [table.series for table in self.test_tables]
+        return [one for one in found if one is not None]
+
+    @property
+    def single_test_names(self) -> list[str]:
+        """The names of the tests that are not part of a series."""
+        in_series = {name for one in self.series for name in one.tests}
+        return [name for name in self.test_names if name not in in_series]
 
     @property
     def metric_names(self) -> list[str]:

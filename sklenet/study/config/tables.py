@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from sklenet.study.config.errors import BadKey
-from sklenet.study.config.factors import split_factors
+from sklenet.preprocessing.disturber import STRENGTHS
+from sklenet.study.config.errors import BadKey, report_errors
+from sklenet.study.config.factors import check_step_factor, split_factors
 from sklenet.study.config.fields import (
     DataName,
     DataNames,
@@ -27,7 +28,7 @@ from sklenet.study.config.fields import (
     Values,
 )
 from sklenet.study.config.parameters import Parameters
-from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps
+from sklenet.study.config.steps import NonEmptySteps, Steps, change_steps, get_step_name
 from sklenet.study.config.values import format_label, short_repr
 
 N_TRAIN = "n_train"  # in a grid, the number of training images
@@ -137,27 +138,114 @@ class Setting(Table):
         return "" if self.name == label else self.name.replace(f", {label}", "")
 
 
-class AdditionalTest(Table):
-    """A test on transformed test images, besides the one on the test set as it is.
-
-    Parameters
-    ----------
-    name : str
-        Name of the columns in the tables.
-    steps : tuple of dict
-        Transformers of the images before they are passed to the fitted pipeline.
-    """
-
-    name: Name
-    steps: NonEmptySteps
-
-
 def _check_number(value):
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number. Got {value!r}.")
     if not math.isfinite(value):
         raise ValueError(f"must be a finite number. Got {value!r}.")
     return value
+
+
+class TestSeries(NamedTuple):
+    """Tests that differ in the value of one parameter.
+
+    Parameters
+    ----------
+    name : str
+        Name of the series.
+    parameter : str
+        Name of the parameter, without its step.
+    tests : dict of str to float
+        Value of the parameter in each test, by the name of the test.
+    starts_unchanged : bool
+        Whether the test images are unchanged if the value is 0, which is not one of the
+        values.
+    """
+
+    name: str
+    parameter: str
+    tests: dict[str, float]
+    starts_unchanged: bool
+
+
+class AdditionalTest(Table):
+    """A test on transformed test images, besides the one on the test set as it is.
+
+    Parameters
+    ----------
+    name : str
+        Name of the columns in the tables. To the names of the tests of a grid their values
+        are added.
+    steps : tuple of dict
+        Transformers of the images before they are passed to the fitted pipeline.
+    grid : dict of str to tuple
+        Values of a parameter of a step, as ``step__parameter``. There is a test for each
+        value; the tests are a series.
+    """
+
+    name: Name
+    steps: NonEmptySteps
+    grid: dict[StrictStr, Values] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_grid(self, handler) -> dict:
+        # Records of studies without series, and their hashes, stay the same.
+        return {k: v for k, v in handler(self).items() if k != "grid" or v}
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        if len(self.grid) > 1:
+            raise BadKey(
+                ("grid",),
+                "the grid of a test must have one parameter. Got"
+                f" {short_repr(list(self.grid))}. Add a [[test]] for each of the others.",
+            )
+        for name, values in self.grid.items():
+            with report_errors("grid", name):
+                if "__" not in name:
+                    step = get_step_name(self.steps[0])
+                    raise ValueError(
+                        "the grid of a test must have a parameter of one of its steps, such"
+                        f" as {step}__{name}. Got {name!r}."
+                    )
+                for value in values:
+                    _check_number(value)
+                if len(set(values)) < len(values):
+                    raise ValueError(
+                        f"must not have a number twice. Got {short_repr(list(values))}."
+                    )
+                check_step_factor(name, values, self.steps, self.grid)
+        return self
+
+    def expand(self) -> Iterator["AdditionalTest"]:
+        """Yield the tests of the grid, or the test itself if it has none."""
+        if not self.grid:
+            yield self
+        for name, values in self.grid.items():
+            for value in values:
+                changes = {
+                    "name": f"{self.name} {format_label(value)}",
+                    "steps": change_steps(self.steps, {name: value}),
+                    "grid": {},
+                }
+                yield self.model_copy(update=changes)
+
+    @property
+    def series(self) -> TestSeries | None:
+        """The series of tests; None without a grid."""
+        for name, values in self.grid.items():
+            _, _, parameter = name.partition("__")
+            others = {key for table in self.steps for key in table} - {parameter}
+            return TestSeries(
+                self.name,
+                parameter,
+                dict(zip((one.name for one in self.expand()), values, strict=True)),
+                [table["transformer"] for table in self.steps] == ["Disturber"]
+                and parameter in STRENGTHS
+                and not others & set(STRENGTHS)
+                and 0 not in values,
+            )
+        return None
 
 
 def _check_accuracies(results: dict[str, Any]) -> dict[str, Any]:

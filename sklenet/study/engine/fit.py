@@ -242,7 +242,9 @@ def _evaluate(
     for name, steps in evaluation.tests:
         images = X_test
         if steps:
-            images = Pipeline(make_steps(steps)).fit(X, y).transform(X_test)
+            # The images are the same for all fits, whatever their seed.
+            transformers = clone_with_seed(Pipeline(make_steps(steps)), 0)
+            images = transformers.fit(X, y).transform(X_test)
         probabilities.append(fitted.predict_proba(images))
         tests[name] = evaluate(fitted, metrics, images, y_test, probabilities[-1])
         if trained.best is not None:

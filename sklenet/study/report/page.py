@@ -23,7 +23,13 @@ from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.published import compare_to_published, format_published
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import compute_class_metrics
-from sklenet.study.report.tables import describe_setting, make_training_table
+from sklenet.study.report.tables import (
+    F_TESTS,
+    describe_setting,
+    describe_shares,
+    make_series_tables,
+    make_training_table,
+)
 from sklenet.study.report.templates import render_template
 from sklenet.study.report.text import (
     format_difference,
@@ -41,7 +47,7 @@ _RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}}
 _MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 # Longer tables have a filter.
 _N_ROWS_WITHOUT_FILTER = 6
-_INTEGER_COLUMNS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
+_INTEGER_COLUMNS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank", "df"}
 _SCORE_COLUMNS = {"mean", "sd", "low", "high", "precision", "recall", "f1"}
 _PARAMETERS = set(LeNet5Classifier().get_params())
 _LABELS = {
@@ -51,6 +57,8 @@ _LABELS = {
     "p": "p-value",
     "p_holm": "p-value, Holm",
     "failed": "failed fits",
+    "df": "degrees of freedom",
+    "f": "F",
     "f1": "F1",
 }
 
@@ -240,7 +248,8 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
     # Losses and numbers of epochs, which are of other magnitudes, are in a table of
     # their own.
     names = results.summary["score"].str.removesuffix(AT_BEST_EPOCH)
-    scores = results.summary[~names.isin(["train_loss", "valid_loss", "epochs"])]
+    elsewhere = ["train_loss", "valid_loss", "epochs", *_list_series_scores(results)]
+    scores = results.summary[~names.isin(elsewhere)]
     settings = [
         describe_setting(results, row["data"], row["setting"])
         for _, row in scores.iterrows()
@@ -268,9 +277,16 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
         yield _make_section(
             "Committees",
             "Scores of the mean of the probabilities that the fits of all seeds predict.",
-            committees.assign(setting=settings),
+            _drop_series(results, committees.assign(setting=settings)),
         )
-    for test in study.test_names:
+    for heading, table in make_series_tables(results):
+        yield _make_section(
+            heading,
+            "Mean ± standard deviation over the seeds. Confidence intervals are in"
+            " summary.csv.",
+            table,
+        )
+    for test in study.single_test_names:
         differences = results.compare(f"{test}_{study.metrics[0]}")
         if len(differences):
             yield _make_section(
@@ -302,6 +318,13 @@ def _iter_search_sections(results: Results, data: str) -> Iterator[Section]:
             f"Mean score of all candidates with a value. {collapsed}".rstrip(),
             effects,
         )
+    shares = results.variance_shares(data)
+    if len(shares):
+        yield _make_section(
+            f"Share of the variance of the CV scores, {data}",
+            f"{describe_shares(results, data)} {F_TESTS}",
+            shares,
+        )
 
 
 def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
@@ -331,12 +354,34 @@ def _iter_fit_sections(results: Results) -> Iterator[Section]:
             for name in fits
             if name not in identifying and fits[name].map(str).nunique() < 2
         ]
+        text = (
+            "All fits that were evaluated on the test set. Columns that have the same value"
+            " in all rows are omitted."
+        )
+        if results.study.series:
+            text += " The scores in series of tests are in fits.csv."
         yield _make_section(
             "Fits",
-            "All fits that were evaluated on the test set. Columns that have the same value"
-            " in all rows are omitted.",
-            fits.drop(columns=constant),
+            text,
+            _drop_series(results, fits.drop(columns=constant)),
         )
+
+
+def _list_series_scores(results: Results) -> list[str]:
+    """Return the names of the scores in series of tests, which have their own tables."""
+    return [
+        f"{test}_{metric}"
+        for series in results.study.series
+        for test in series.tests
+        for metric in results.study.metrics
+    ]
+
+
+def _drop_series(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns of scores in series of tests."""
+    scores = _list_series_scores(results)
+    names = [*scores, *(f"{score}{AT_BEST_EPOCH}" for score in scores)]
+    return table.drop(columns=names, errors="ignore")
 
 
 def _make_section(title: str, text: str, frame: pd.DataFrame) -> Section:
@@ -365,6 +410,8 @@ def _choose_format(column: str, values: pd.Series) -> Callable[[Any], str]:
         return format_value
     if column == "difference":
         return format_difference
+    if column == "share":
+        return "{:.1%}".format
     if column in ("p", "p_holm"):
         return format_p_value
     if column in _SCORE_COLUMNS or column.endswith("accuracy"):

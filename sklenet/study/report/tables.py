@@ -1,5 +1,6 @@
 """Tables of the results of a study, in Markdown, LaTeX and CSV."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,8 @@ from sklenet.study.config.spec import (
     HISTORY_METRICS,
     TEST_SET,
 )
+from sklenet.study.config.tables import TestSeries
+from sklenet.study.config.values import format_label
 from sklenet.study.engine.plan import WINNER
 from sklenet.study.report.files import ReportFiles
 from sklenet.study.report.latex import LatexTable, to_latex
@@ -36,6 +39,13 @@ SUMMARY = "summary.csv"
 DIFFERENCES = "differences.csv"
 COMMITTEES = "committees.csv"
 CANDIDATES = "candidates_{}.csv"
+VARIANCE = "variance_{}.csv"
+
+# A remark on the tests of the analysis of variance.
+F_TESTS = (
+    "The F tests against the remainder are approximate, because the training sets of the"
+    " folds overlap."
+)
 
 _MAX_CANDIDATES = 10
 _SD = "sd over folds"
@@ -79,6 +89,8 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
         writer.write(COMMITTEES, lambda: to_csv(results.committees))
     for data in results.searches:
         writer.write(CANDIDATES.format(data), partial(_make_candidates_csv, results, data))
+        if len(results.variance_shares(data)):
+            writer.write(VARIANCE.format(data), partial(_make_variance_csv, results, data))
     if files is None:
         writer.raise_errors()
     return texts[0] if texts else ""
@@ -86,6 +98,10 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
 
 def _make_candidates_csv(results: Results, data: str) -> str:
     return to_csv(results.candidates(data))
+
+
+def _make_variance_csv(results: Results, data: str) -> str:
+    return to_csv(results.variance_shares(data))
 
 
 def render_tables(results: Results) -> str:
@@ -103,6 +119,7 @@ def render_tables(results: Results) -> str:
             if data in results.searches
         ],
         result_table=_if_any(make_result_table(results)),
+        series=make_series_tables(results),
         training_set=_describe_training_set(results),
         evaluated_at=_describe_evaluation(results),
         has_committees=len(results.committees) > 0,
@@ -134,6 +151,16 @@ def render_latex(results: Results) -> str:
         for data in study.data
         if data in results.searches
     ]
+    tables += [
+        LatexTable(
+            f"{study.title}: share of the variance of the CV scores, {data}."
+            f" {describe_shares(results, data)} {F_TESTS}",
+            f"tab:{study.name}-variance-{data}",
+            make_variance_table(results, data),
+        )
+        for data in study.data
+        if data in results.searches and len(results.variance_shares(data))
+    ]
     tables.append(
         LatexTable(
             f"{study.title}: mean ± standard deviation over the seeds",
@@ -141,6 +168,15 @@ def render_latex(results: Results) -> str:
             make_result_table(results),
         )
     )
+    tables += [
+        LatexTable(
+            f"{study.title}: {heading[0].lower()}{heading[1:]}, mean ± standard deviation"
+            " over the seeds",
+            f"tab:{study.name}-series-{k}",
+            table,
+        )
+        for k, (heading, table) in enumerate(make_series_tables(results), 1)
+    ]
     tables.append(
         LatexTable(
             f"{study.title}: differences in test {study.metrics[0]}, paired over the"
@@ -183,7 +219,71 @@ def _describe_search(results: Results, data: str) -> dict[str, Any]:
         "n_train": max(n_train, default=0),
         "baseline": results.cv_results(data)["param_setting"][0] if is_of_settings else "",
         "table": to_markdown_table(table, {"rank", f"CV {results.study.metrics[0]}", _SD}),
+        "shares": _describe_variance(results, data),
     }
+
+
+def _describe_variance(results: Results, data: str) -> dict[str, str] | None:
+    """Return the variables of the template of the analysis of variance, if there is one."""
+    table = make_variance_table(results, data)
+    if not len(table):
+        return None
+    return {
+        "description": f"{describe_shares(results, data)} {F_TESTS}",
+        "table": to_markdown_table(table, set(table) - {"term"}),
+    }
+
+
+def make_variance_table(results: Results, data: str) -> pd.DataFrame:
+    """Return the shares of parameters in the variance of the CV scores as text.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    data : str
+        Name of the dataset.
+
+    Returns
+    -------
+    DataFrame
+        Empty where :meth:`Results.variance_shares` is.
+    """
+    shares = results.variance_shares(data)
+    if not len(shares):
+        return pd.DataFrame()
+    table = shares[["term"]].copy()
+    table["share"] = shares["share"].map("{:.1%}".format)
+    table["df"] = shares["df"].map(str)
+    table["F"] = ["" if pd.isna(f) else f"{f:.1f}" for f in shares["f"]]
+    table["p"] = shares["p"].map(format_p_value)
+    return table
+
+
+def describe_shares(results: Results, data: str) -> str:
+    """Describe the candidates in the analysis of variance of a search in a sentence.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    data : str
+        Name of the dataset.
+    """
+    search = results.study.search
+    assert search is not None
+    candidates = results.comparable_candidates(data)
+    n = int((candidates["mean"].notna() & ~results.find_collapsed(data)).sum())
+    n_missing = math.prod(map(len, results.grid.values())) - n
+    text = f"Analysis of variance of {n} candidates on {search.cv} folds"
+    if search.kind == "halving":
+        text += f", with {search.resource} = {candidates['n_resources'].iloc[0]}"
+    if n_missing:
+        text += (
+            f", without the {n_missing} that failed or collapsed: the sums of squares are"
+            " of type II and need not add up to the total"
+        )
+    return f"{text}."
 
 
 def _select_candidates(results: Results, data: str) -> pd.DataFrame:
@@ -248,7 +348,7 @@ def make_result_table(results: Results) -> pd.DataFrame:
         done = group[group["error"].isna()]
         row = {"data": data, "setting": describe_setting(results, data, setting)}
         row["parameters"] = _format_range(done["n_parameters"])
-        for test in study.test_names:
+        for test in study.single_test_names:
             for metric in study.metrics:
                 name = f"{test}_{metric}"
                 row[f"{test} {metric}"] = _format_summary(scores, name)
@@ -283,11 +383,70 @@ def _make_committee_rows(results: Results, data: str, setting: str, row: dict) -
         }
         | {
             f"{test} {metric}": format_score(committee[f"{test}_{metric}"])
-            for test in results.study.test_names
+            for test in results.study.single_test_names
             for metric in results.study.metrics
         }
         for committee in committees[selected].to_dict("records")
     ]
+
+
+def make_series_table(results: Results, series: TestSeries, metric: str) -> pd.DataFrame:
+    """Return the scores in a series of tests as text, empty without fits.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    series : TestSeries
+        A series of the study.
+    metric : str
+        A metric of the study.
+
+    Returns
+    -------
+    DataFrame
+        One row per dataset and setting, and one per committee. One column per value of the
+        parameter, after that of the unchanged test images.
+    """
+    if not len(results.summary):
+        return pd.DataFrame()
+    labels = {TEST_SET: "unchanged"}
+    labels |= {test: format_label(value) for test, value in series.tests.items()}
+    scores = {f"{test}_{metric}": label for test, label in labels.items()}
+    rows = []
+    fits, committees = results.fits, results.committees
+    for key, _ in fits.groupby(["data", "setting"], sort=False):
+        data, setting = map(str, key)
+        of_setting = (results.summary["data"] == data) & (
+            results.summary["setting"] == setting
+        )
+        found = {
+            row["score"]: row for row in results.summary[of_setting].to_dict("records")
+        }
+        row = {"data": data, "setting": describe_setting(results, data, setting)}
+        rows.append(
+            row | {label: _format_summary(found, name) for name, label in scores.items()}
+        )
+        for committee in committees.to_dict("records"):
+            if (committee["data"], committee["setting"]) == (data, setting):
+                row = row | {"setting": f"{row['setting']}, committee"}
+                rows.append(
+                    row | {v: format_score(committee[k]) for k, v in scores.items()}
+                )
+    return pd.DataFrame(rows)
+
+
+def make_series_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """Return a heading and a table for each series of tests and metric."""
+    tables = [
+        (
+            f"Test {metric} in the series {series.name!r}, by {series.parameter}",
+            make_series_table(results, series, metric),
+        )
+        for series in results.study.series
+        for metric in results.study.metrics
+    ]
+    return [(heading, table) for heading, table in tables if len(table)]
 
 
 def describe_setting(results: Results, data: str, name: str) -> str:

@@ -84,6 +84,28 @@ def test_numbas_own_cache_folder_stays_the_users(load):
     assert before == numba.config.CACHE_DIR
 
 
+def test_garbage_collections_go_on_after_loading(load):
+    layers = load(), load()
+    assert all(is_right(each) for each in layers)
+    assert gc.isenabled()
+
+
+def test_a_cached_kernel_is_loaded_without_preparing_numba(load, monkeypatch):
+    load()
+    monkeypatch.setattr("numba.core.cpu.CPUContext.refresh", None)
+    layers = load()
+    assert is_right(layers)
+    assert n_hits(layers) == 2
+
+
+def test_numba_loads_what_cannot_be_loaded_faster(load, monkeypatch):
+    load()
+    monkeypatch.setattr(compiler, "load_cached", lambda *_: False)
+    layers = load()
+    assert is_right(layers)
+    assert n_hits(layers) == 2
+
+
 def cut(content):
     return content[: len(content) // 2]
 

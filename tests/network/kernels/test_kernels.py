@@ -180,7 +180,11 @@ def test_stages_with_maximum_pooling_are_torchs(case, name):
     if min(sums.shape[2:]) < 2:
         return
     sums.retain_grad()
-    expected = F.max_pool2d(double_activation(name, sums), 2)
+    values = double_activation(name, sums)
+    # In torch, the last digits of equal units can differ, if some of them are computed
+    # in vectors and others one by one.
+    values = values + (values.detach().round(decimals=12) - values.detach())
+    expected = F.max_pool2d(values, 2)
     grad = torch.from_numpy(draw(1, *expected.shape)).double()
     expected.backward(grad)
 

@@ -178,7 +178,7 @@ def test_the_studies_of_the_benchmarks_are_valid(path):
         (
             "seeds =",
             'steps = [{transformer = "Invertor"}]\nseeds =',
-            "steps: no transformer 'Invertor'. Known: DarkBackground, Inverter",
+            "steps: no transformer 'Invertor'. Known: DarkBackground, Disturber, Inverter",
         ),
         (
             "seeds =",
