@@ -45,7 +45,7 @@ IMPORTS = {"others": "import torch, sklearn, skorch", "sklenet": "import sklenet
 # Networks that need different kernels.
 FIRST_FITS = {
     "LeNet5Classifier()": "LeNet5Classifier(max_epochs=1)",
-    "presets.lecun1998()": "presets.lecun1998(max_epochs=1)",
+    "presets.lecun1998()": "presets.lecun1998().set_params(max_epochs=1)",
     "GELU, average pooling, RBF, NAdam, elastic distortions": "LeNet5Classifier("
     "activation='gelu', pooling='avg', output='rbf', loss='map', optimizer='nadam',"
     " augment='elastic', max_epochs=1)",
