@@ -45,7 +45,7 @@ IMPORTS = {"others": "import torch, sklearn, skorch", "sklenet": "import sklenet
 # Networks that need different kernels.
 FIRST_FITS = {
     "LeNet5Classifier()": "LeNet5Classifier(max_epochs=1)",
-    "presets.lecun1998()": "presets.lecun1998().set_params(max_epochs=1)",
+    "presets.lecun1998()": "LeNet5Classifier(**presets.lecun1998() | {'max_epochs': 1})",
     "GELU, average pooling, RBF, NAdam, elastic distortions": "LeNet5Classifier("
     "activation='gelu', pooling='avg', output='rbf', loss='map', optimizer='nadam',"
     " augment='elastic', max_epochs=1)",
@@ -58,7 +58,7 @@ X, y = load_digits(return_X_y=True)
 seconds = []
 for _ in range(2):
     start = time.perf_counter()
-    {}.fit(X[:640], y[:640])
+    %s.fit(X[:640], y[:640])
     seconds.append(time.perf_counter() - start)
 print(json.dumps(seconds))
 """
@@ -288,7 +288,7 @@ def step(name: str, n_images: int) -> dict:
 
 def first_fit(name: str, n_images: int) -> dict:
     """Fit on one thread with an empty cache of kernels, and then in another process."""
-    command = [sys.executable, "-c", _FIRST_FIT.format(FIRST_FITS[name])]
+    command = [sys.executable, "-c", _FIRST_FIT % FIRST_FITS[name]]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"NUMBA_CACHE_DIR": folder, "OMP_NUM_THREADS": "1"}
         empty, full = (
