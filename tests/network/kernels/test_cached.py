@@ -39,8 +39,13 @@ def add(x, y):
 @pytest.fixture
 def dispatch(tmp_path, monkeypatch):
     """Return what numba.njit returns, with its cache in tmp_path."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    return lambda *signature: numba.njit(*signature, cache=True)(add)
+
+    def decorate(*signature):
+        # numba reads it here. It forgets it when it compiles after the environment changed.
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+        return numba.njit(*signature, cache=True)(add)
+
+    return decorate
 
 
 def test_what_is_not_cached_is_not_loaded(dispatch):
