@@ -52,7 +52,7 @@ def _describe_study(name: str) -> dict:
         "name": name,
         "notes": results.study.notes.strip(),
         "origin": describe_runs(results),
-        "data_sets": [
+        "datasets": [
             {
                 "title": DATASETS[data].title,
                 "rungs": _format_rungs(results, data),

@@ -8,11 +8,11 @@ from typing import Any
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    """Keep Python from collecting garbage.
+    """Disable Python's garbage collector in the block.
 
     Importing numba and loading kernels creates hundreds of thousands of objects that stay.
-    Each time their number has grown by a quarter, Python would look through all objects of
-    the process, which takes two thirds of the time.
+    Each time their number has grown by a quarter, the garbage collector would traverse all
+    objects of the process, which takes two thirds of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
