@@ -6,6 +6,8 @@ batches of `BATCH` by Adam, and returns the seconds of each epoch, a function th
 bytes for its `predict`, and `predict`.
 """
 
+import functools
+import os
 import time
 from collections.abc import Callable
 
@@ -32,12 +34,12 @@ def tutorial_network(channels: int = 1):
     )
 
 
-def _train(batches, channels: int = 1):
+def _train(batches, channels: int = 1, device: str = "cpu"):
     """Run the loop that everybody writes; return the seconds per epoch, and the rest."""
     import torch
 
     torch.manual_seed(0)
-    network = tutorial_network(channels)
+    network = tutorial_network(channels).to(device)
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
     seconds = []
@@ -48,11 +50,14 @@ def _train(batches, channels: int = 1):
             loss = criterion(network(images), labels)
             loss.backward()
             optimizer.step()
+        if device != "cpu":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
 
     def predict(images):
         with torch.inference_mode():
-            return torch.cat([network(part).argmax(1) for part in images.split(1000)])
+            parts = [network(part.to(device)) for part in images.split(1000)]
+            return torch.cat(parts).argmax(1).cpu()
 
     return seconds, _as_tensor, lambda images: predict(images).numpy()
 
@@ -64,17 +69,17 @@ def _as_tensor(X):
     return torch.from_numpy(X).view(-1, *shape) / 255
 
 
-def loop(X, y):
-    """A bare torch loop on tensors in memory."""
+def loop(X, y, device="cpu"):
+    """A bare torch loop on tensors in memory, that of the device."""
     import torch
 
-    images, labels = _as_tensor(X), torch.from_numpy(y)
+    images, labels = _as_tensor(X).to(device), torch.from_numpy(y).to(device)
 
     def batches():
-        for index in torch.randperm(len(images)).split(BATCH):
+        for index in torch.randperm(len(images), device=device).split(BATCH):
             yield images[index], labels[index]
 
-    return _train(batches, images.shape[1])
+    return _train(batches, images.shape[1], device)
 
 
 def loop_without_faults(X, y):
@@ -108,7 +113,7 @@ def data_loader(X, y):
     return _train(lambda: loader)
 
 
-def skorch_defaults(X, y):
+def skorch_defaults(X, y, device="cpu"):
     """skorch's NeuralNetClassifier with its defaults, but no validation split."""
     import torch
     from skorch import NeuralNetClassifier
@@ -123,6 +128,7 @@ def skorch_defaults(X, y):
         max_epochs=EPOCHS,
         train_split=None,
         iterator_train__shuffle=True,
+        device=device,
         verbose=0,
     )
 
@@ -152,6 +158,12 @@ def sklenet_by_torch(X, y):
             pass
 
     return sklenet(X, y, net_params={"callbacks": [("hears", HearsOfBatches())]})
+
+
+def sklenet_without_graphs(X, y, **params):
+    """The same on a GPU, without CUDA graphs."""
+    os.environ["SKLENET_CUDA_GRAPHS"] = "0"
+    return sklenet(X, y, **params)
 
 
 def sklenet_unfused(X, y):
@@ -188,5 +200,14 @@ FITS: dict[str, Contender] = {
     "data_loader": data_loader,
     "skorch": skorch_defaults,
     "mlp": mlp,
+}
+# What a GPU trains; without graphs Python launches each kernel of a step.
+ON_GPU: dict[str, Contender] = {
+    "loop": functools.partial(loop, device="cuda"),
+    "skorch": functools.partial(skorch_defaults, device="cuda"),
+    "sklenet": functools.partial(sklenet, device="cuda"),
+    "sklenet, without graphs": functools.partial(sklenet_without_graphs, device="cuda"),
+    "sklenet, on the CPU": functools.partial(sklenet, device="cpu"),
+    "sklenet, augmented": functools.partial(sklenet, device="cuda", augment="lecun1998"),
 }
 PREDICTS = ("loop_without_faults", "sklenet", "skorch")

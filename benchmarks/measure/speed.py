@@ -6,8 +6,8 @@
 
 The groups are "fit" (MNIST, two threads, beside other ways to train), "threads" (one and
 two threads, MNIST and CIFAR-10), "batch" (batch sizes), "predict", "import",
-"search", "memory", "step" (ways to write a step of torch), "kernels" (GFLOP/s) and
-"first_fit" (compiling and loading the kernels).
+"search", "memory", "step" (ways to write a step of torch), "kernels" (GFLOP/s),
+"first_fit" (compiling and loading the kernels) and "gpu", which is not among everything.
 
 Everything that is compared runs in a process of its own, in turn; ratios are of runs of
 the same repeat. It needs a machine that does nothing else, and the data in
@@ -131,6 +131,28 @@ def threads(name: str, n_images: int) -> dict:
     data, n_threads, contender = name.split(", ")
     torch.set_num_threads(int(n_threads.split()[0]))
     return fit(contender, n_images, DATA[data])
+
+
+def gpu(name: str, n_images: int) -> dict:
+    """Train one contender on a GPU, in a process that has trained there before."""
+    import torch
+
+    if not torch.cuda.is_available():
+        sys.exit("The group 'gpu' needs a GPU that torch can use.")
+    torch.set_num_threads(1)
+    contenders.EPOCHS = 5
+    X, y, X_test, y_test = mnist(n_images)
+    contenders.ON_GPU[name](X[:6400], y[:6400])
+    start = time.perf_counter()
+    seconds, prepare, predict = contenders.ON_GPU[name](X, y)
+    fitted = time.perf_counter()
+    predicted = predict(prepare(X_test))
+    return {
+        "seconds": statistics.mean(seconds),
+        "fit_seconds": fitted - start,
+        "predict_seconds": time.perf_counter() - fitted,
+        "accuracy": float((predicted == y_test).mean()),
+    }
 
 
 def batch(name: str, n_images: int) -> dict:
@@ -326,6 +348,7 @@ GROUPS = {
     "step": (step, list(THREADS), 0, 2),
     "kernels": (kernels, ["1 thread"], 0, 3),
     "first_fit": (first_fit, list(FIRST_FITS), 0, 3),
+    "gpu": (gpu, list(contenders.ON_GPU), 60_000, 3),
 }
 
 
@@ -411,4 +434,4 @@ if __name__ == "__main__":
         worse = guard()
         sys.exit(f"worse than it should be: {', '.join(worse)}" if worse else 0)
     else:
-        measure(arguments.groups or list(GROUPS))
+        measure(arguments.groups or [group for group in GROUPS if group != "gpu"])

@@ -263,9 +263,14 @@ class Augmenter:
         kernels.smooth_noise(noise, weights, self.amounts["elastic"], fields)
         return fields.reshape(n, 2, height, width)
 
-    def _change_by_torch(self, images: torch.Tensor) -> torch.Tensor:
+    def get_generator(self, device: torch.device) -> torch.Generator:
+        """Return the generator for images that torch changes on a device."""
         if self._generator is None:
-            self._generator = torch.Generator(images.device).manual_seed(self.seed)
+            self._generator = torch.Generator(device).manual_seed(self.seed)
+        return self._generator
+
+    def _change_by_torch(self, images: torch.Tensor) -> torch.Tensor:
+        self.get_generator(images.device)
         background = self.canvas.background
         images = images - background if background else images
         if "flip" in self.amounts:
@@ -382,8 +387,9 @@ def _convert_to_grey(images: torch.Tensor) -> torch.Tensor:
     """Return the brightness of images, of shape (n, 1, height, width)."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True)
-    weights = images.new_tensor(_GREY)[:, None, None]
-    return (images * weights).sum(dim=1, keepdim=True)
+    # Numbers rather than a tensor of them, which would be copied to the device each time.
+    channels = zip(_GREY, images.split(1, dim=1), strict=True)
+    return sum(weight * channel for weight, channel in channels)
 
 
 def _turn_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:

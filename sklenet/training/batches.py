@@ -123,13 +123,14 @@ class Batches:
         n = len(self.dataset)
         if self.generator is None:
             for start in range(0, n, self.batch_size):
-                yield self._batch(slice(start, start + self.batch_size))
+                yield self.take(slice(start, start + self.batch_size))
         else:
             order = self.order().to(self.dataset.pixels.device)
             for index in order.split(self.batch_size):
-                yield self._batch(index)
+                yield self.take(index)
 
-    def _batch(self, index):
+    def take(self, index: torch.Tensor | slice) -> tuple:
+        """Return the batch of images, and (labels, weights), at some positions."""
         images, y = self.dataset[index]
         return (self.augment(images) if self.augment else images), y
 

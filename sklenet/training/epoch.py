@@ -85,7 +85,7 @@ def train_by_kernels(net, gradient: Gradient, batches: Batches) -> None:
             step()
             net.after_step()
             sums += _sum_up(losses, outputs, labels, weights)
-    _record(net, "train", sums, len(batches.dataset))
+    record_as_one_batch(net, "train", sums, len(batches.dataset))
 
 
 def validate_by_kernels(net, dataset: ImageDataset) -> bool:
@@ -114,7 +114,9 @@ def validate_by_kernels(net, dataset: ImageDataset) -> bool:
     if weights is not None:
         with np.errstate(all="ignore"):
             losses = losses * weights
-    _record(net, "valid", _sum_up(losses, outputs, labels, weights), len(dataset))
+    record_as_one_batch(
+        net, "valid", _sum_up(losses, outputs, labels, weights), len(dataset)
+    )
     return True
 
 
@@ -128,8 +130,17 @@ def _sum_up(losses, outputs, labels, weights) -> tuple[float, float, float]:
     return loss, correct @ weights, weights.sum()
 
 
-def _record(net, prefix: str, sums, n_samples: int) -> None:
-    """Record an epoch; for callbacks, which expect batches, it is one batch."""
+def record_as_one_batch(net, prefix: str, sums, n_samples: int) -> None:
+    """Record an epoch; for callbacks, which expect batches, it is one batch.
+
+    Parameters
+    ----------
+    net : TrainingNet
+    prefix, sums
+        See `TrainingNet.record_epoch`.
+    n_samples : int
+        Number of samples of the epoch.
+    """
     sums = [float(value) for value in sums]
     net.history.new_batch()
     net.history.record_batch(f"{prefix}_loss", sums[0] / sums[2])

@@ -14,10 +14,11 @@ from sklenet.training.callbacks import EpochLog, has_batch_hooks, is_stop_reques
 from sklenet.training.epoch import (
     estimate_curvature,
     make_gradient,
+    record_as_one_batch,
     train_by_kernels,
     validate_by_kernels,
 )
-from sklenet.training.replay import MIN_REPLAYED, ReplayedSteps, can_be_replayed
+from sklenet.training.replay import ReplayedSteps, can_be_replayed
 from sklenet.training.runtime import one_thread
 from sklenet.training.step_bar import StepBar
 
@@ -209,10 +210,11 @@ class TrainingNet(NeuralNetClassifier):
         gradient = make_gradient(self)
         if gradient:
             train_by_kernels(self, gradient, batches)
+        elif can_be_replayed(self, batches):
+            sums = ReplayedSteps(self, batches).run()
+            record_as_one_batch(self, "train", sums, len(batches.dataset))
         else:
-            replayed = can_be_replayed(self) and len(batches) >= MIN_REPLAYED
-            step = ReplayedSteps(self) if replayed else self.train_step
-            self.run_single_epoch(batches, True, "train", step)
+            self.run_single_epoch(batches, True, "train", self.train_step)
         self.average_.lend()
 
     def begin_steps(self, n_steps):
@@ -232,7 +234,7 @@ class TrainingNet(NeuralNetClassifier):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
-            sums += self._compute_sums(step, batch)
+            sums += self.compute_sums(step, batch)
             if records_batches:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
             self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
@@ -276,7 +278,7 @@ class TrainingNet(NeuralNetClassifier):
             .numpy()
         )
 
-    def _compute_sums(self, step, batch):
+    def compute_sums(self, step, batch):
         """Return the sums of a batch that `record_epoch` adds up, as a tensor."""
         labels, weights = batch[1]
         correct = step["y_pred"].argmax(dim=1) == labels

@@ -1,108 +1,148 @@
-"""Training steps on a GPU, captured once as a CUDA graph and then replayed.
+"""Training steps on a GPU, captured as a CUDA graph and replayed.
 
-A step of a small network consists of about forty kernels of a few microseconds each. The
-GPU runs them faster than Python can launch them; a graph launches all of them at once.
+A step of a small network consists of about a hundred kernels of a few microseconds each.
+The GPU runs them faster than Python can launch them; a graph launches all of them at once.
 """
 
 import os
 import threading
+from collections.abc import Callable
 
 import torch
 
 from sklenet.network import LOSSES
+from sklenet.training.augment import Augmenter
+from sklenet.training.batches import Batches
 from sklenet.training.callbacks import has_batch_hooks
 
 # Steps before the capture, in which cuDNN chooses its algorithms and memory is allocated.
 # torch requires at least one.
-_N_WARM_UP_STEPS = 3
+_N_WARM_UP_STEPS = 2
 _capture_lock = threading.Lock()
 MIN_REPLAYED = 10  # number of steps per epoch from which on a capture pays off
 
 
-def can_be_replayed(net) -> bool:
-    """Return whether all steps of the net launch the same kernels.
+def can_be_replayed(net, batches: Batches) -> bool:
+    """Return whether all steps of an epoch launch the same kernels, and there are enough.
 
     Layers and the loss must be given by name, because custom ones may draw random numbers
-    or read values back, and no callback may be called for single batches. Since CUDA
-    graphs have not been tested on a GPU yet, they are used only if the environment
-    variable ``SKLENET_CUDA_GRAPHS`` is ``1``.
+    or read values back, and nothing may be called at single batches. With the environment
+    variable ``SKLENET_CUDA_GRAPHS=0`` no step is replayed.
     """
     return (
         torch.device(net.device).type == "cuda"
-        and os.environ.get("SKLENET_CUDA_GRAPHS") == "1"
+        and len(batches) >= MIN_REPLAYED
+        and os.environ.get("SKLENET_CUDA_GRAPHS") != "0"
         and isinstance(net.module__activation, str)
         and isinstance(net.module__pooling, str)
         and net.module__dropout == 0
         and type(net.criterion_) in LOSSES.values()
+        and type(batches.augment) in (Augmenter, type(None))
         and not any(has_batch_hooks(callback) for _, callback in net.callbacks_)
+        and not any(_has_hooks(module) for module in net.module_.modules())
     )
 
 
-class ReplayedSteps:
-    """A replacement for the net's ``train_step`` that replays the kernels of one step.
+def _has_hooks(module: torch.nn.Module) -> bool:
+    return any(hooks for name, hooks in vars(module).items() if "_hooks" in name)
 
-    Only the computation of the gradient is captured. The optimizer makes its step as
-    usual, so that all optimizers and schedules can be used.
+
+class ReplayedSteps:
+    """Replay what one step computes, for each batch of an epoch.
+
+    Captured are taking the images of a batch from the dataset, their augmentation, the
+    gradient, and the sums of losses and of correct predictions. The optimizer makes its
+    step as usual, so that all optimizers and schedules can be used.
 
     Parameters
     ----------
     net : TrainingNet
+    batches : Batches
     capture : callable, default=capture_cuda_graph
-        Function of a function without arguments and a device. It returns the result of the
-        function, and a function that repeats the computation.
+        Function of a function without arguments, a device and a generator. It returns a
+        function that repeats the computation.
     """
 
-    def __init__(self, net, capture=None) -> None:
-        self.net = net
+    def __init__(self, net, batches: Batches, capture: Callable | None = None) -> None:
+        self.net, self.batches = net, batches
         self.capture = capture or capture_cuda_graph
-        self.inputs: list[torch.Tensor] = []
+        self.sums = torch.zeros(3, dtype=torch.float64, device=net.device)
+        self.rows: torch.Tensor | None = None
 
-    def __call__(self, batch, **fit_params) -> dict:
-        """Make a step, and return loss and outputs, which the next step overwrites."""
-        images, (labels, weights) = batch
-        inputs = [images, labels] if weights is None else [images, labels, weights]
-        if not self.inputs:
-            self._capture(inputs)
-        if images.shape != self.inputs[0].shape:  # the last, smaller batch
-            return self.net.train_step(batch)
-        for captured, new in zip(self.inputs, inputs, strict=True):
-            captured.copy_(new)
+    def run(self) -> list[float]:
+        """Make the steps of an epoch; return the sums that `record_epoch` takes."""
+        net, batches = self.net, self.batches
+        order = batches.order().to(net.device)
+        for rows in order.split(batches.batch_size):
+            if len(rows) == batches.batch_size:
+                self._compute(rows)
+                net.optimizer_.step()
+                net.after_step()
+            else:  # the last, smaller batch
+                batch = batches.take(rows)
+                self.sums += net.compute_sums(net.train_step(batch), batch)
+        return self.sums.tolist()
+
+    def _compute(self, rows: torch.Tensor) -> None:
+        """Compute the gradient for the images in some rows of the dataset."""
+        if self.rows is None:
+            self.rows = rows.clone()
+            augment = self.batches.augment
+            generator = augment.get_generator(rows.device) if augment else None
+            device = torch.device(self.net.device)
+            self.replay = self.capture(self._compute_gradient, device, generator)
+            self.sums.zero_()  # the capture may have computed the step, too
+        else:
+            self.rows.copy_(rows)
         self.replay()
-        self.net.optimizer_.step()
-        self.net.after_step()
-        return self.step
 
-    def _capture(self, inputs: list[torch.Tensor]) -> None:
-        self.inputs = [tensor.clone() for tensor in inputs]
-        images, labels, *weights = self.inputs
-        batch = images, (labels, weights[0] if weights else None)
-
-        def compute_gradient() -> dict:
-            # A replay then overwrites the gradient rather than adding to it.
-            self.net.optimizer_.zero_grad(set_to_none=True)
-            return self.net.train_step_single(batch)
-
-        device = torch.device(self.net.device)
-        self.step, self.replay = self.capture(compute_gradient, device)
+    def _compute_gradient(self) -> None:
+        # A replay then overwrites the gradient rather than adding to it.
+        self.net.optimizer_.zero_grad(set_to_none=True)
+        batch = self.batches.take(self.rows)
+        self.sums += self.net.compute_sums(self.net.train_step_single(batch), batch)
 
 
-def capture_cuda_graph(function, device: torch.device):
-    """Capture the kernels of `function`; return its result, and a function to replay it."""
+def capture_cuda_graph(
+    function: Callable[[], None],
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> Callable[[], None]:
+    """Capture the kernels that a function launches; return a function that replays them.
+
+    Parameters
+    ----------
+    function : callable
+        Called a few times before.
+    device : torch.device
+    generator : torch.Generator, optional
+        Generator from which the function draws. Its state is that of the start when the
+        first replay begins, and each replay draws other numbers.
+    """
     # torch allows one capture at a time per process.
     with _capture_lock, torch.cuda.device(device):
+        state = None if generator is None else generator.get_state()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_N_WARM_UP_STEPS):
                 function()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        mode = "thread_local"  # other threads may train at the same time
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode=mode):
-            result = function()
+        if generator is not None:
+            generator.set_state(state)
+            graph.register_generator_state(generator)
+        # Not torch.cuda.graph, which frees all unused memory of the device first.
+        with torch.cuda.stream(stream):
+            # Other threads may train at the same time.
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                function()
+            finally:
+                graph.capture_end()
 
     def replay() -> None:
         with torch.cuda.device(device):
             graph.replay()
 
-    return result, replay
+    return replay

@@ -151,7 +151,30 @@ def _make_precision_settings() -> list[_ProcessSetting]:
     ]
 
 
-_full_precision = _make_precision_settings()
+def _make_cuda_settings() -> list[_ProcessSetting]:
+    """Return the settings under which a GPU computes in full float32, and reproducibly."""
+    if not torch.backends.cuda.is_built():
+        return []
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # since torch 2.9
+        precisions = [(each, "fp32_precision", "ieee") for each in (matmul, cudnn.conv)]
+    else:
+        precisions = [(each, "allow_tf32", False) for each in (matmul, cudnn)]
+    return [
+        _ProcessSetting(
+            functools.partial(getattr, owner, name),
+            functools.partial(setattr, owner, name),
+            value,
+        )
+        for owner, name, value in (
+            *precisions,
+            (cudnn, "deterministic", True),
+            (cudnn, "benchmark", False),  # would choose algorithms by their times
+        )
+    ]
+
+
+_full_precision = [*_make_precision_settings(), *_make_cuda_settings()]
 
 
 def one_thread() -> _ProcessSetting:
@@ -281,15 +304,24 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto" is CUDA if available, otherwise the CPU.
+        "auto" is CUDA if this process can use it, otherwise the CPU.
 
     Raises
     ------
     ValueError
-        If there is no such device, or this machine does not have it.
+        If there is no such device, or this machine does not have it, or this process
+        cannot use it.
     """
+    is_lost = _is_forked and torch.cuda._is_in_bad_fork()
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        can_use = torch.cuda.is_available() and not is_lost
+        return torch.device("cuda" if can_use else "cpu")
+    if is_lost and torch.device(device).type == "cuda":
+        raise ValueError(
+            f"The 'device' parameter is {str(device)!r}, which a forked process cannot use"
+            " after its parent process has. Start processes by 'spawn' or with joblib, or"
+            " use the device 'cpu'."
+        )
     try:
         resolved = torch.device(device)
         if resolved.type == "meta":  # its tensors have no values

@@ -39,15 +39,10 @@ def net_on(device, weighted=False, **params):
     return net, Batches(dataset, 40, seed=0)
 
 
-def capture_by_recomputing(function, device):
+def capture_by_recomputing(function, device, generator):
     """Return a replay that repeats the computation, into the same memory like a graph."""
-    result = function()
-
-    def replay():
-        for name, value in function().items():
-            result[name].copy_(value)
-
-    return result, replay
+    function()
+    return function
 
 
 @pytest.mark.parametrize(
@@ -65,7 +60,7 @@ def test_a_step_reads_nothing_back_from_the_device(params, weighted):
     net.begin_steps(len(batches))
     sums = torch.zeros(3, dtype=torch.float64, device="meta")
     for batch in batches:
-        sums += net._compute_sums(net.train_step(batch), batch)
+        sums += net.compute_sums(net.train_step(batch), batch)
     with pytest.raises(NotImplementedError):
         sums.tolist()  # at the end of an epoch
 
@@ -75,14 +70,20 @@ def test_a_step_reads_nothing_back_from_the_device(params, weighted):
     "params", [{}, {"optimizer": "adam", "lr_schedule": "one_cycle", "l1": 1e-4}]
 )
 def test_replayed_steps_equal_ordinary_steps(weighted, params):
-    histories = []
+    results = []
     for replayed in (False, True):
         net, batches = net_on("cpu", weighted, **params)
-        net.begin_steps(len(batches))
-        step = ReplayedSteps(net, capture_by_recomputing) if replayed else net.train_step
-        sums = [net._compute_sums(step(batch), batch) for batch in batches]
-        histories.append([*sums, *(p.detach() for p in net.module_.parameters())])
-    for once, again in zip(*histories, strict=True):
+        net.begin_steps(2 * len(batches))
+        for _ in range(2):  # epochs
+            if replayed:
+                sums = ReplayedSteps(net, batches, capture_by_recomputing).run()
+            else:
+                steps = [net.compute_sums(net.train_step(b), b) for b in batches]
+                sums = sum(step.double() for step in steps).tolist()
+        results.append(
+            [torch.tensor(sums), *(p.detach() for p in net.module_.parameters())]
+        )
+    for once, again in zip(*results, strict=True):
         assert torch.equal(once, again)
 
 
@@ -92,15 +93,15 @@ class BatchCallback(Callback):
 
 
 def test_conditions_for_replaying_steps(monkeypatch):
-    net, _ = net_on("cpu")
-    assert not can_be_replayed(net)
+    net, batches = net_on("cpu")
+    batches.batch_size = 15  # ten steps
+    assert not can_be_replayed(net, batches)
     net.device = "cuda"
-    assert not can_be_replayed(net)  # graphs have to be enabled
+    assert can_be_replayed(net, batches)
+    assert not can_be_replayed(net, net_on("cpu")[1])  # four steps
     with monkeypatch.context() as patch:
         patch.setenv("SKLENET_CUDA_GRAPHS", "0")
-        assert not can_be_replayed(net)
-    monkeypatch.setenv("SKLENET_CUDA_GRAPHS", "1")
-    assert can_be_replayed(net)
+        assert not can_be_replayed(net, batches)
     for name, value in (
         ("module__activation", torch.nn.RReLU),
         ("module__pooling", torch.nn.AvgPool2d),
@@ -110,4 +111,11 @@ def test_conditions_for_replaying_steps(monkeypatch):
     ):
         with monkeypatch.context() as patch:
             patch.setattr(net, name, value)
-            assert not can_be_replayed(net), name
+            assert not can_be_replayed(net, batches), name
+    batches.augment = torch.nn.Identity()
+    assert not can_be_replayed(net, batches)
+    batches.augment = None
+    hook = next(net.module_.children()).register_forward_hook(lambda *_: None)
+    assert not can_be_replayed(net, batches)
+    hook.remove()
+    assert can_be_replayed(net, batches)
