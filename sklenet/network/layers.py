@@ -79,14 +79,15 @@ class FirstConv2d(nn.Conv2d):
     oneDNN splits the batch by the number of threads to sum the gradient of the weights, so
     that its last bits depend on that number. The gradient is also the convolution of the
     input with the gradient of the output, with batch and channels exchanged, which is
-    computed for each weight separately. This layer computes it in that way if its input
-    requires no gradient, as that of the first layer.
+    computed for each weight separately. On a CPU, this layer computes it in that way if its
+    input requires no gradient, as that of the first layer.
 
     Parameters are those of :class:`torch.nn.Conv2d`.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.bias is None or x.requires_grad or not torch.is_grad_enabled():
+        is_first = self.bias is not None and not x.requires_grad
+        if x.device.type != "cpu" or not is_first or not torch.is_grad_enabled():
             return super().forward(x)
         return _FirstConvolution.apply(x, self.weight, self.bias)
 

@@ -140,6 +140,9 @@ def capture_cuda_graph(
                 function()
             finally:
                 graph.capture_end()
+        # The capture has set the state of the generator on this stream, and replays do so
+        # on another.
+        torch.cuda.current_stream().wait_stream(stream)
 
     def replay() -> None:
         with torch.cuda.device(device):

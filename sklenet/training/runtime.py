@@ -314,7 +314,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     is_lost = _is_forked and torch.cuda._is_in_bad_fork()
     if device == "auto":
-        can_use = torch.cuda.is_available() and not is_lost
+        can_use = not is_lost and torch.cuda.is_available()
         return torch.device("cuda" if can_use else "cpu")
     if is_lost and torch.device(device).type == "cuda":
         raise ValueError(

@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import pickle
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -92,7 +93,9 @@ def test_fits_as_on_the_cpu(name):
     assert all(p.device.type == "cuda" for p in on_gpu.module_.parameters())
     on_cpu = make(**PARAMS[name] | {"device": "cpu"}).fit(X, y)
     if name != "dropout":  # other random numbers
-        np.testing.assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, rtol=5e-3)
+        # The first steps of RMSProp depend on the signs of gradients only.
+        rtol = 0.1 if name == "rmsprop" else 5e-3
+        np.testing.assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, rtol=rtol)
     assert on_gpu.score(X, y) == pytest.approx(on_cpu.score(X, y), abs=0.02)
 
 
@@ -142,7 +145,7 @@ def test_training_is_reproducible():
 
 
 def test_weights_of_samples_count(replays):
-    weight = np.linspace(0, 2, len(X))
+    weight = np.linspace(0.1, 2, len(X))
     on_gpu = make().fit(X, y, sample_weight=weight)
     on_cpu = make("cpu").fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, rtol=5e-3)
@@ -284,8 +287,8 @@ def _fit_in_child(device, connection):
     try:
         model = make(device, max_epochs=1).fit(X, y)
         connection.send((model.device_.type, model.predict(X[:3]).tolist()))
-    except Exception as error:
-        connection.send(repr(error))
+    except Exception:
+        connection.send(traceback.format_exc())
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
@@ -299,7 +302,7 @@ def test_forked_processes_use_the_cpu_or_say_why_not(device):
     answer = here.recv()
     child.join()
     if device == "auto":
-        assert answer[0] == "cpu"
+        assert answer[0] == "cpu", answer
     else:
         assert "forked process" in answer
 
