@@ -22,7 +22,7 @@ from sklenet.training.callbacks import EpochContexts
 from sklenet.training.fit_run import FitRun
 from sklenet.training.parameters import check_parameters, make_canvas
 from sklenet.training.predict import compute_outputs
-from sklenet.training.runtime import library_state
+from sklenet.training.runtime import find_device, library_state
 from sklenet.training.samples.checks import (
     check_prediction_data,
     check_training_data,
@@ -320,6 +320,10 @@ class LeNet5Classifier(
     seconds and is announced on standard error. With the environment variable
     ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding, and with
     `augment` and `dropout` by other random numbers.
+
+    On a GPU, under the same conditions except for that on the optimizer, and without
+    `dropout`, the steps of an epoch are replayed from a CUDA graph, unless the environment
+    variable ``SKLENET_CUDA_GRAPHS`` is ``0``.
 
     In a process that uses glibc, training raises two thresholds of its memory allocator;
     see :func:`sklenet.training.runtime.keep_freed_memory` for the reason, and how to
@@ -828,9 +832,7 @@ class LeNet5Classifier(
         net_state = state.pop("net_state", None)
         super().__setstate__(state)
         if net_state is not None:
-            device = state["device_"]
-            has_no_cuda = device.startswith("cuda") and not torch.cuda.is_available()
-            self.device_ = torch.device("cpu" if has_no_cuda else device)
+            self.device_ = find_device(state["device_"])
             canvas = self.canvas_
             params = self.fit_params_
             with isolate_custom_parts(params, seed=0):

@@ -13,9 +13,10 @@ def describe_run(run: dict) -> str:
         f"{name} {versions[name]}" for name in ("torch", "skorch", "scikit-learn")
     )
     instructions = f", {machine['isa']}" if "isa" in machine else ""
+    gpu = f", {machine['cuda']}" if machine.get("cuda") else ""
     return (
         f"{run['started'][:10]}, revision `{(run['revision'] or 'unknown')[:12]}`,"
-        f" {machine['cpu']} ({machine['cores']} cores{instructions}), {packages}."
+        f" {machine['cpu']} ({machine['cores']} cores{instructions}){gpu}, {packages}."
     )
 
 

@@ -77,6 +77,7 @@ def _parts() -> dict[str, str]:
         "batch": _batch,
         "kernels": _kernels,
         "first_fit": _first_fit,
+        "gpu": _gpu,
     }
     return {
         name: table(groups[name])
@@ -273,6 +274,23 @@ def _first_fit(group: Group) -> str:
         for name in group.ones
     ]
     return _table(rows, ["first fit", *fields.values()]) + _where(group)
+
+
+def _gpu(group: Group) -> str:
+    names = {
+        "loop": "bare torch loop, tensors on the GPU",
+        "sklenet, without graphs": "LeNet5Classifier, without CUDA graphs",
+        "sklenet, augmented": "LeNet5Classifier, with 1998's distortions",
+    }
+    (one,) = group.ones["contenders"]
+    loop = one["times"]["loop"]["fit"]
+    rows = []
+    for name, times in one["times"].items():
+        ratios = [a / b for a, b in zip(times["fit"], loop, strict=True)]
+        what = names.get(name, _NAMES.get(name, name))
+        rows.append([what, _range(times["fit"], 2), _range(ratios, 2)])
+    heads = ["", "s per epoch", "over the loop"]
+    return _table(rows, heads) + f"\n\n{len(loop)} repeats. {describe_run(group.run)}"
 
 
 def _seconds(group: Group, base: str) -> str:

@@ -42,9 +42,8 @@ class Progress:
         self._quiet = quiet
         self._study = study
         self._total = count_planned_fits(study)
-        records, self._position = self._journal.read_since(0)
+        records, self._position, self._tail = self._journal.read_new(0, b"")
         self._done = count_finished_fits(study, records)
-        self._tail = self._journal.read_tail(self._position)
         self._seen = {record.get("key") for record in records}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -96,10 +95,9 @@ class Progress:
         damage.
         """
         try:
-            if self._journal.read_tail(self._position) != self._tail:
-                self._position = 0
-            records, self._position = self._journal.read_since(self._position)
-            self._tail = self._journal.read_tail(self._position)
+            records, self._position, self._tail = self._journal.read_new(
+                self._position, self._tail
+            )
         except (JournalError, OSError):
             self._position, self._tail = 0, b""
             return []

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import safe_open
 
 from sklenet.images.shapes import infer_image_shape
@@ -29,7 +28,7 @@ from sklenet.persistence.format import (
     read_document,
 )
 from sklenet.persistence.network_reader import read_network
-from sklenet.training.runtime import resolve_device
+from sklenet.training.runtime import find_device
 
 # Maximum size of a header in the safetensors format.
 _MAX_HEADER = 100_000_000
@@ -124,7 +123,7 @@ def _read_state(file, document: Document, kind: type) -> dict[str, Any]:
         "interrupted_": fitted.interrupted,
         "history_": history,
         "loss_curve_": [row["train_loss"] for row in history],
-        "device_": _choose_device(params["device"]),
+        "device_": find_device(params["device"]),
         "fit_params_": fit_params,
         "random_state_": _read_random_state(file, fitted),
         "held_out_": _read_held_out(file, fitted),
@@ -174,14 +173,6 @@ def _check_images(fitted: Fitted, *, is_shape_given: bool) -> None:
     low, high = fitted.pixel_range
     if low > high:
         raise InvalidFileError(f"its pixel values range from {low} to {high}.")
-
-
-def _choose_device(device: str) -> str:
-    """Return the device of the file, or the CPU if this machine does not have it."""
-    try:
-        return str(resolve_device(device))
-    except ValueError:
-        return str(torch.device("cpu"))
 
 
 def _read_classes(file, fitted: Fitted) -> np.ndarray:

@@ -17,6 +17,7 @@ from sklenet.training.callbacks import check_monitors
 from sklenet.training.monitor import Monitor, copy_state, set_state
 from sklenet.training.net import TrainingNet
 from sklenet.training.runtime import (
+    check_process,
     keep_freed_memory,
     one_thread,
     release_freed_memory,
@@ -69,6 +70,7 @@ class FitRun:
         self.samples, self.validation = samples, validation
         self.n_epochs = n_epochs
         self.earlier = earlier
+        check_process()
         self.device = resolve_device(params["device"])
         self.random_state = (
             _make_random_state(params["random_state"])

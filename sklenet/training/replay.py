@@ -67,7 +67,7 @@ class ReplayedSteps:
         self.net, self.batches = net, batches
         self.capture = capture or capture_cuda_graph
         self.sums = torch.zeros(3, dtype=torch.float64, device=net.device)
-        self.rows: torch.Tensor | None = None
+        self.replay: Callable[[], None] | None = None
 
     def run(self) -> list[float]:
         """Make the steps of an epoch; return the sums that `record_epoch` takes."""
@@ -85,10 +85,12 @@ class ReplayedSteps:
 
     def _compute(self, rows: torch.Tensor) -> None:
         """Compute the gradient for the images in some rows of the dataset."""
-        if self.rows is None:
+        if self.replay is None:
             self.rows = rows.clone()
             augment = self.batches.augment
-            generator = augment.get_generator(rows.device) if augment else None
+            generator = None
+            if isinstance(augment, Augmenter):
+                generator = augment.get_generator(rows.device)
             device = torch.device(self.net.device)
             self.replay = self.capture(self._compute_gradient, device, generator)
             self.sums.zero_()  # the capture may have computed the step, too
@@ -121,7 +123,7 @@ def capture_cuda_graph(
     """
     # torch allows one capture at a time per process.
     with _capture_lock, torch.cuda.device(device):
-        state = None if generator is None else generator.get_state()
+        state = generator.get_state() if generator else None
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -129,7 +131,7 @@ def capture_cuda_graph(
                 function()
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        if generator is not None:
+        if generator is not None and state is not None:
             generator.set_state(state)
             graph.register_generator_state(generator)
         # Not torch.cuda.graph, which frees all unused memory of the device first.

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,6 +157,7 @@ def _make_cuda_settings() -> list[_ProcessSetting]:
     if not torch.backends.cuda.is_built():
         return []
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    precisions: list[tuple[Any, str, Any]]
     if hasattr(cudnn, "conv"):  # since torch 2.9
         precisions = [(each, "fp32_precision", "ieee") for each in (matmul, cudnn.conv)]
     else:
@@ -309,19 +311,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If there is no such device, or this machine does not have it, or this process
-        cannot use it.
+        If there is no such device, or this process cannot use it.
     """
-    is_lost = _is_forked and torch.cuda._is_in_bad_fork()
     if device == "auto":
-        can_use = not is_lost and torch.cuda.is_available()
+        can_use = torch.cuda.is_available() and not _parent_used_cuda()
         return torch.device("cuda" if can_use else "cpu")
-    if is_lost and torch.device(device).type == "cuda":
-        raise ValueError(
-            f"The 'device' parameter is {str(device)!r}, which a forked process cannot use"
-            " after its parent process has. Start processes by 'spawn' or with joblib, or"
-            " use the device 'cpu'."
-        )
     try:
         resolved = torch.device(device)
         if resolved.type == "meta":  # its tensors have no values
@@ -331,7 +325,37 @@ def resolve_device(device: str | torch.device) -> torch.device:
         available = ["'cpu'"]
         available += [f"'cuda:{k}'" for k in range(torch.cuda.device_count())]
         raise ValueError(
-            f"The 'device' parameter is {str(device)!r}, which torch cannot use on this"
-            f" machine. Available devices: 'auto', {', '.join(available)}."
+            f"The 'device' parameter is {str(device)!r}, which torch cannot use in this"
+            f" process. Available devices: 'auto', {', '.join(available)}."
         ) from error
     return resolved
+
+
+def find_device(device: str) -> torch.device:
+    """Return the device of a saved model, or the CPU if this process cannot use it."""
+    try:
+        return resolve_device(device)
+    except ValueError:
+        return torch.device("cpu")
+
+
+def _parent_used_cuda() -> bool:
+    """Return whether this process was forked from one that had used a GPU."""
+    return _is_forked and torch.cuda._is_in_bad_fork()
+
+
+def check_process() -> None:
+    """Check that torch's optimizers work in this process.
+
+    Raises
+    ------
+    RuntimeError
+        If it was forked from a process that had used a GPU. Optimizers of torch then fail
+        on every device, because they ask CUDA for its state.
+    """
+    if _parent_used_cuda():
+        raise RuntimeError(
+            "This process was forked from one that had used a GPU, after which torch can"
+            " train on no device, the CPU included. Start processes by 'spawn' or with"
+            " joblib's 'loky'."
+        )

@@ -100,17 +100,46 @@ class Journal:
         """
         return None
 
-    def read_tail(self, offset: int) -> bytes:
-        """Return up to 4096 bytes before an offset in the file.
+    def read_new(self, offset: int, before: bytes) -> tuple[list[dict], int, bytes]:
+        """Return the records that have been added, or all if the file is another one.
 
-        They tell whether the file before the offset has changed.
+        Everything comes from one look at the file, which may be replaced at any time.
+
+        Parameters
+        ----------
+        offset : int
+            Offset in bytes up to which the file has been read.
+        before : bytes
+            The bytes before it, at most 4096.
+
+        Returns
+        -------
+        records : list of dict
+        offset : int
+            Offset of the end of the last record.
+        before : bytes
+            The bytes before it.
+
+        Raises
+        ------
+        JournalError
+            If a line is not a valid record.
         """
+        start = offset - len(before)
+        content = self._read(start)
+        if content[: len(before)] != before:
+            start = offset = 0
+            content = self._read(start)
+        found, offset = self._parse_lines(content[offset - start :], offset)
+        end = offset - start
+        return [record for _, record in found], offset, content[max(0, end - 4096) : end]
+
+    def _read(self, offset: int) -> bytes:
         if not self.path.is_file():
             return b""
-        start = max(0, offset - 4096)
         with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(offset - start)
+            file.seek(offset)
+            return file.read()
 
     def __iter__(self) -> Iterator[dict]:
         """Return an iterator over the complete records."""
@@ -142,12 +171,14 @@ class Journal:
             If a line is not a valid record. The last line may be cut off, for example by a
             power failure, and is then ignored.
         """
+        return self._parse_lines(self._read(offset), offset)
+
+    def _parse_lines(
+        self, content: bytes, offset: int
+    ) -> tuple[list[tuple[int, dict]], int]:
+        """Return what `read_since_with_offsets` does, for the content from an offset on."""
         found: list[tuple[int, dict]] = []
-        if not self.path.is_file():
-            return found, 0
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            lines = [line for line in file if line.endswith(b"\n")]
+        lines = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
         for number, line in enumerate(lines):
             record = _parse(line)
             if record is None and number == len(lines) - 1:
@@ -160,7 +191,7 @@ class Journal:
                     " or remove this line to repeat its fit."
                 )
             found.append((offset, record))
-            offset += len(line)
+            offset += len(line) + 1
         return found, offset
 
     def _lock(self) -> FileLock:

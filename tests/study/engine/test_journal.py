@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 
 import pytest
 
@@ -53,6 +54,50 @@ def test_records_of_other_processes_and_replaced_files_are_found(journal):
     journal.append({"key": "c"})
     assert journal.find("b") is None
     assert journal.find("c") == {"key": "c"}
+
+
+def test_new_records_of_a_file_that_grows_or_is_replaced(journal):
+    assert journal.read_new(0, b"") == ([], 0, b"")
+    for k in range(300):  # more than 4096 bytes
+        journal.append({"k": k, "text": "x" * 10})
+    records, *place = journal.read_new(0, b"")
+    assert [record["k"] for record in records] == list(range(300))
+    assert journal.read_new(*place) == ([], *place)
+    journal.append({"k": 300})
+    records, *place = journal.read_new(*place)
+    assert records == [{"k": 300}]
+    # Where the old file ended is the middle of a line.
+    other = [{"text": "y" * 9000}] * 2
+    journal.path.write_text("".join(json.dumps(record) + "\n" for record in other))
+    records, *place = journal.read_new(*place)
+    assert records == other
+    journal.path.unlink()
+    assert journal.read_new(*place) == ([], 0, b"")
+
+
+def test_a_reader_follows_a_file_that_is_replaced_all_the_time(journal):
+    journal.append({"file": 0})
+    done = threading.Event()
+
+    def replace():
+        for k in range(1, 2000):
+            content = (json.dumps({"file": k, "text": "z" * (k % 50)}) + "\n") * (k % 3 + 1)
+            new = journal.path.with_suffix(".new")
+            new.write_text(content)
+            new.replace(journal.path)
+        done.set()
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    place, last = (0, b""), None
+    while True:
+        is_last = done.is_set()
+        records, *place = journal.read_new(*place)
+        last = records[-1] if records else last
+        if is_last:
+            break
+    thread.join()
+    assert last == {"file": 1999, "text": "z" * 49}
 
 
 @pytest.mark.parametrize(
