@@ -1,11 +1,12 @@
-"""Render ``docs/ladder.md``, and draw its figure, from the records of the ladder's studies.
+"""Render ``docs/ladder.md``, and draw its figures, from the ladder's records.
 
-python benchmarks/documents/ladder.py  # draws docs/ladder.png
+python benchmarks/documents/ladder.py  # draws docs/ladder.png and docs/ladder_cost.png
 """
 
 import pandas as pd
 from origin import describe_runs
 from rendering import DOCS, ROOT, read_results, render_template
+from training_cost import compute_costs, draw_costs, format_costs
 
 from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.results import Results
@@ -15,6 +16,7 @@ from sklenet.study.report.text import format_interval, format_mean_sd
 
 DOCUMENT = DOCS / "ladder.md"
 FIGURE = DOCS / "ladder.png"
+COST_FIGURE = DOCS / "ladder_cost.png"
 
 _STUDIES = ("ladder", "ladder_colour")
 
@@ -51,7 +53,11 @@ def _describe_study(name: str) -> dict:
         "notes": results.study.notes.strip(),
         "origin": describe_runs(results),
         "data_sets": [
-            {"title": DATASETS[data].title, "rungs": _format_rungs(results, data)}
+            {
+                "title": DATASETS[data].title,
+                "rungs": _format_rungs(results, data),
+                "costs": format_costs(compute_costs(results, data)),
+            }
             for data in results.study.data
         ],
     }
@@ -97,15 +103,20 @@ def _format_rungs(results: Results, data: str) -> list[dict[str, str]]:
     return rows
 
 
-def draw_figure() -> None:
-    """Draw the test accuracy of each fit, and the mean of each rung."""
-    import matplotlib.pyplot as plt
-
-    ladders = [
+def _list_ladders() -> list[tuple[Results, str]]:
+    """Return the results and the dataset of each ladder."""
+    return [
         (read_results(name), data)
         for name in _STUDIES
         for data in read_results(name).study.data
     ]
+
+
+def draw_figure() -> None:
+    """Draw the test accuracy of each fit, and the mean of each rung."""
+    import matplotlib.pyplot as plt
+
+    ladders = _list_ladders()
     figure, axes = plt.subplots(
         len(ladders), 1, figsize=(8, 2.9 * len(ladders)), layout="constrained"
     )
@@ -130,6 +141,23 @@ def draw_figure() -> None:
     plt.close(figure)
 
 
+def draw_cost_figure() -> None:
+    """Draw the test accuracy of each rung against the operations of its training."""
+    import matplotlib.pyplot as plt
+
+    ladders = _list_ladders()
+    figure, axes = plt.subplots(
+        len(ladders), 1, figsize=(8, 2.9 * len(ladders)), layout="constrained", sharex=True
+    )
+    for ax, (results, data) in zip(axes, ladders, strict=True):
+        draw_costs(ax, compute_costs(results, data))
+        ax.set_title(DATASETS[data].title)
+    figure.savefig(COST_FIGURE, dpi=110)
+    plt.close(figure)
+
+
 if __name__ == "__main__":
     draw_figure()
-    print("wrote", FIGURE.relative_to(ROOT))
+    draw_cost_figure()
+    for path in (FIGURE, COST_FIGURE):
+        print("wrote", path.relative_to(ROOT))

@@ -112,6 +112,10 @@ class Progress:
             candidate = {}
             if record["kind"] != "fit":
                 candidate = describe_candidate(self._study, record)
+            elif self._study.series:  # whose scores would not fit on a line
+                names = self._study.single_test_names
+                tests = {k: v for k, v in record.get("tests", {}).items() if k in names}
+                record = record | {"tests": tests}
             line = _describe(record, candidate)
             self.print_line(f"[{self._done}/{self._total}] {line}")
         if self._bar:

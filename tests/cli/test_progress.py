@@ -80,6 +80,18 @@ def fit_record(seed, **changes):
     return json.dumps(record | changes) + "\n"
 
 
+def test_a_line_has_no_scores_of_series(path, tmp_path, capsys):
+    path.write_text(
+        STUDY + '[[test]]\nname = "turned"\nsteps = [{ transformer = "Disturber" }]\n'
+        "grid = { disturber__rotation = [10] }\n"
+    )
+    journal = tmp_path / RECORDS
+    tests = {"test": {"accuracy": 0.5}, "turned 10": {"accuracy": 0.25}}
+    with Progress(read_study(path), journal):
+        journal.write_text(fit_record(0, tests=tests))
+    assert "seed 0: test accuracy 0.5000, 0 epochs" in capsys.readouterr().err
+
+
 def test_progress_survives_a_rewritten_journal(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.cli.progress._SECONDS", 0.01)
     journal = tmp_path / RECORDS

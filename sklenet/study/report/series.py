@@ -44,10 +44,11 @@ def summarize_series(results: Results, data: str) -> pd.DataFrame:
                 name = f"{test}_{metric}"
                 scores = group[name].dropna() if name in group else pd.Series(dtype=float)
                 if len(scores):
-                    row = {"series": series.name, "parameter": series.parameter}
-                    row |= {"setting": setting, "value": value, "mean": scores.mean()}
-                    rows.append(row | {"low": scores.min(), "high": scores.max()})
-    return pd.DataFrame(rows)
+                    spread = (scores.mean(), scores.min(), scores.max())
+                    key = (series.name, series.parameter, setting, value)
+                    rows.append((*key, *spread))
+    columns = ["series", "parameter", "setting", "value", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def draw_series(
@@ -71,7 +72,9 @@ def draw_series(
     """
     import matplotlib.pyplot as plt
 
-    labels = dict(table[["series", "parameter"]].itertuples(index=False)) | (labels or {})
+    labels = dict(zip(table["series"], table["parameter"], strict=True)) | dict(
+        labels or {}
+    )
     panels = list(dict.fromkeys(table["series"]))
     settings = list(dict.fromkeys(table["setting"]))[:_MAX_CURVES]
     n_columns = min(len(panels), _MAX_COLUMNS)

@@ -420,7 +420,9 @@ def make_series_table(results: Results, series: TestSeries, metric: str) -> pd.D
         of_setting = (results.summary["data"] == data) & (
             results.summary["setting"] == setting
         )
-        found = results.summary[of_setting].set_index("score").to_dict("index")
+        found = {
+            row["score"]: row for row in results.summary[of_setting].to_dict("records")
+        }
         row = {"data": data, "setting": describe_setting(results, data, setting)}
         rows.append(
             row | {label: _format_summary(found, name) for name, label in scores.items()}
