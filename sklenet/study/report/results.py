@@ -110,7 +110,7 @@ class Results:
             raise StudyError(f"{path}: no records of a study.")
         self.study: Study = _validate_study(path, studies[-1], self.records)
         self.runs = [r for r in self.records if r["kind"] == "run"]
-        self._variance_shares: dict[str, pd.DataFrame] = {}
+        self._variance_shares: dict[tuple[str, str], pd.DataFrame] = {}
 
     @cached_property
     def fit_records(self) -> list[dict]:
@@ -526,7 +526,7 @@ class Results:
         columns = ["parameter", "value", *describe([]), "collapsed"]
         return pd.DataFrame(rows, columns=columns)
 
-    def variance_shares(self, data: str) -> pd.DataFrame:
+    def variance_shares(self, data: str, *, without: Mapping | None = None) -> pd.DataFrame:
         """Return the shares of parameters and interactions in the variance of the scores.
 
         The analysis of variance is that of the :meth:`comparable_candidates` that have not
@@ -538,6 +538,10 @@ class Results:
         ----------
         data : str
             Name of the dataset.
+        without : dict of str to list, optional
+            Values of parameters that are left out, such as ``{"activation": ["sigmoid"]}``.
+            A share depends on the values that are compared: a single one that is far worse
+            than the others can make up most of the variance.
 
         Returns
         -------
@@ -549,16 +553,35 @@ class Results:
             are the statistic and the p-value of the F test against the remainder. The frame
             is empty for searches that do not try all combinations of a grid, and if the
             effects cannot be separated because too many candidates are missing.
+
+        Raises
+        ------
+        ValueError
+            If `without` names something that is not in the grid.
         """
-        if data not in self._variance_shares:
+        without = without or {}
+        for name, values in without.items():
+            known = self.grid.get(name, [])
+            known = [] if isinstance(known, Distribution) else known
+            if unknown := [value for value in values if value not in known]:
+                raise ValueError(
+                    f"without={dict(without)!r}: each value must be one of the parameter's"
+                    f" values in the grid of the search. {name!r} has {list(known)!r}, not"
+                    f" {unknown[0]!r}."
+                )
+        key = (data, repr(sorted(without.items())))
+        if key not in self._variance_shares:
             assert self.study.search is not None
+            factors = self.comparable_candidates(data)[list(self.grid)]
             has_all = self.study.search.kind in _WITH_ALL_COMBINATIONS
             included = ~self.find_collapsed(data) & has_all
-            self._variance_shares[data] = decompose_variance(
-                self.comparable_candidates(data)[list(self.grid)][included],
+            for name, values in without.items():
+                included &= np.array([v not in values for v in factors[name]], bool)
+            self._variance_shares[key] = decompose_variance(
+                factors[included],
                 self._get_comparable_fold_scores(data)[included].to_numpy(),
             )
-        return self._variance_shares[data].copy()
+        return self._variance_shares[key].copy()
 
     @property
     def grid(self) -> Mapping:

@@ -364,6 +364,31 @@ def test_variance_shares_are_without_the_candidates_that_collapsed_or_failed(tmp
         assert "without the 1 that failed or collapsed" in text
 
 
+def test_variance_shares_without_a_value_are_those_of_the_others(tmp_path):
+    results = write_search(tmp_path, FULL)
+    factors = pd.DataFrame(results.cv_results("digits")["params"])
+    included = factors["lr"] != 0.2
+    expected = decompose_variance(factors[included], np.array(FULL)[included])
+    for _ in range(2):
+        shares = results.variance_shares("digits", without={"lr": [0.2]})
+        pd.testing.assert_frame_equal(shares, expected)
+        assert len(results.variance_shares("digits")["df"]) == len(expected)
+        assert results.variance_shares("digits")["df"].sum() == 11
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ({"lr": [0.5]}, "'lr' has .*0.1, 0.2, 0.3.*, not 0.5"),
+        ({"activation": ["relu"]}, "'activation' has .*, not 'relu'"),
+    ],
+)
+def test_variance_shares_without_unknown_values_raise_an_error(tmp_path, without, message):
+    results = write_search(tmp_path, FULL)
+    with pytest.raises(ValueError, match=message):
+        results.variance_shares("digits", without=without)
+
+
 def test_variance_shares_need_all_combinations(tmp_path):
     kind = 'kind = "random"\nn_iter = 6'
     assert not len(write_search(tmp_path, FULL, kind).variance_shares("digits"))
