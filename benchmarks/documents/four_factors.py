@@ -42,7 +42,9 @@ def render() -> str:
             for name, value in results.study.estimator.items()
             if name != "max_epochs"
         ),
-        shares=_format_shares(results),
+        shares=_format_shares(compute_shares(results)),
+        without=_describe_without_worst(results),
+        ranges=_format_ranges(results),
         datasets=[_describe_dataset(results, data) for data in results.study.data],
         changes=_format_changes(results),
         ranks=_format_correlations(results),
@@ -54,7 +56,7 @@ def render() -> str:
             "notes": inversion.study.notes.strip(),
             "cost": describe_cost(inversion),
             "factors": _describe_factors(inversion),
-            "shares": _format_shares(inversion),
+            "shares": _format_shares(compute_shares(inversion)),
             "differences": _format_inversion(inversion),
             "collapsed": _describe_all_collapsed(inversion),
             "origin": describe_runs(inversion),
@@ -152,8 +154,7 @@ def get_params(results: Results) -> list[dict]:
     return results.searches[results.study.data[0]]["cv_results"]["params"]
 
 
-def _format_shares(results: Results) -> list[dict[str, str]]:
-    shares = compute_shares(results)
+def _format_shares(shares: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {"term": str(term)}
         | {
@@ -164,13 +165,20 @@ def _format_shares(results: Results) -> list[dict[str, str]]:
     ]
 
 
-def compute_shares(results: Results) -> pd.DataFrame:
+def compute_shares(results: Results, without: dict | None = None) -> pd.DataFrame:
     """Compute the shares of the variance: a row per term, a column per dataset.
 
     Parameters and their interactions are in the order of their mean shares.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    without : dict of str to list, optional
+        Values of parameters that are left out.
     """
     columns = {
-        data: results.variance_shares(data).set_index("term")["share"]
+        data: results.variance_shares(data, without=without).set_index("term")["share"]
         for data in results.study.data
     }
     shares = pd.DataFrame(columns)
@@ -179,14 +187,71 @@ def compute_shares(results: Results) -> pd.DataFrame:
     return shares.loc[[*means.index, *others]]
 
 
+def find_worst(results: Results) -> dict[str, list]:
+    """Find the worst value of the parameter with the largest mean share.
+
+    Returns
+    -------
+    dict of str to list
+        The parameter and, as the only item of the list, its value with the lowest mean
+        score, averaged over the datasets.
+    """
+    name = str(compute_shares(results).loc[list(results.grid)].mean(axis=1).idxmax())
+    values = {format_label(value): value for value in results.grid[name]}
+    effects = pd.concat([results.main_effects(data) for data in results.study.data])
+    means = effects[effects["parameter"] == name].groupby("value")["mean"].mean()
+    return {name: [values[str(means.idxmin())]]}
+
+
+def _describe_without_worst(results: Results) -> dict | None:
+    """Return the shares without the worst value, if its parameter has two others."""
+    worst = find_worst(results)
+    ((name, (value,)),) = worst.items()
+    if len(results.grid[name]) < 3:
+        return None
+    shares = _format_shares(compute_shares(results, worst))
+    return {"value": f"{name}={value!r}", "shares": shares}
+
+
+def compute_ranges(results: Results, data: str) -> pd.DataFrame:
+    """Compute the best and the worst value of each parameter by its main effect.
+
+    Returns
+    -------
+    DataFrame
+        One row per parameter: ``best``, ``worst``, and their ``difference`` in percentage
+        points.
+    """
+    rows = []
+    for name, effects in results.main_effects(data).groupby("parameter", sort=False):
+        means = effects.set_index("value")["mean"].dropna()
+        row = {"parameter": name, "best": means.idxmax(), "worst": means.idxmin()}
+        rows.append(row | {"difference": 100 * np.ptp(means)})
+    return pd.DataFrame(rows).set_index("parameter")
+
+
+def _format_ranges(results: Results) -> list[dict[str, str]]:
+    ranges = {data: compute_ranges(results, data) for data in results.study.data}
+    return [
+        {"parameter": name}
+        | {
+            get_title(data): f"{row['best']}, {row['difference']:.2f} above {row['worst']}"
+            for data, table in ranges.items()
+            for row in [table.loc[name]]
+        }
+        for name in results.grid
+    ]
+
+
 def _describe_dataset(results: Results, data: str) -> dict:
     """Return the variables of the template for a dataset."""
+    candidates = results.candidates(data)[~results.find_collapsed(data)]
     return {
         "title": get_title(data),
         "analysis": describe_shares(results, data),
         "collapsed": describe_collapsed(results, data),
         "interaction": describe_interaction(results, data),
-        "n_close": int((results.candidates(data)["high"] >= 0).sum()),
+        "n_close": int((candidates["high"] >= 0).sum()) - 1,
         "best": _format_best(results, data),
     }
 

@@ -141,6 +141,23 @@ def test_shares_are_in_the_order_of_their_means(results):
     assert shares["cifar10"].idxmax() == "pooling"
 
 
+def test_shares_without_the_worst_value_of_the_strongest_parameter(results):
+    worst = four_factors.find_worst(results)
+    assert worst == {"activation": ["sigmoid"]}
+    shares = four_factors.compute_shares(results, worst)
+    # What is left on MNIST: 1 point by gelu, and half a point by the pooling.
+    ratio = shares["mnist"]["activation"] / shares["mnist"]["pooling"]
+    assert ratio == pytest.approx(4)
+
+
+def test_ranges_are_those_of_the_main_effects(results):
+    ranges = four_factors.compute_ranges(results, "mnist")
+    assert ranges["difference"].to_dict() == pytest.approx(
+        {"activation": 4, "pooling": 0.5, "init": 0, "weight_decay": 0}, abs=1e-9
+    )
+    assert ranges.loc["activation", ["best", "worst"]].tolist() == ["gelu", "sigmoid"]
+
+
 def test_changes_of_the_defaults_are_the_effects(results):
     changes = four_factors.compute_changes(results)
     gains = {
@@ -233,6 +250,8 @@ def test_the_answer_is_made_of_the_numbers(results):
 def test_the_document_has_the_numbers_of_both_studies(rendered):
     text = four_factors.render()
     assert "all 24 combinations" in text
+    assert "The same without `activation='sigmoid'`" in text
+    assert "gelu, 4.00 above sigmoid" in text
     assert "144 fits" in text
     assert "1.4 CPU hours" in text
     assert "8 combinations, 48 fits" in text
