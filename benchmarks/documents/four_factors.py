@@ -95,19 +95,18 @@ def _describe_factors(results: Results) -> list[dict[str, str]]:
 
 def describe_answer(results: Results) -> str:
     """Return the main results in up to three sentences."""
-    names = results.study.data
-    strongest: dict[str, list[str]] = {}
-    for data in names:
-        shares = results.variance_shares(data).set_index("term")["share"]
-        name = shares[list(results.grid)].idxmax()
-        share = f"{get_title(data)} ({100 * shares[name]:.0f} %)"
-        strongest.setdefault(str(name), []).append(share)
-    parts = [f"`{name}` on {_join(shares)}" for name, shares in strongest.items()]
-    sentences = [
+    strongest = _describe_strongest(results, compute_shares(results))
+    sentence = (
         "The parameter that explains the largest share of the variance of the"
-        f" cross-validation scores is {_join(parts)}."
-    ]
-    first, *others = names
+        f" cross-validation scores is {strongest}"
+    )
+    worst = find_worst(results)
+    ((name, (value,)),) = worst.items()
+    if len(results.grid[name]) > 2:
+        strongest = _describe_strongest(results, compute_shares(results, worst))
+        sentence += f"; without `{name}={value!r}`, the worst of its values, {strongest}"
+    sentences = [f"{sentence}."]
+    first, *others = results.study.data
     places = compute_places(results)
     of_first = places[places["winner of"] == first].set_index("data")
     if others:
@@ -122,6 +121,15 @@ def describe_answer(results: Results) -> str:
     if len(changes):
         sentences.append(_describe_best_change(results, changes.iloc[0]))
     return " ".join(sentences)
+
+
+def _describe_strongest(results: Results, shares: pd.DataFrame) -> str:
+    """Return the parameter with the largest share on each dataset."""
+    strongest: dict[str, list[str]] = {}
+    for data, of_data in shares.loc[list(results.grid)].items():
+        share = f"{get_title(str(data))} ({100 * of_data.max():.0f} %)"
+        strongest.setdefault(str(of_data.idxmax()), []).append(share)
+    return _join(f"`{name}` on {_join(parts)}" for name, parts in strongest.items())
 
 
 def _describe_best_change(results: Results, best: pd.Series) -> str:
@@ -207,7 +215,7 @@ def _describe_without_worst(results: Results) -> dict | None:
     """Return the shares without the worst value, if its parameter has two others."""
     worst = find_worst(results)
     ((name, (value,)),) = worst.items()
-    if len(results.grid[name]) < 3:
+    if len(results.grid[name]) <= 2:
         return None
     shares = _format_shares(compute_shares(results, worst))
     return {"value": f"{name}={value!r}", "shares": shares}

@@ -15,6 +15,7 @@ from four_factors import (
     compute_correlations,
     compute_pair_means,
     compute_shares,
+    find_worst,
     get_means,
     get_params,
     get_strongest_pair,
@@ -28,9 +29,10 @@ from sklenet.study.report.results import Results
 from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 
-def _draw_shares(axes, results: Results) -> None:
+def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
     """Draw the shares of the variance: one panel per dataset."""
-    shares = compute_shares(results)
+    shares = compute_shares(results, without)
+    left_out = "".join(f", without {values[0]}" for values in (without or {}).values())
     others = (HIGHER, FOLDS, REMAINDER)
     colours = [
         "0.6" if term in others else "C1" if "×" in term else "C0" for term in shares.index
@@ -39,10 +41,16 @@ def _draw_shares(axes, results: Results) -> None:
         percent = 100 * shares[data].fillna(0)
         bars = ax.barh(range(len(shares)), percent, color=colours)
         ax.bar_label(bars, [f"{share:.1f}" for share in percent], padding=2, fontsize=8)
-        ax.set(title=get_title(data), xlabel="% of the variance of the CV scores")
+        ax.set(title=f"{get_title(data)}{left_out}")
+        ax.set_xlabel("% of the variance of the CV scores")
         ax.margins(x=0.15, y=0.02)
     axes[0].set_yticks(range(len(shares)), shares.index)
     axes[0].invert_yaxis()
+
+
+def _draw_shares_without_worst(axes, results: Results) -> None:
+    """Draw the shares without the worst value of the strongest parameter."""
+    _draw_shares(axes, results, find_worst(results))
 
 
 def _draw_effects(axes, results: Results) -> None:
@@ -124,9 +132,10 @@ def draw_figures() -> list[Path]:
     results, inversion = read_results(STUDY), read_results(INVERSION)
     n, n_pairs = len(results.study.data), math.comb(len(results.study.data), 2)
     n_values = sum(map(len, results.grid.values()))
+    of_shares = [(_draw_shares, results), (_draw_shares_without_worst, results)]
     paths = []
     for name, parts, n_columns, height, shared in (
-        ("shares", [(_draw_shares, results)], n, 4.2, "row"),
+        ("shares", of_shares, n, 7.6, "row"),
         ("effects", [(_draw_effects, results)], n, 0.9 + 0.27 * n_values, "row"),
         ("interactions", [(_draw_interactions, results)], n, 3.6, "none"),
         ("places", [(_draw_places, results)], n_pairs, 4.6, "none"),

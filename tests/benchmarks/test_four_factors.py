@@ -241,6 +241,7 @@ def test_the_answer_is_made_of_the_numbers(results):
         ("pooling", "cifar10", "CIFAR-10"),
     ):
         assert f"`{name}` on {title} ({100 * shares[data][name]:.0f} %)" in answer
+    assert "; without `activation='sigmoid'`, the worst of its values, `act" in answer
     place = four_factors.compute_places(results).set_index(["winner of", "data"])
     assert f"in place {place['place']['mnist', 'cifar10']} on CIFAR-10" in answer
     assert "`activation='gelu'`: +1.00 percentage points on MNIST" in answer
@@ -317,9 +318,11 @@ def test_figures_show_the_computed_values(rendered, results, tmp_path, monkeypat
         assert path.is_file()
         assert f"]({path.name})" in text_of_page
     shares = four_factors.compute_shares(results)
-    for ax, data in zip(drawn[0].axes, ("mnist", "cifar10"), strict=True):
+    for ax, data in zip(drawn[0].axes[:2], ("mnist", "cifar10"), strict=True):
         widths = [bar.get_width() for bar in ax.patches]
         assert widths == pytest.approx((100 * shares[data]).tolist())
+    titles = [ax.get_title() for ax in drawn[0].axes[2:]]
+    assert titles == ["MNIST, without sigmoid", "CIFAR-10, without sigmoid"]
     effects = results.main_effects("cifar10")
     points = [
         x
