@@ -17,7 +17,7 @@ HIGHER, FOLDS, REMAINDER = "three or more parameters", "folds", "remainder"
 
 _COLUMNS = ["term", "share", "df", "f", "p"]
 # Largest number of coefficients of the linear model, whose fit takes the cube of it.
-_MAX_COEFFICIENTS = 2000
+_MAX_COEFFICIENTS = 1000
 
 
 def decompose_variance(factors: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def decompose_variance(factors: pd.DataFrame, scores: np.ndarray) -> pd.DataFram
         ``f`` and ``p`` are the statistic and the p-value of the F test against the
         remainder. The frame is empty if there is only one fold, if all scores are equal,
         if no parameter has two values, if the effect of a parameter cannot be separated
-        from the others, or if the linear model would have more than 2,000 coefficients.
+        from the others, or if the linear model would have more than 1,000 coefficients.
     """
     scores = np.asarray(scores, dtype=float)
     is_valid = np.isfinite(scores).all(axis=1)
