@@ -255,7 +255,7 @@ def test_the_document_has_the_numbers_of_both_studies(rendered):
     assert "gelu, 4.00 above sigmoid" in text
     assert "144 fits" in text
     assert "1.4 CPU hours" in text
-    assert "8 combinations, 48 fits" in text
+    assert "8 combinations of these values, 48 fits" in text
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
