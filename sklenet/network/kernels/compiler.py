@@ -11,7 +11,6 @@ user's cache folder otherwise. Where neither can be written to, every process co
 """
 
 import contextlib
-import gc
 import hashlib
 import importlib
 import os
@@ -21,10 +20,12 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from sklenet.network.kernels.cached import load_cached, without_collections
 
 # What the compiler may do with floating-point arithmetic. NaN and infinity stay.
 EXACT = {"contract"}  # a product and a sum in one instruction
@@ -53,8 +54,15 @@ def kernel(signature: str | list[str], fastmath: set[str]) -> Callable[[Callable
     """
     import numba
 
-    folder = _folder
+    folder, is_cached = _folder, _is_cached
     config: Any = numba.config
+    signatures = [signature] if isinstance(signature, str) else signature
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "cache": folder is not None,
+    }
 
     def decorate(function: Callable) -> Any:
         def compile_() -> Any:
@@ -62,17 +70,15 @@ def kernel(signature: str | list[str], fastmath: set[str]) -> Callable[[Callable
             before = config.CACHE_DIR
             config.CACHE_DIR = "" if folder is None else str(folder)
             try:
-                return numba.njit(
-                    signature,
-                    nogil=True,
-                    error_model="numpy",
-                    fastmath=fastmath,
-                    cache=folder is not None,
-                )(function)
+                if is_cached:
+                    dispatcher = numba.njit(**options)(function)
+                    if load_cached(dispatcher, signatures):
+                        return dispatcher
+                return numba.njit(signatures, **options)(function)
             finally:
                 config.CACHE_DIR = before
 
-        return _CachedKernel(compile_) if _is_cached else compile_()
+        return _CachedKernel(compile_) if is_cached else compile_()
 
     return decorate
 
@@ -98,7 +104,7 @@ class _CachedKernel:
 
     def load(self) -> Any:
         """Return the compiled function."""
-        with _loading, _without_collections():
+        with _loading, without_collections():
             if self._function is None:
                 self._function = self._load()
         return self._function
@@ -126,7 +132,7 @@ def load_layers() -> ModuleType | None:
     with _lock:
         if _layers is None and not _has_failed:
             try:
-                with _without_collections():
+                with without_collections():
                     _layers = _load()
             except Exception as error:
                 _has_failed = True
@@ -137,23 +143,6 @@ def load_layers() -> ModuleType | None:
                     stacklevel=2,
                 )
         return _layers
-
-
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep Python from collecting garbage.
-
-    Importing numba and loading kernels creates hundreds of thousands of objects that stay.
-    Each time their number has grown by a quarter, Python would look through all objects of
-    the process, which takes two thirds of the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _load() -> ModuleType | None:
@@ -230,7 +219,7 @@ def _cache_folder() -> Path:
 
     own = os.environ.get("NUMBA_CACHE_DIR")
     parent = Path(own) if own else platformdirs.user_cache_path("sklenet", appauthor=False)
-    options = {
+    options: dict[str, Any] = {
         name: value
         for name, value in os.environ.items()
         if name.startswith("NUMBA_")

@@ -75,31 +75,26 @@ def test_numbas_own_cache_folder_stays_the_users(load):
     assert before == numba.config.CACHE_DIR
 
 
-@pytest.mark.parametrize("is_enabled", [True, False])
-def test_garbage_is_not_collected_while_kernels_are_loaded(load, is_enabled):
+def test_garbage_collections_go_on_after_loading(load):
+    layers = load(), load()
+    assert all(is_right(each) for each in layers)
+    assert gc.isenabled()
+
+
+def test_a_cached_kernel_is_loaded_without_preparing_numba(load, monkeypatch):
     load()
-    collections = []
+    monkeypatch.setattr("numba.core.cpu.CPUContext.refresh", None)
+    layers = load()
+    assert is_right(layers)
+    assert n_hits(layers) == 2
 
-    def note(phase, info):
-        collections.append(phase)
 
-    before, thresholds = gc.isenabled(), gc.get_threshold()
-    (gc.enable if is_enabled else gc.disable)()
-    gc.set_threshold(1)
-    gc.callbacks.append(note)
-    try:
-        objects = [[] for _ in range(100)]
-        assert bool(collections) == is_enabled
-        with compiler._without_collections():
-            collections.clear()
-            objects += [[] for _ in range(100)]
-            assert collections == []
-        assert is_right(load())
-        assert gc.isenabled() == is_enabled
-    finally:
-        gc.callbacks.remove(note)
-        gc.set_threshold(*thresholds)
-        (gc.enable if before else gc.disable)()
+def test_numba_loads_what_cannot_be_loaded_faster(load, monkeypatch):
+    load()
+    monkeypatch.setattr(compiler, "load_cached", lambda *_: False)
+    layers = load()
+    assert is_right(layers)
+    assert n_hits(layers) == 2
 
 
 def cut(content):
