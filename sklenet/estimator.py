@@ -316,8 +316,8 @@ class LeNet5Classifier(
     callback is called at single batches, training uses compiled kernels,
     :mod:`sklenet.network.kernels`; otherwise torch computes the gradient. With `dropout`
     the two draw other random numbers. Predictions and augmentation use the kernels whenever
-    there are any. The first use on a machine compiles them, which takes up to half a
-    minute and is announced on standard error. With the environment variable
+    there are any. The first use on a machine compiles them, which takes 10 to 20
+    seconds and is announced on standard error. With the environment variable
     ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding, and with
     `augment` and `dropout` by other random numbers.
 

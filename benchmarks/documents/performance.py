@@ -72,7 +72,12 @@ def read_groups() -> dict[str, Group]:
 def _parts() -> dict[str, str]:
     """Return the text of each part of the document that is made from records."""
     groups = read_groups()
-    tables = {"threads": _threads, "batch": _batch, "kernels": _kernels}
+    tables = {
+        "threads": _threads,
+        "batch": _batch,
+        "kernels": _kernels,
+        "first_fit": _first_fit,
+    }
     return {
         name: table(groups[name])
         if name in groups
@@ -138,6 +143,16 @@ def _targets(groups: dict[str, Group]) -> str:
                 groups["threads"].ratio(f"{pair}, sklenet", f"{pair}, {_BASE}"),
             )
             for pair in _pairs(groups["threads"])
+        ]
+    if "first_fit" in groups:
+        rows += [
+            (
+                f"s of a first fit, empty cache: {name}",
+                most,
+                15,
+                statistics.median(groups["first_fit"].values(name, "empty_cache")),
+            )
+            for name in groups["first_fit"].ones
         ]
     alone, threads = "1 worker, 1 thread", "1 worker, 2 threads"
     for name in ("2 workers, loky", "2 workers, threading"):
@@ -245,6 +260,19 @@ def _kernels(group: Group) -> str:
             ]
         )
     return _table(rows, ["", "microseconds", "GFLOP/s", "of the peak"]) + _where(group)
+
+
+def _first_fit(group: Group) -> str:
+    fields = {
+        "empty_cache": "s with an empty cache",
+        "later_process": "s in a later process",
+        "second_fit": "s of its second fit",
+    }
+    rows = [
+        [name, *(_range(group.values(name, field), 2) for field in fields)]
+        for name in group.ones
+    ]
+    return _table(rows, ["first fit", *fields.values()]) + _where(group)
 
 
 def _seconds(group: Group, base: str) -> str:

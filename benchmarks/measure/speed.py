@@ -6,7 +6,8 @@
 
 The groups are "fit" (MNIST, two threads, beside other ways to train), "threads" (one and
 two threads, MNIST and CIFAR-10), "batch" (batch sizes), "predict", "import",
-"search", "memory", "step" (ways to write a step of torch) and "kernels" (GFLOP/s).
+"search", "memory", "step" (ways to write a step of torch), "kernels" (GFLOP/s) and
+"first_fit" (compiling and loading the kernels).
 
 Everything that is compared runs in a process of its own, in turn; ratios are of runs of
 the same repeat. It needs a machine that does nothing else, and the data in
@@ -20,6 +21,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -39,6 +41,27 @@ MAX_RATIO, MAX_FAULTS, MAX_STEP_BYTES = 0.5, 20_000, 20_000_000
 N_WARM_UP = 640
 
 IMPORTS = {"others": "import torch, sklearn, skorch", "sklenet": "import sklenet"}
+
+# Networks that need different kernels.
+FIRST_FITS = {
+    "LeNet5Classifier()": "LeNet5Classifier(max_epochs=1)",
+    "presets.lecun1998()": "LeNet5Classifier(**presets.lecun1998() | {'max_epochs': 1})",
+    "GELU, average pooling, RBF, NAdam, elastic distortions": "LeNet5Classifier("
+    "activation='gelu', pooling='avg', output='rbf', loss='map', optimizer='nadam',"
+    " augment='elastic', max_epochs=1)",
+}
+_FIRST_FIT = """
+import json, time
+from sklenet import LeNet5Classifier, presets
+from sklenet.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+seconds = []
+for _ in range(2):
+    start = time.perf_counter()
+    %s.fit(X[:640], y[:640])
+    seconds.append(time.perf_counter() - start)
+print(json.dumps(seconds))
+"""
 
 # Workers and their torch threads.
 SEARCHES = {
@@ -263,6 +286,17 @@ def step(name: str, n_images: int) -> dict:
     return {"milliseconds": steps.measure(n_threads=int(name.split()[0]))}
 
 
+def first_fit(name: str, n_images: int) -> dict:
+    """Fit on one thread with an empty cache of kernels, and then in another process."""
+    command = [sys.executable, "-c", _FIRST_FIT % FIRST_FITS[name]]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder, "OMP_NUM_THREADS": "1"}
+        empty, full = (
+            json.loads(subprocess.check_output(command, env=environment)) for _ in range(2)
+        )
+    return {"empty_cache": empty[0], "later_process": full[0], "second_fit": full[1]}
+
+
 def _import_optimizers() -> None:
     # The first optimizer of a process imports half of torch, whoever makes it.
     import torch
@@ -291,6 +325,7 @@ GROUPS = {
     "memory": (memory, ["sklenet"], 0, 2),
     "step": (step, list(THREADS), 0, 2),
     "kernels": (kernels, ["1 thread"], 0, 3),
+    "first_fit": (first_fit, list(FIRST_FITS), 0, 3),
 }
 
 

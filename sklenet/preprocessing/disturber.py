@@ -96,7 +96,7 @@ class Disturber(OneToOneFeatureMixin, ImageTransformer):
     >>> Disturber(shift=1).transform(image)[0]
     array([[  0,   0,   0,   0,   0],
            [  0,   0,   0,   0,   0],
-           [  0,   0,   0, 255,   0],
+           [  0, 255,   0,   0,   0],
            [  0,   0,   0,   0,   0],
            [  0,   0,   0,   0,   0]], dtype=uint8)
     """

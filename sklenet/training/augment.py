@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from sklenet.images.canvas import Canvas
-from sklenet.network.kernels.compiler import load_layers
+from sklenet.network.kernels.compiler import load_layers, prepare
 
 ELASTIC_SIGMA = 4.0  # Simard, Steinkraus, Platt 2003, section 2
 
@@ -178,10 +178,26 @@ class Augmenter:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return changed images, of shape (n, channels, height, width)."""
         kernels = load_layers() if images.device.type == "cpu" else None
-        if kernels is None:
+        if kernels is None or not self.can_use(kernels):
             return self._change_by_torch(images)
         pixels = images.float().contiguous().numpy()
         return torch.from_numpy(self.change_by_kernels(pixels, kernels.augmentation))
+
+    def can_use(self, kernels: Any) -> bool:
+        """Return whether the kernels of augmentation can be compiled, after doing that.
+
+        Parameters
+        ----------
+        kernels : module
+            What `load_layers` returns.
+        """
+        elastic = [kernels.augmentation.smooth_noise] if "elastic" in self.amounts else []
+        return prepare(
+            kernels.augmentation.augment_images,
+            kernels.images.place_images,
+            kernels.images.transpose,
+            *elastic,
+        )
 
     def change_by_kernels(self, images: np.ndarray, kernels: Any) -> np.ndarray:
         """Return changed images, as calling the object does.

@@ -101,12 +101,16 @@ def validate_by_kernels(net, dataset: ImageDataset) -> bool:
         return False
     if type(net.criterion_) not in LOSSES.values():
         return False
+    try:
+        compute_losses = kernels.NamedLoss(net.criterion_)
+    except NotImplementedError:
+        return False
     outputs = compute_outputs_by_kernels(net.module_, dataset)
     if outputs is None:
         return False
     labels, weights = _labels(dataset, slice(None))
     outputs = np.ascontiguousarray(outputs.T, dtype=np.float32)
-    losses, _ = kernels.NamedLoss(net.criterion_)(outputs, labels)
+    losses, _ = compute_losses(outputs, labels)
     if weights is not None:
         with np.errstate(all="ignore"):
             losses = losses * weights
@@ -147,7 +151,10 @@ def _images_last(batches: Batches):
     """Yield the images of each batch, as `Gradient` takes them, labels, and weights."""
     dataset, kernels = batches.dataset, load_layers()
     augment = batches.augment
-    if kernels and has_bytes(dataset) and (augment is None or type(augment) is Augmenter):
+    can_augment = augment is None or (
+        type(augment) is Augmenter and kernels is not None and augment.can_use(kernels)
+    )
+    if kernels and has_bytes(dataset) and can_augment:
         yield from _gather_batches(batches, kernels)
         return
     size = batches.batch_size

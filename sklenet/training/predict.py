@@ -60,14 +60,20 @@ def _run_kernels(forwards: list[Forward], data: ImageDataset) -> np.ndarray:
     """Return the outputs, computed by as many threads as there are forward passes."""
     starts = range(0, len(data), _BLOCK)
     ends = [len(starts) * k // len(forwards) for k in range(len(forwards) + 1)]
-    run = _run_on_bytes if has_bytes(data) else _run_on_canvas
 
     def compute(k: int) -> np.ndarray:
+        # Each thread has its own, which `_run_on_bytes` changes.
+        images = ByteImages(data, load_layers()) if has_bytes(data) else None
         blocks = [
             slice(start, min(start + _BLOCK, len(data)))
             for start in starts[ends[k] : ends[k + 1]]
         ]
-        return np.concatenate([run(forwards[k], data, block) for block in blocks])
+        if images is None:
+            return np.concatenate([_run_on_canvas(forwards[k], data, b) for b in blocks])
+        rows = None if data.rows is None else data.rows.numpy()
+        return np.concatenate(
+            [_run_on_bytes(forwards[k], images, rows, block) for block in blocks]
+        )
 
     def compute_in_thread(k: int) -> np.ndarray:
         with one_thread():  # torch's own threads would wait for each other
@@ -84,13 +90,15 @@ def _run_on_canvas(forward: Forward, data: ImageDataset, block: slice) -> np.nda
         return forward(data[block][0].numpy())
 
 
-def _run_on_bytes(forward: Forward, data: ImageDataset, block: slice) -> np.ndarray:
-    rows = np.arange(block.start, block.stop)
-    if data.rows is not None:
-        rows = data.rows.numpy()[rows]
-    images = ByteImages(data, load_layers())
+def _run_on_bytes(
+    forward: Forward, images: ByteImages, all_rows: np.ndarray | None, block: slice
+) -> np.ndarray:
+    rows = np.arange(block.start, block.stop) if all_rows is None else all_rows[block]
     buffer = forward.buffer(math.prod(images.shape), len(rows))
-    images.rows = np.full(buffer.shape[1], rows[-1])  # the last image fills up the buffer
-    images.rows[: len(rows)] = rows
+    if buffer.shape[1] > len(rows):  # the last image fills up the buffer
+        padding = np.full(buffer.shape[1] - len(rows), rows[-1])
+        images.rows = np.concatenate([rows, padding])
+    else:
+        images.rows = rows
     images.write(slice(None), buffer)
     return forward.compute(images.shape, len(rows))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
-from sklenet.network.kernels.compiler import load_layers
+from sklenet.network.kernels.compiler import load_layers, prepare
 from sklenet.network.lecun1998.sdlm import SDLM
 
 # Options without a kernel, and the names of the state of each parameter.
@@ -21,6 +21,18 @@ _STATE = {
     SGD: ("momentum_buffer",),
     RMSprop: ("square_avg",),
     SDLM: ("factor",),
+}
+
+
+_KERNELS = {
+    Adam: ("step_adam",),
+    AdamW: ("step_adam",),
+    NAdam: ("step_nadam",),
+    Adagrad: ("step_adagrad",),
+    Adadelta: ("step_adadelta",),
+    SGD: ("step_plain", "step_momentum"),
+    RMSprop: ("step_rmsprop",),
+    SDLM: ("step_sdlm",),
 }
 
 
@@ -41,12 +53,18 @@ class CompiledSteps:
         self.optimizer = optimizer
         self.groups: list[tuple[dict, list]] | None = None
         self.has_state = _has_state(optimizer)
-        self.can_compile = _is_plain(optimizer)
         self.kernels: Any = load_layers()
+        self.can_compile = (
+            self.kernels is not None
+            and _is_plain(optimizer)
+            and prepare(
+                *(getattr(self.kernels.optimizers, k) for k in _KERNELS[type(optimizer)])
+            )
+        )
 
     def __call__(self) -> None:
         """Make a step."""
-        if not self.can_compile or self.kernels is None:
+        if not self.can_compile:
             self.optimizer.step()
             return
         if not self.has_state:

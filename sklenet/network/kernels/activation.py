@@ -7,13 +7,16 @@ instructions; their relative errors are at most 3e-7.
 The derivative of most activations is a function of their value, so that a layer keeps only
 that. GELU, SiLU and Mish first decrease and then increase, and have the same value at two
 places: their derivative is a function of their argument, see `needs_argument`.
+
+The kernels of three groups of activations can be used by themselves, see `select_kernels`,
+so that a network with a simple activation does not wait for the others to be compiled.
 """
 
 import math
 
 import numpy as np
 
-from sklenet.network.kernels.compiler import EXACT, SUMS, kernel
+from sklenet.network.kernels.compiler import EXACT, SUMS, Kernel, kernel
 
 KINDS = (
     "identity",
@@ -378,6 +381,15 @@ def multiply_by_slope(kind, grad, source):
         multiply_by_slope_increasing(kind, grad, source)
     else:
         multiply_by_slope_with_minimum(kind, grad, source)
+
+
+def select_kernels(kind: int) -> tuple[Kernel, Kernel]:
+    """Return what `activate` and `multiply_by_slope` call for an activation."""
+    if kind <= HARDTANH:
+        return activate_piecewise, multiply_by_slope_piecewise
+    if kind <= SCALED_TANH:
+        return activate_increasing, multiply_by_slope_increasing
+    return activate_with_minimum, multiply_by_slope_with_minimum
 
 
 # numba takes about a second to compile an assignment between arrays, but not this loop.

@@ -4,9 +4,11 @@ In training, matrix products are left to BLAS; what is done to each element befo
 after them is one pass over their rows::
 
     z = W x                     BLAS
-    y = f(z + b)                `add_bias_and_activate`, row by row, in place
+    z + b                       `add_bias`, in place
+    y = f(z + b)                `activation.activate`, in place
 
-    dz = dy * f'(y)             `take_slope`, row by row, in place; db is the rows' sums
+    dz = dy * f'(y)             `activation.multiply_by_slope`, in place
+    db                          `add_up_rows`
     dW = dz x^T, dx = W^T dz    BLAS
 
 BLAS may add up the products of an image in an order that depends on how many images there
@@ -15,29 +17,17 @@ are. Predictions use `multiply`, in which each image is by itself.
 
 import numpy as np
 
-from sklenet.network.kernels.activation import (
-    activate,
-    add_up,
-    copy_row,
-    multiply_by_slope,
-    needs_argument,
-)
+from sklenet.network.kernels.activation import add_up
 from sklenet.network.kernels.compiler import EXACT, kernel
 
 
-@kernel("void(i8, f4[:, ::1], f4[::1], f4[:, ::1])", EXACT)
-def add_bias_and_activate(kind, z, bias, source):
-    """Replace z by f(z + b), b being one value per row.
-
-    If the activation `needs_argument`, `source` receives z + b.
-    """
+@kernel("void(f4[:, ::1], f4[::1])", EXACT)
+def add_bias(z, bias):
+    """Add a value to each row."""
     for u in range(len(z)):
         row, b = z[u], bias[u]
         for t in range(len(row)):
             row[t] += b
-        if needs_argument(kind):
-            copy_row(row, source[u])
-        activate(kind, row)
 
 
 @kernel("void(f4[:, ::1], f4[:, ::1], f4[:, ::1])", EXACT)
@@ -85,15 +75,10 @@ def multiply(weight, x, out):
                 b[t] = sum_b
 
 
-@kernel("void(i8, f4[:, ::1], f4[:, ::1], f4[::1])", EXACT)
-def take_slope(kind, grad, source, grad_bias):
-    """Replace the gradient with respect to y = f(z + b) by that with respect to z.
-
-    `source` is y, or z + b if the activation `needs_argument`. `grad_bias` receives the
-    gradient with respect to b, the sums of the rows.
-    """
+@kernel("void(f4[:, ::1], f4[::1])", EXACT)
+def add_up_rows(grad, grad_bias):
+    """Compute the sum of each row, which is the gradient with respect to a bias."""
     for u in range(len(grad)):
-        multiply_by_slope(kind, grad[u], source[u])
         grad_bias[u] = add_up(grad[u])
 
 

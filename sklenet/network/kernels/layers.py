@@ -19,6 +19,7 @@ from sklenet.network.kernels import activation, convolution, dense, losses, pool
 from sklenet.network.kernels import augmentation as augmentation
 from sklenet.network.kernels import images as images
 from sklenet.network.kernels import optimizers as optimizers
+from sklenet.network.kernels.compiler import Kernel, prepare
 from sklenet.network.layers import (
     Dropout,
     FirstConv2d,
@@ -35,6 +36,9 @@ _ALIGNMENT = 64  # bytes: a line of the cache, and the longest vector
 # The number of images from which on the rows of C1 are long enough to use each pair of them
 # at once. For fewer, starting the sums of each pair takes longer than memory does.
 _MIN_FUSED = 16
+
+# What `compiler.load_layers` compiles at once.
+ALWAYS = (images.gather_images,)
 
 
 def make_buffer(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
@@ -59,6 +63,43 @@ def share_memory(parameter: torch.Tensor, trains: bool = True) -> tuple[Array, A
     return values, parameter.grad.numpy()
 
 
+class Activation:
+    """An activation and its derivative, of all elements of an array, in place.
+
+    Parameters
+    ----------
+    kind : int
+        Index in `activation.KINDS`.
+    """
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        # Not the compiled function, which would have to be loaded for that.
+        self.needs_argument = activation.needs_argument.function(kind)
+        self.kernels = activation.select_kernels(kind)
+
+    def list_kernels(self, trains: bool) -> list[Kernel]:
+        """Return the kernels that the methods call."""
+        if self.kind == activation.IDENTITY:
+            return []
+        return list(self.kernels) if trains else [self.kernels[0]]
+
+    def apply(self, y: Array) -> None:
+        """Replace each element by the activation of it."""
+        if self.kind != activation.IDENTITY:
+            self.kernels[0](self.kind, _flatten(y))
+
+    def multiply_by_slope(self, grad: Array, source: Array) -> None:
+        """Multiply `grad` by the derivative, see `activation.multiply_by_slope`."""
+        if self.kind != activation.IDENTITY:
+            self.kernels[1](self.kind, _flatten(grad), _flatten(source))
+
+
+def _flatten(x: Array) -> Array:
+    assert x.flags.c_contiguous  # otherwise it would be a copy
+    return x.reshape(-1)
+
+
 class Stage:
     """A convolution, its activation, and pooling over squares of 2x2.
 
@@ -76,7 +117,7 @@ class Stage:
     ) -> None:
         assert layer.bias is not None
         self.kind, self.trains = kind, trains
-        self.last_kind = kind
+        self.last_activation = Activation(kind)
         # The gradient with respect to the image is not needed.
         self.is_first = isinstance(layer, FirstConv2d)
         weight, grad_weight = share_memory(layer.weight, trains)
@@ -106,7 +147,7 @@ class Stage:
         self.y = make_buffer((n_maps, pooled_height, pooled_width * n))
         # What the slope of the last activation is computed from.
         self.source = self.y
-        if activation.needs_argument(self.last_kind):
+        if self.last_activation.needs_argument:
             self.source = make_buffer(self.y.shape)
         self.units_shape = (n_maps, 2 * pooled_height, 2 * pooled_width * n)
         if not self.trains:
@@ -144,6 +185,14 @@ class Stage:
         convolution.correlate_back(self.grad_units, turned, self.table_back, n, self.grad_x)
         return self.grad_x.reshape(self.shape)
 
+    def list_kernels(self) -> list[Kernel]:
+        """Return the kernels that the methods call."""
+        if not self.trains:
+            return []
+        if self.is_first:
+            return [convolution.correlate_weights]
+        return [convolution.correlate_weights, convolution.correlate_back]
+
     def convolve_and_pool(self, n: int) -> None:
         """Compute ``y`` from ``x``."""
         raise NotImplementedError
@@ -165,39 +214,50 @@ class MaxStage(Stage):
         self.corner = make_buffer(self.y.shape, np.int8)
         self.rows = make_buffer((2, 2, self.units_shape[2]))
 
+    def list_kernels(self) -> list[Kernel]:
+        if self.last_activation.needs_argument:
+            kernels = [pooling.convolve_activate_and_take_largest]
+        else:
+            kernels = [pooling.convolve_and_take_largest]
+        if self.trains:
+            kernels.append(pooling.unpool_largest)
+            if self.is_first:
+                kernels.append(pooling.correlate_weights_largest)
+        kernels += self.last_activation.list_kernels(self.trains)
+        return super().list_kernels() + kernels
+
     def convolve_and_pool(self, n: int) -> None:
+        if self.last_activation.needs_argument:
+            pooling.convolve_activate_and_take_largest(
+                self.x,
+                self.kernels,
+                self.table,
+                self.bias,
+                n,
+                self.kind,
+                self.rows,
+                self.y,
+                self.source,
+                self.corner,
+            )
+            return
         pooling.convolve_and_take_largest(
-            self.x,
-            self.kernels,
-            self.table,
-            self.bias,
-            n,
-            self.kind,
-            self.rows,
-            self.y,
-            self.source,
-            self.corner,
+            self.x, self.kernels, self.table, self.bias, n, self.rows, self.y, self.corner
         )
+        self.last_activation.apply(self.y)
 
     def unpool(self, grad: Array, n: int) -> None:
+        self.last_activation.multiply_by_slope(grad, self.source)
         pooling.unpool_largest(
-            grad,
-            self.source,
-            self.corner,
-            n,
-            self.kind,
-            self.border,
-            self.grad_units,
-            self.grad_bias,
+            grad, self.corner, n, self.border, self.grad_units, self.grad_bias
         )
 
     def correlate_weights(self, grad: Array, n: int) -> None:
+        self.last_activation.multiply_by_slope(grad, self.source)
         pooling.correlate_weights_largest(
             grad,
-            self.source,
             self.corner,
             n,
-            self.kind,
             self.x,
             self.table,
             self.pairs,
@@ -228,7 +288,7 @@ class SumStage(Stage):
         second_kind: int = activation.IDENTITY,
     ) -> None:
         super().__init__(layer, kind, trains)
-        self.second_kind = self.last_kind = second_kind
+        self.second_kind, self.last_activation = second_kind, Activation(second_kind)
         if subsample is None:
             n_maps = len(self.table)
             self.coefficient = np.full(n_maps, 0.25, np.float32)
@@ -243,6 +303,14 @@ class SumStage(Stage):
         super().allocate(shape)
         self.total = make_buffer(self.y.shape)
         self.units = make_buffer(self.units_shape)
+
+    def list_kernels(self) -> list[Kernel]:
+        kernels = [pooling.convolve_and_add_squares]
+        if self.trains:
+            kernels.append(pooling.unpool_squares)
+            if self.is_first:
+                kernels.append(pooling.correlate_weights_squares)
+        return super().list_kernels() + kernels
 
     def convolve_and_pool(self, n: int) -> None:
         pooling.convolve_and_add_squares(
@@ -304,17 +372,25 @@ class Dense:
     def __init__(
         self, layer: nn.Linear, kind: int = activation.IDENTITY, trains: bool = True
     ) -> None:
-        self.kind, self.trains = kind, trains
+        self.activation, self.trains = Activation(kind), trains
         self.weight, self.grad_weight = share_memory(layer.weight, trains)
         self.bias, self.grad_bias = share_memory(layer.bias, trains)
         self.y = self.source = self.grad_x = np.empty((0, 0), np.float32)
+
+    def list_kernels(self) -> list[Kernel]:
+        """Return the kernels that the methods call."""
+        # A fit is followed by predictions, which should not have to wait.
+        kernels = [dense.multiply, dense.add_bias]
+        if self.trains:
+            kernels.append(dense.add_up_rows)
+        return kernels + self.activation.list_kernels(self.trains)
 
     def forward(self, x: Array) -> Array:
         n = x.shape[-1]
         self.x_shape, self.x = x.shape, x.reshape(-1, n)
         if self.y.shape[1] != n:
             self.y = self.source = make_buffer((len(self.weight), n))
-            if activation.needs_argument(self.kind):
+            if self.activation.needs_argument:
                 self.source = make_buffer(self.y.shape)
             if self.trains:
                 self.grad_x = make_buffer(self.x.shape)
@@ -322,11 +398,15 @@ class Dense:
             np.dot(self.weight, self.x, out=self.y)
         else:
             dense.multiply(self.weight, self.x, self.y)
-        dense.add_bias_and_activate(self.kind, self.y, self.bias, self.source)
+        dense.add_bias(self.y, self.bias)
+        if self.activation.needs_argument:
+            np.copyto(self.source, self.y)
+        self.activation.apply(self.y)
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        dense.take_slope(self.kind, grad, self.source, self.grad_bias)
+        self.activation.multiply_by_slope(grad, self.source)
+        dense.add_up_rows(grad, self.grad_bias)
         np.dot(grad, self.x.T, out=self.grad_weight)
         np.dot(self.weight.T, grad, out=self.grad_x)
         return self.grad_x.reshape(self.x_shape)
@@ -345,6 +425,10 @@ class DroppedUnits:
     def __init__(self, layer: Dropout) -> None:
         self.layer, self.part = layer, 0
         self.y = self.factor = np.empty((0, 0), np.float32)
+
+    def list_kernels(self) -> list[Kernel]:
+        """Return the kernels that the methods call."""
+        return []
 
     def forward(self, x: Array) -> Array:
         if self.y.shape != x.shape:
@@ -366,8 +450,14 @@ class Distances:
     """
 
     def __init__(self, layer: RadialBasis, trains: bool = True) -> None:
+        self.trains = trains
         dtype = np.float32 if trains else np.float64
         self.codes = np.ascontiguousarray(layer.codes.numpy(), dtype)
+
+    def list_kernels(self) -> list[Kernel]:
+        """Return the kernels that the methods call."""
+        pull_back = [dense.pull_distances_back] if self.trains else []
+        return [dense.measure_distances, *pull_back]
 
     def forward(self, x: Array) -> Array:
         self.x_shape, self.x = x.shape, x.reshape(-1, x.shape[-1])
@@ -382,9 +472,16 @@ class Distances:
 
 
 class NamedLoss:
-    """The losses of a batch's outputs, and their gradient with respect to the outputs."""
+    """The losses of a batch's outputs, and their gradient with respect to the outputs.
+
+    Raises
+    ------
+    NotImplementedError
+        If the kernel cannot be compiled.
+    """
 
     def __init__(self, criterion: Loss) -> None:
+        _prepare_or_raise(losses.compute_losses)
         kinds = {LOSSES[name]: k for k, name in enumerate(losses.KINDS)}
         self.kind = kinds[type(criterion)]
         self.smoothing = float(criterion.label_smoothing)
@@ -399,6 +496,11 @@ class NamedLoss:
             self.kind, outputs, labels, self.smoothing, self.j, values, grad
         )
         return values, grad
+
+
+def _prepare_or_raise(*kernels: Kernel) -> None:
+    if not prepare(*kernels):
+        raise NotImplementedError("the kernels cannot be compiled here")
 
 
 def find_activation(layer: nn.Module) -> int:
@@ -436,7 +538,7 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
     Raises
     ------
     NotImplementedError
-        If a layer has no kernel.
+        If a layer has no kernel, or if a kernel cannot be compiled.
     """
     # Not named_children, which leaves out a layer that is there twice.
     parts = module.features._modules
@@ -461,4 +563,6 @@ def make_layers(module: Any, trains: bool = True) -> list[Any]:
             layers.append(Dense(layer, find_activation(head.pop(0)), trains))
         else:
             layers.append(Dense(layer, trains=trains))
+    # The dense layers first: other kernels call what they use.
+    _prepare_or_raise(*(k for layer in reversed(layers) for k in layer.list_kernels()))
     return layers

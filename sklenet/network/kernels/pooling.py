@@ -40,21 +40,24 @@ from sklenet.network.kernels.convolution import correlate_rows, multiply_rows
 
 @kernel("void(f4[::1], f4[::1], i8, f4[::1], i1[::1])", EXACT)
 def take_largest(upper, lower, n, pooled, corner):
-    """Pool two rows by their maximum. The first of equal units wins, as in torch."""
+    """Pool two rows by their maximum.
+
+    As in torch, the first of equal units wins, and the result of squares with NaN is NaN:
+    nothing is greater than that.
+    """
     for j in range(len(pooled) // n):
         left, right = 2 * j * n, (2 * j + 1) * n
         a, b = upper[left : left + n], upper[right : right + n]
         c, d = lower[left : left + n], lower[right : right + n]
         out, index = pooled[j * n : (j + 1) * n], corner[j * n : (j + 1) * n]
         for t in range(n):
-            # NaN is not at most anything, and remains.
             best, k = a[t], np.int8(0)
-            k = k if b[t] <= best else np.int8(1)
-            best = best if b[t] <= best else b[t]
-            k = k if c[t] <= best else np.int8(2)
-            best = best if c[t] <= best else c[t]
-            k = k if d[t] <= best else np.int8(3)
-            best = best if d[t] <= best else d[t]
+            is_new = (b[t] > best) | (b[t] != b[t])
+            best, k = b[t] if is_new else best, np.int8(1) if is_new else k
+            is_new = (c[t] > best) | (c[t] != c[t])
+            best, k = c[t] if is_new else best, np.int8(2) if is_new else k
+            is_new = (d[t] > best) | (d[t] != d[t])
+            best, k = d[t] if is_new else best, np.int8(3) if is_new else k
             out[t] = best
             index[t] = k
 
@@ -104,12 +107,13 @@ def add_squares(upper, lower, n, pooled):
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
-    " f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
+    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8,"
+    " f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
     EXACT,
 )
-def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, source, corner):
-    """Compute a stage with maximum pooling.
+def convolve_and_take_largest(x, kernels, table, bias, n, rows, y, corner):
+    """Compute a convolution with maximum pooling, to be activated by a function that never
+    decreases.
 
     Parameters
     ----------
@@ -120,13 +124,10 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, source,
     bias : array of shape (maps,)
     n : int
         The number of images.
-    kind : int
-        The activation.
     rows : array of shape (2, 2, 2 * pooled_width * n)
         Working memory: two rows of two maps.
-    y, source, corner : arrays of shape (maps, pooled_height, pooled_width * n)
-        The result, the arguments of the activation if it `needs_argument`, and which of
-        four units each value came from.
+    y, corner : arrays of shape (maps, pooled_height, pooled_width * n)
+        The result, and which of four units each value came from.
     """
     n_maps = len(table)
     for m in range(0, n_maps, 2):
@@ -136,14 +137,46 @@ def convolve_and_take_largest(x, kernels, table, bias, n, kind, rows, y, source,
             rows[1] = bias[m + 1] if has_two else 0
             correlate_rows(x, kernels, table, m, 2 * i, n, rows, 0, 1, 0, 2)
             for k in range(2 if has_two else 1):
-                upper, lower, out = rows[k, 0], rows[k, 1], y[m + k, i]
-                if needs_argument(kind):
-                    activate_and_take_largest(
-                        upper, lower, n, kind, out, source[m + k, i], corner[m + k, i]
-                    )
-                else:
-                    take_largest(upper, lower, n, out, corner[m + k, i])
-                    activate(kind, out)
+                take_largest(rows[k, 0], rows[k, 1], n, y[m + k, i], corner[m + k, i])
+
+
+@kernel(
+    "void(f4[:, :, ::1], f4[:, :, ::1], i8[:, ::1], f4[::1], i8, i8,"
+    " f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1])",
+    EXACT,
+)
+def convolve_activate_and_take_largest(
+    x, kernels, table, bias, n, kind, rows, y, source, corner
+):
+    """Compute a stage with maximum pooling of an activation that first decreases.
+
+    Parameters
+    ----------
+    x, kernels, table, bias, n, rows
+        As in `convolve_and_take_largest`.
+    kind : int
+        The activation.
+    y, source, corner : arrays of shape (maps, pooled_height, pooled_width * n)
+        The result, the arguments of the activation, and which of four units each value
+        came from.
+    """
+    n_maps = len(table)
+    for m in range(0, n_maps, 2):
+        has_two = m + 1 < n_maps
+        for i in range(y.shape[1]):
+            rows[0] = bias[m]
+            rows[1] = bias[m + 1] if has_two else 0
+            correlate_rows(x, kernels, table, m, 2 * i, n, rows, 0, 1, 0, 2)
+            for k in range(2 if has_two else 1):
+                activate_and_take_largest(
+                    rows[k, 0],
+                    rows[k, 1],
+                    n,
+                    kind,
+                    y[m + k, i],
+                    source[m + k, i],
+                    corner[m + k, i],
+                )
 
 
 @kernel(
@@ -215,17 +248,17 @@ def convolve_and_add_squares(
             activate(second_kind, out)
 
 
-@kernel("f4(f4[::1], f4[::1], i1[::1], i8, i8, f4[::1], f4[::1])", EXACT)
-def spread_largest(grad, source, corner, n, kind, upper, lower):
+@kernel("f4(f4[::1], i1[::1], i8, f4[::1], f4[::1])", EXACT)
+def spread_largest(grad, corner, n, upper, lower):
     """Compute the gradient of two rows of the convolution from that of a pooled row.
 
     Parameters
     ----------
     grad : array of shape (width * n,)
-        Gradient with respect to the result; is overwritten.
-    source, corner : arrays of the same shape
+        Gradient with respect to the pooled row before the activation.
+    corner : array of the same shape
         A row of what `convolve_and_take_largest` computed.
-    n, kind : int
+    n : int
     upper, lower : arrays of shape (2 * width * n,)
         The result.
 
@@ -235,7 +268,6 @@ def spread_largest(grad, source, corner, n, kind, upper, lower):
         Sum of the gradient, which is the contribution to that of the bias.
     """
     zero = np.float32(0)
-    multiply_by_slope(kind, grad, source)
     for j in range(len(grad) // n):
         g, k = grad[j * n : (j + 1) * n], corner[j * n : (j + 1) * n]
         left, right = 2 * j * n, (2 * j + 1) * n
@@ -250,19 +282,19 @@ def spread_largest(grad, source, corner, n, kind, upper, lower):
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, i8, f4[:, :, ::1], f4[::1])",
+    "void(f4[:, :, ::1], i1[:, :, ::1], i8, i8, f4[:, :, ::1], f4[::1])",
     EXACT,
 )
-def unpool_largest(grad, source, corner, n, kind, border, grad_units, grad_bias):
+def unpool_largest(grad, corner, n, border, grad_units, grad_bias):
     """Compute the gradient of a stage with respect to the sums of its convolution.
 
     Parameters
     ----------
     grad : array of shape (maps, pooled_height, pooled_width * n)
-        With respect to the result; is overwritten.
-    source, corner
-        As `convolve_and_take_largest` left them.
-    n, kind : int
+        With respect to the pooled sums before the activation.
+    corner
+        As `convolve_and_take_largest` left it.
+    n : int
     border : int
         The number of columns to the left and to the right of `grad_units` that are kept
         as they are.
@@ -277,23 +309,19 @@ def unpool_largest(grad, source, corner, n, kind, border, grad_units, grad_bias)
         for i in range(grad.shape[1]):
             grad_bias[m] += spread_largest(
                 grad[m, i],
-                source[m, i],
                 corner[m, i],
                 n,
-                kind,
                 grad_units[m, 2 * i, inside],
                 grad_units[m, 2 * i + 1, inside],
             )
 
 
 @kernel(
-    "void(f4[:, :, ::1], f4[:, :, ::1], i1[:, :, ::1], i8, i8, f4[:, :, ::1],"
+    "void(f4[:, :, ::1], i1[:, :, ::1], i8, f4[:, :, ::1],"
     " i8[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[::1])",
     EXACT,
 )
-def correlate_weights_largest(
-    grad, source, corner, n, kind, x, table, pairs, grad_kernels, grad_bias
-):
+def correlate_weights_largest(grad, corner, n, x, table, pairs, grad_kernels, grad_bias):
     """Compute the gradients of the weights of a stage with maximum pooling.
 
     It is `unpool_largest` and `correlate_weights` in one, for a first stage: the gradient
@@ -302,7 +330,7 @@ def correlate_weights_largest(
 
     Parameters
     ----------
-    grad, source, corner, n, kind, grad_bias
+    grad, corner, n, grad_bias
         As in `unpool_largest`.
     x, table
         As in `convolve_and_take_largest`; all maps are connected.
@@ -320,10 +348,8 @@ def correlate_weights_largest(
             for k in range(1 + m2 - m):
                 grad_bias[m + k] += spread_largest(
                     grad[m + k, i],
-                    source[m + k, i],
                     corner[m + k, i],
                     n,
-                    kind,
                     pairs[k, 0],
                     pairs[k, 1],
                 )
@@ -400,9 +426,11 @@ def unpool_squares(
 
     Parameters
     ----------
-    grad, n, kind, border, grad_units, grad_bias
+    grad : array of shape (maps, pooled_height, pooled_width * n)
+        With respect to the result; is overwritten.
+    n, border, grad_units, grad_bias
         As in `unpool_largest`.
-    source, total, units, coefficient, second_kind
+    source, total, units, kind, coefficient, second_kind
         As in `convolve_and_add_squares`.
     grad_coefficient, grad_shift : arrays of shape (maps,)
         The gradients with respect to `coefficient` and `shift`.

@@ -494,13 +494,33 @@ class Results:
         order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
         return pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
 
-    def main_effects(self, data: str) -> pd.DataFrame:
+    def _find_included(self, data: str, without: Mapping | None) -> np.ndarray:
+        """Return which comparable candidates have none of the values that are left out."""
+        candidates = self.comparable_candidates(data)
+        included = np.ones(len(candidates), dtype=bool)
+        for name, values in (without or {}).items():
+            known = self.grid.get(name, [])
+            known = [] if isinstance(known, Distribution) else known
+            if unknown := [value for value in values if value not in known]:
+                raise ValueError(
+                    f"without={dict(without or {})!r}: each value must be one of the"
+                    f" parameter's values in the grid of the search. {name!r} has"
+                    f" {list(known)!r}, not {unknown[0]!r}."
+                )
+            included &= np.array([v not in values for v in candidates[name]], bool)
+        return included
+
+    def main_effects(self, data: str, *, without: Mapping | None = None) -> pd.DataFrame:
         """Return the mean score of the candidates that share the value of a parameter.
 
         Parameters
         ----------
         data : str
             Name of the dataset.
+        without : dict of str to list, optional
+            Values of parameters that are left out, such as ``{"activation": ["sigmoid"]}``.
+            A value that is far worse than the others lowers the means of the values of all
+            other parameters, and widens their intervals.
 
         Returns
         -------
@@ -509,9 +529,15 @@ class Results:
             and 95% confidence interval, over the :meth:`comparable_candidates` that have
             not collapsed, see :meth:`find_collapsed`, and ``collapsed``, the number of
             those that have. A mean over no candidate is NaN.
+
+        Raises
+        ------
+        ValueError
+            If `without` names something that is not in the grid.
         """
-        candidates, rows = self.comparable_candidates(data), []
-        collapsed = self.find_collapsed(data)
+        included = self._find_included(data, without)
+        candidates, rows = self.comparable_candidates(data)[included], []
+        collapsed = self.find_collapsed(data)[included]
         limits = get_range(self.study.metrics[0])
         for name, values in self.grid.items():
             for value in [] if isinstance(values, Distribution) else values:
@@ -559,24 +585,13 @@ class Results:
         ValueError
             If `without` names something that is not in the grid.
         """
-        without = without or {}
-        for name, values in without.items():
-            known = self.grid.get(name, [])
-            known = [] if isinstance(known, Distribution) else known
-            if unknown := [value for value in values if value not in known]:
-                raise ValueError(
-                    f"without={dict(without)!r}: each value must be one of the parameter's"
-                    f" values in the grid of the search. {name!r} has {list(known)!r}, not"
-                    f" {unknown[0]!r}."
-                )
-        key = (data, repr(sorted(without.items())))
+        included = self._find_included(data, without) & ~self.find_collapsed(data)
+        key = (data, repr(sorted((without or {}).items())))
         if key not in self._variance_shares:
             assert self.study.search is not None
             factors = self.comparable_candidates(data)[list(self.grid)]
             has_all = self.study.search.kind in _WITH_ALL_COMBINATIONS
-            included = ~self.find_collapsed(data) & has_all
-            for name, values in without.items():
-                included &= np.array([v not in values for v in factors[name]], bool)
+            included &= has_all
             self._variance_shares[key] = decompose_variance(
                 factors[included],
                 self._get_comparable_fold_scores(data)[included].to_numpy(),

@@ -503,8 +503,9 @@ def test_a_missing_file_is_an_error(tmp_path):
 
 def test_the_studies_of_the_documentation_are_valid(tmp_path):
     text = (BENCHMARKS.parent / "docs" / "studies.md").read_text()
-    whole, settings, factors = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    whole, *parts = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(parts) == 3
     head = 'name = "settings"\ntitle = "t"\ndata = ["mnist", "cifar10"]\n'
-    for k, part in enumerate((whole, head + settings, head + factors)):
+    for k, part in enumerate((whole, *(head + part for part in parts))):
         (tmp_path / f"{k}.toml").write_text(part)
         read_study(tmp_path / f"{k}.toml")

@@ -376,6 +376,17 @@ def test_variance_shares_without_a_value_are_those_of_the_others(tmp_path):
         assert results.variance_shares("digits")["df"].sum() == 11
 
 
+def test_main_effects_without_a_value_are_those_of_the_others(tmp_path):
+    results = write_search(tmp_path, FULL)
+    effects = results.main_effects("digits", without={"lr": [0.2, 0.3]})
+    effects = effects.set_index(["parameter", "value"])
+    assert effects.index.tolist() == [("lr", "0.1"), ("pooling", "max"), ("pooling", "avg")]
+    assert effects["mean"]["lr", "0.1"] == pytest.approx(0.97)
+    assert effects["mean"]["pooling", "max"] == pytest.approx(0.975)
+    assert effects["n"].tolist() == [2, 1, 1]
+    assert results.main_effects("digits")["n"].tolist() == [2, 2, 2, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("without", "message"),
     [
@@ -385,8 +396,9 @@ def test_variance_shares_without_a_value_are_those_of_the_others(tmp_path):
 )
 def test_variance_shares_without_unknown_values_raise_an_error(tmp_path, without, message):
     results = write_search(tmp_path, FULL)
-    with pytest.raises(ValueError, match=message):
-        results.variance_shares("digits", without=without)
+    for method in (results.variance_shares, results.main_effects):
+        with pytest.raises(ValueError, match=message):
+            method("digits", without=without)
 
 
 def test_variance_shares_need_all_combinations(tmp_path):
