@@ -101,8 +101,7 @@ def describe_answer(results: Results) -> str:
         f" cross-validation scores is {strongest}"
     )
     worst = find_worst(results)
-    ((name, (value,)),) = worst.items()
-    if len(results.grid[name]) > 2:
+    for name, (value,) in worst.items():
         strongest = _describe_strongest(results, compute_shares(results, worst))
         sentence += f"; without `{name}={value!r}`, the worst of its values, {strongest}"
     sentences = [f"{sentence}."]
@@ -202,27 +201,31 @@ def find_worst(results: Results) -> dict[str, list]:
     -------
     dict of str to list
         The parameter and, as the only item of the list, its value with the lowest mean
-        score, averaged over the datasets.
+        score, averaged over the datasets; empty if the parameter has only two values.
     """
     name = str(compute_shares(results).loc[list(results.grid)].mean(axis=1).idxmax())
     values = {format_label(value): value for value in results.grid[name]}
+    if len(values) <= 2:
+        return {}
     effects = pd.concat([results.main_effects(data) for data in results.study.data])
     means = effects[effects["parameter"] == name].groupby("value")["mean"].mean()
     return {name: [values[str(means.idxmin())]]}
 
 
 def _describe_without_worst(results: Results) -> dict | None:
-    """Return the shares without the worst value, if its parameter has two others."""
+    """Return the worst value, if there is one, and the shares without it."""
     worst = find_worst(results)
-    ((name, (value,)),) = worst.items()
-    if len(results.grid[name]) <= 2:
-        return None
-    shares = _format_shares(compute_shares(results, worst))
-    return {"value": f"{name}={value!r}", "shares": shares}
+    for name, (value,) in worst.items():
+        shares = _format_shares(compute_shares(results, worst))
+        return {"value": f"{name}={value!r}", "shares": shares}
+    return None
 
 
 def compute_ranges(results: Results, data: str) -> pd.DataFrame:
     """Compute the best and the worst value of each parameter by its main effect.
+
+    The main effects are those without the worst value of the strongest parameter, which
+    would dominate the means of all others.
 
     Returns
     -------
@@ -231,7 +234,8 @@ def compute_ranges(results: Results, data: str) -> pd.DataFrame:
         points.
     """
     rows = []
-    for name, effects in results.main_effects(data).groupby("parameter", sort=False):
+    effects_of_all = results.main_effects(data, without=find_worst(results))
+    for name, effects in effects_of_all.groupby("parameter", sort=False):
         means = effects.set_index("value")["mean"].dropna()
         row = {"parameter": name, "best": means.idxmax(), "worst": means.idxmin()}
         rows.append(row | {"difference": 100 * np.ptp(means)})
@@ -272,8 +276,12 @@ def _describe_all_collapsed(results: Results) -> list[dict[str, str]]:
 
 
 def get_strongest_pair(results: Results, data: str) -> tuple[list[str], float]:
-    """Return the two parameters with the strongest interaction, and its share."""
-    shares = results.variance_shares(data).set_index("term")["share"]
+    """Return the two parameters with the strongest interaction, and its share.
+
+    The worst value of the strongest parameter is left out.
+    """
+    shares = results.variance_shares(data, without=find_worst(results))
+    shares = shares.set_index("term")["share"]
     pairs = {
         f"{one} × {other}": [one, other] for one, other in combinations(results.grid, 2)
     }
@@ -282,13 +290,22 @@ def get_strongest_pair(results: Results, data: str) -> tuple[list[str], float]:
 
 
 def compute_pair_means(results: Results, data: str, pair: list[str]) -> pd.DataFrame:
-    """Compute the mean score in percent of each combination of two parameters."""
+    """Compute the mean score in percent of each combination of two parameters.
+
+    The worst value of the strongest parameter is left out.
+    """
     candidates = results.comparable_candidates(data)
     candidates = candidates[~results.find_collapsed(data)]
+    worst = find_worst(results)
+    for name, values in worst.items():
+        candidates = candidates[[value not in values for value in candidates[name]]]
     labels = {name: candidates[name].map(format_label) for name in pair}
     frame = pd.DataFrame(labels | {"mean": 100 * candidates["mean"].astype(float)})
     table = frame.pivot_table(index=pair[0], columns=pair[1], values="mean")
-    orders = [[format_label(value) for value in results.grid[name]] for name in pair]
+    orders = [
+        [format_label(v) for v in results.grid[name] if v not in worst.get(name, [])]
+        for name in pair
+    ]
     return table.reindex(index=orders[0], columns=orders[1])
 
 

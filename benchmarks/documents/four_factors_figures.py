@@ -29,10 +29,15 @@ from sklenet.study.report.results import Results
 from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 
+def _make_title(data: str, without: dict) -> str:
+    """Return the name of a dataset and the values that are left out."""
+    left_out = [f", without {format_label(value)}" for (value,) in without.values()]
+    return "".join([get_title(data), *left_out])
+
+
 def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
     """Draw the shares of the variance: one panel per dataset."""
     shares = compute_shares(results, without)
-    left_out = "".join(f", without {values[0]}" for values in (without or {}).values())
     others = (HIGHER, FOLDS, REMAINDER)
     colours = [
         "0.6" if term in others else "C1" if "×" in term else "C0" for term in shares.index
@@ -41,7 +46,7 @@ def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
         percent = 100 * shares[data].fillna(0)
         bars = ax.barh(range(len(shares)), percent, color=colours)
         ax.bar_label(bars, [f"{share:.1f}" for share in percent], padding=2, fontsize=8)
-        ax.set(title=f"{get_title(data)}{left_out}")
+        ax.set(title=_make_title(data, without or {}))
         ax.set_xlabel("% of the variance of the CV scores")
         ax.margins(x=0.15, y=0.02)
     axes[0].set_yticks(range(len(shares)), shares.index)
@@ -53,13 +58,23 @@ def _draw_shares_without_worst(axes, results: Results) -> None:
     _draw_shares(axes, results, find_worst(results))
 
 
-def _draw_effects(axes, results: Results) -> None:
+def _draw_effects_without_worst(axes, results: Results) -> None:
+    """Draw the main effects without the worst value of the strongest parameter."""
+    _draw_effects(axes, results, find_worst(results))
+
+
+def _draw_effects(axes, results: Results, without: dict | None = None) -> None:
     """Draw the mean score of each value with its interval: one panel per dataset."""
+    without = without or {}
     rows = [
-        (name, format_label(value)) for name in results.grid for value in results.grid[name]
+        (name, format_label(value))
+        for name in results.grid
+        for value in results.grid[name]
+        if value not in without.get(name, [])
     ]
     for ax, data in zip(axes, results.study.data, strict=True):
-        effects = results.main_effects(data).set_index(["parameter", "value"])
+        effects = results.main_effects(data, without=without)
+        effects = effects.set_index(["parameter", "value"])
         for k, name in enumerate(results.grid):
             places = [place for place, row in enumerate(rows) if row[0] == name]
             of_rows = effects.reindex([rows[place] for place in places])
@@ -75,7 +90,7 @@ def _draw_effects(axes, results: Results) -> None:
             ax.axhspan(
                 places[0] - 0.5, places[-1] + 0.5, color="0.5", alpha=0.12 * (k % 2), lw=0
             )
-        ax.set(title=get_title(data), xlabel="mean CV accuracy (%)")
+        ax.set(title=_make_title(data, without), xlabel="mean CV accuracy (%)")
         ax.set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_yticks(range(len(rows)), [f"{name} {value}" for name, value in rows])
 
@@ -88,7 +103,8 @@ def _draw_interactions(axes, results: Results) -> None:
         image = ax.imshow(table, aspect="auto", cmap="viridis")
         ax.set_xticks(range(table.shape[1]), table.columns, rotation=20)
         ax.set_yticks(range(table.shape[0]), table.index)
-        ax.set(title=get_title(data), xlabel=pair[1], ylabel=pair[0])
+        title = _make_title(data, find_worst(results))
+        ax.set(title=title, xlabel=pair[1], ylabel=pair[0])
         middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             colour = "black" if value > middle else "white"
@@ -133,10 +149,11 @@ def draw_figures() -> list[Path]:
     n, n_pairs = len(results.study.data), math.comb(len(results.study.data), 2)
     n_values = sum(map(len, results.grid.values()))
     of_shares = [(_draw_shares, results), (_draw_shares_without_worst, results)]
+    of_effects = [(_draw_effects, results), (_draw_effects_without_worst, results)]
     paths = []
     for name, parts, n_columns, height, shared in (
         ("shares", of_shares, n, 7.6, "row"),
-        ("effects", [(_draw_effects, results)], n, 0.9 + 0.27 * n_values, "row"),
+        ("effects", of_effects, n, 1.8 + 0.54 * n_values, "row"),
         ("interactions", [(_draw_interactions, results)], n, 3.6, "none"),
         ("places", [(_draw_places, results)], n_pairs, 4.6, "none"),
         (

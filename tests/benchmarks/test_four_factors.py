@@ -150,12 +150,16 @@ def test_shares_without_the_worst_value_of_the_strongest_parameter(results):
     assert ratio == pytest.approx(4)
 
 
+def test_of_two_values_none_is_left_out(inversion):
+    assert four_factors.find_worst(inversion) == {}
+
+
 def test_ranges_are_those_of_the_main_effects(results):
     ranges = four_factors.compute_ranges(results, "mnist")
     assert ranges["difference"].to_dict() == pytest.approx(
-        {"activation": 4, "pooling": 0.5, "init": 0, "weight_decay": 0}, abs=1e-9
+        {"activation": 1, "pooling": 0.5, "init": 0, "weight_decay": 0}, abs=1e-9
     )
-    assert ranges.loc["activation", ["best", "worst"]].tolist() == ["gelu", "sigmoid"]
+    assert ranges.loc["activation", ["best", "worst"]].tolist() == ["gelu", "relu"]
 
 
 def test_changes_of_the_defaults_are_the_effects(results):
@@ -208,8 +212,11 @@ def test_correlations_are_spearmans(results):
 def test_the_strongest_interaction_is_found_and_described(results):
     pair, share = four_factors.get_strongest_pair(results, "cifar10")
     assert pair == ["pooling", "init"]
-    shares = results.variance_shares("cifar10").set_index("term")["share"]
+    shares = results.variance_shares("cifar10", without={"activation": ["sigmoid"]})
+    shares = shares.set_index("term")["share"]
     assert share == shares["pooling × init"]
+    table = four_factors.compute_pair_means(results, "cifar10", ["activation", "init"])
+    assert table.index.tolist() == ["relu", "gelu"]
     means = four_factors.compute_pair_means(results, "cifar10", pair)
     assert means.loc["avg", "xavier_uniform"] - means.loc["avg", "he_uniform"] == (
         pytest.approx(4)
@@ -252,7 +259,7 @@ def test_the_document_has_the_numbers_of_both_studies(rendered):
     text = four_factors.render()
     assert "all 24 combinations" in text
     assert "The same without `activation='sigmoid'`" in text
-    assert "gelu, 4.00 above sigmoid" in text
+    assert "gelu, 1.00 above relu" in text
     assert "144 fits" in text
     assert "1.4 CPU hours" in text
     assert "8 combinations of these values, 48 fits" in text
