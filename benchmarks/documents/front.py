@@ -3,6 +3,7 @@
 import statistics
 
 import pandas as pd
+from four_factors import STUDY, describe_answer
 from ladder import compute_rungs
 from performance import read_groups
 from rendering import ROOT, read_records, read_results, render_template
@@ -26,6 +27,7 @@ def render() -> str:
         "README.md",
         comparison=_make_comparison(fit, outcomes),
         best=best,
+        answer=describe_answer(read_results(STUDY)),
         ratios={name: fit.ratio("sklenet", name) for name in ("loop", "skorch")},
         checks=_count_passed(outcomes, "check", _OURS),
         wrappers=_count_passed(outcomes, "wrapper", _OURS),

@@ -11,6 +11,7 @@ from pathlib import Path
 import activations
 import augmentation
 import cost
+import four_factors
 import front
 import ladder
 import lenet5_1998
@@ -31,6 +32,7 @@ def render_documents() -> dict[Path, str]:
         activations,
         augmentation,
         cost,
+        four_factors,
         front,
         ladder,
         lenet5_1998,

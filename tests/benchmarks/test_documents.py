@@ -86,7 +86,7 @@ def test_winner_of_make_study_reaches_its_target():
 def test_readme_has_its_parts():
     text = (ROOT / "README.md").read_text()
     assert "docs/map.md" in text
-    for name in ("docs/logo.svg", "docs/page.png"):
+    for name in ("docs/logo.svg", "docs/page.png", "docs/four_factors_shares.png"):
         assert name in text
         assert (ROOT / name).is_file()
     assert "10.1109/5.726791" in text
