@@ -11,11 +11,10 @@ from sklenet import LeNet5Classifier
 from sklenet.datasets.registry import DATASETS
 from sklenet.study.config.values import format_label
 from sklenet.study.engine.records import RECORDS
-from sklenet.study.report.figures import describe_collapsed
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
 from sklenet.study.report.tables import describe_shares
-from sklenet.study.report.text import format_interval, format_mean_sd
+from sklenet.study.report.text import format_interval, format_mean_sd, format_value
 from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 DOCUMENT = DOCS / "four_factors.md"
@@ -94,7 +93,7 @@ def _describe_factors(results: Results) -> list[dict[str, str]]:
 
 
 def describe_answer(results: Results) -> str:
-    """Return the main results in up to three sentences."""
+    """Return the main results as a list of up to three sentences."""
     strongest = _describe_strongest(results, compute_shares(results))
     sentence = (
         "The parameter that explains the largest share of the variance of the"
@@ -119,7 +118,7 @@ def describe_answer(results: Results) -> str:
     changes = compute_changes(results)
     if len(changes):
         sentences.append(_describe_best_change(results, changes.iloc[0]))
-    return " ".join(sentences)
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _describe_strongest(results: Results, shares: pd.DataFrame) -> str:
@@ -273,6 +272,26 @@ def _describe_all_collapsed(results: Results) -> list[dict[str, str]]:
     return [
         {"title": get_title(data), "text": text} for data, text in collapsed.items() if text
     ]
+
+
+def describe_collapsed(results: Results, data: str) -> str:
+    """Return sentences about the candidates that have collapsed; "" if none has."""
+    candidates = results.comparable_candidates(data)
+    collapsed = candidates[results.find_collapsed(data)]
+    if not len(collapsed):
+        return ""
+    counts = [
+        f"by `{name}`: "
+        + ", ".join(
+            f"{n} {format_value(value)}"
+            for value, n in collapsed[name].value_counts().items()
+        )
+        for name in results.grid
+    ]
+    return (
+        f"Not included are {len(collapsed)} candidates with a score at chance level on at"
+        f" least one fold; {'; '.join(counts)}."
+    )
 
 
 def get_strongest_pair(results: Results, data: str) -> tuple[list[str], float]:
