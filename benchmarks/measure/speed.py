@@ -345,7 +345,7 @@ GROUPS = {
     ),
     "predict": (predict, list(contenders.PREDICTS), 60_000, 3),
     "import": (imports, list(IMPORTS), 0, 7),
-    "search": (search, list(SEARCHES), 15_000, 3),
+    "search": (search, list(SEARCHES), 60_000, 3),
     "memory": (memory, ["sklenet"], 0, 2),
     "step": (step, list(THREADS), 0, 2),
     "kernels": (kernels, ["1 thread"], 0, 3),
