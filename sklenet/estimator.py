@@ -321,9 +321,9 @@ class LeNet5Classifier(
     ``SKLENET_COMPILED=0`` torch computes everything; results differ by rounding, and with
     `augment` and `dropout` by other random numbers.
 
-    On a GPU, under the same conditions except for that on the optimizer, and without
-    `dropout`, the steps of an epoch are replayed from a CUDA graph, unless the environment
-    variable ``SKLENET_CUDA_GRAPHS`` is ``0``.
+    On a GPU, under the same conditions and without `dropout`, the steps of an epoch are
+    replayed from a CUDA graph, unless the environment variable ``SKLENET_CUDA_GRAPHS`` is
+    ``0``.
 
     In a process that uses glibc, training raises two thresholds of its memory allocator;
     see :func:`sklenet.training.runtime.keep_freed_memory` for the reason, and how to

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from sklenet.network import LOSSES
+from sklenet.network import LOSSES, OPTIMIZERS
 from sklenet.training.augment import Augmenter
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import has_batch_hooks
@@ -25,9 +25,10 @@ MIN_REPLAYED = 10  # number of steps per epoch from which on a capture pays off
 def can_be_replayed(net, batches: Batches) -> bool:
     """Return whether all steps of an epoch launch the same kernels, and there are enough.
 
-    Layers and the loss must be given by name, because custom ones may draw random numbers
-    or read values back, and nothing may be called at single batches. With the environment
-    variable ``SKLENET_CUDA_GRAPHS=0`` no step is replayed.
+    Layers, the loss and the optimizer must be given by name, because custom ones may draw
+    random numbers, read values back or compute the gradient several times, and nothing may
+    be called at single batches. With the environment variable ``SKLENET_CUDA_GRAPHS=0`` no
+    step is replayed.
     """
     return (
         torch.device(net.device).type == "cuda"
@@ -37,22 +38,27 @@ def can_be_replayed(net, batches: Batches) -> bool:
         and isinstance(net.module__pooling, str)
         and net.module__dropout == 0
         and type(net.criterion_) in LOSSES.values()
+        and type(net.optimizer_) in OPTIMIZERS.values()
         and type(batches.augment) in (Augmenter, type(None))
         and not any(has_batch_hooks(callback) for _, callback in net.callbacks_)
-        and not any(_has_hooks(module) for module in net.module_.modules())
+        and not any(map(_has_hooks, net.module_.modules()))
     )
 
 
 def _has_hooks(module: torch.nn.Module) -> bool:
-    return any(hooks for name, hooks in vars(module).items() if "_hooks" in name)
+    """Return whether Python code is called when the module or its parameters are used."""
+    return any(hooks for name, hooks in vars(module).items() if "_hooks" in name) or any(
+        p._backward_hooks or p._post_accumulate_grad_hooks
+        for p in module.parameters(recurse=False)
+    )
 
 
 class ReplayedSteps:
     """Replay what one step computes, for each batch of an epoch.
 
-    Captured are taking the images of a batch from the dataset, their augmentation, the
-    gradient, and the sums of losses and of correct predictions. The optimizer makes its
-    step as usual, so that all optimizers and schedules can be used.
+    The graph takes the images of a batch from the dataset, augments them, computes the
+    gradient, and adds up losses and correct predictions. The optimizer makes its step as
+    usual, because schedules and callbacks change its settings.
 
     Parameters
     ----------

@@ -331,7 +331,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def find_device(device: str) -> torch.device:
+def find_device(device: str | torch.device) -> torch.device:
     """Return the device of a saved model, or the CPU if this process cannot use it."""
     try:
         return resolve_device(device)

@@ -107,6 +107,7 @@ def test_conditions_for_replaying_steps(monkeypatch):
         ("module__pooling", torch.nn.AvgPool2d),
         ("module__dropout", 0.2),
         ("criterion_", torch.nn.CrossEntropyLoss(reduction="none")),
+        ("optimizer_", torch.optim.LBFGS(net.module_.parameters())),
         ("callbacks_", [("batches", BatchCallback())]),
     ):
         with monkeypatch.context() as patch:
@@ -116,6 +117,9 @@ def test_conditions_for_replaying_steps(monkeypatch):
     assert not can_be_replayed(net, batches)
     batches.augment = None
     hook = next(net.module_.children()).register_forward_hook(lambda *_: None)
+    assert not can_be_replayed(net, batches)
+    hook.remove()
+    hook = next(net.module_.parameters()).register_hook(lambda _: None)
     assert not can_be_replayed(net, batches)
     hook.remove()
     assert can_be_replayed(net, batches)
