@@ -2,8 +2,8 @@
 
     python benchmarks/documents/robustness.py
 
-draws ``docs/robustness.png`` and ``docs/disturbances.png``. The latter needs the images of the
-study's dataset.
+draws ``docs/robustness.png`` and ``docs/disturbances.png``. The latter needs the images of
+the study's dataset.
 """
 
 import pandas as pd
@@ -13,6 +13,7 @@ from rendering import DOCS, ROOT, read_results, render_template
 from sklenet.study.config.spec import TEST_SET
 from sklenet.study.config.steps import make_steps
 from sklenet.study.engine.data import load_data
+from sklenet.study.report.figures import STYLE
 from sklenet.study.report.results import Results
 from sklenet.study.report.series import draw_series, summarize_series
 from sklenet.study.report.statistics import describe
@@ -28,15 +29,15 @@ _STUDY = "robustness"
 _WITHOUT = "modern, without distortions"
 _WITH = "modern, with lecun1998's distortions"
 
-# The meaning of the strengths, by the name of the series.
+# The units of the strengths, by the name of the series.
 _UNITS = {
-    "rotation": "angle (degrees)",
-    "shift": "distance (pixels)",
-    "scale": "change of both sides (fraction)",
-    "squeeze": "change of the width (fraction)",
-    "stroke width": "change of each edge (pixels)",
-    "noise": "standard deviation (fraction)",
-    "occlusion": "side of the square (pixels)",
+    "rotation": "degrees",
+    "shift": "pixels",
+    "scale": "fractions of the size",
+    "squeeze": "fractions of the width",
+    "stroke width": "pixels at each edge",
+    "noise": "fractions of the pixel range",
+    "occlusion": "pixels of each side",
 }
 
 
@@ -119,8 +120,9 @@ def draw_figures() -> None:
 
     results = read_results(_STUDY)
     (data,) = results.study.data
-    figure = draw_series(summarize_series(results, data), "accuracy", _UNITS)
-    figure.savefig(FIGURE, dpi=140)
+    with plt.rc_context(STYLE):
+        figure = draw_series(summarize_series(results, data), "accuracy", _UNITS)
+        figure.savefig(FIGURE, dpi=140)
     plt.close(figure)
     _draw_examples(results, data)
 
