@@ -22,7 +22,10 @@ from sklenet.study.report.tables import TABLE, render_tables
 DOCUMENT = ROOT / "benchmarks" / "README.md"
 
 # The figures that are committed, by the beginning of their names.
-_FIGURES = ("learning_curves", "train_size", "robustness", "main_effects", "heat_map")
+_FIGURES = (
+    *("learning_curves", "train_size", "robustness"),
+    *("main_effects", "variance", "heat_map"),
+)
 
 # Studies whose page is committed.
 _WITH_PAGE = {"activation_study"}

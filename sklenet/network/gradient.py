@@ -25,6 +25,7 @@ Array = np.ndarray
 # depends on the batch alone, and their gradients are added in one order.
 _PART, _MAX_PARTS = 32, 4
 _VECTOR = 8  # images whose numbers fill a vector of a usual processor
+_ALIGNED = 16  # numbers that fill a line of the cache
 
 
 class Gradient:
@@ -60,11 +61,11 @@ class Gradient:
         self.losses = kernels.NamedLoss(criterion)
         self.own = _Worker(module, kernels)
         self.helpers: list[_Worker] = []  # made when there are threads for them
-        self.sums: list[list[Array]] = []
+        self.sums: list[Array] = []
 
     def __call__(
         self,
-        images: Array,
+        images: Any,
         labels: Array,
         weights: Array | None = None,
         pool: Executor | None = None,
@@ -73,7 +74,11 @@ class Gradient:
 
         Parameters
         ----------
-        images : ndarray of float32 of shape (channels, height, width, n)
+        images : ndarray of float32 of shape (channels, height, width, n), or object
+            An object has the attribute ``shape``, which is (channels, height, width), and
+            the method ``write(here, out)``, which writes the images of a slice of the batch
+            to an array of shape (channels * height * width, n). It may be called by several
+            threads at the same time.
         labels : ndarray of int of shape (n,)
         weights : ndarray of shape (n,), optional
             Factors of the losses.
@@ -88,27 +93,26 @@ class Gradient:
         """
         n = len(labels)
         n_parts = min(_MAX_PARTS, max(1, n // _PART))
-        if n_parts == 1:
-            self.own.set_part(0)
-            return self.own(images, labels, weights, n, self.losses)
-        while len(self.sums) < n_parts:
-            self.sums.append([np.empty_like(g) for g in self.own.gradients])
         ends = [n * k // n_parts for k in range(n_parts + 1)]
 
         def compute(worker: _Worker, k: int) -> tuple[Array, Array]:
             here = slice(ends[k], ends[k + 1])
             part_weights = None if weights is None else weights[here]
             worker.set_part(k)
-            result = worker(images[..., here], labels[here], part_weights, n, self.losses)
-            for total, gradient in zip(self.sums[k], worker.gradients, strict=True):
-                total[...] = gradient
+            x = worker.take_images(images, here)
+            result = worker(x, labels[here], part_weights, n, self.losses)
+            if n_parts > 1:
+                self.sums[k][:] = worker.gradient
             return result
 
+        if n_parts == 1:
+            return compute(self.own, 0)
+        while len(self.sums) < n_parts:
+            self.sums.append(np.empty_like(self.own.gradient))
         results = self._share(compute, n_parts, pool)
-        for k, gradient in enumerate(self.own.gradients):
-            np.add(self.sums[0][k], self.sums[1][k], out=gradient)
-            for sums in self.sums[2:n_parts]:
-                gradient += sums[k]
+        np.add(self.sums[0], self.sums[1], out=self.own.gradient)
+        for part in self.sums[2:n_parts]:
+            self.own.gradient += part
         losses, outputs = zip(*results, strict=True)
         return np.concatenate(losses), np.concatenate(outputs, axis=1)
 
@@ -125,7 +129,7 @@ class Gradient:
         if pool is None:
             return [compute(self.own, k) for k in range(n_parts)]
         while len(self.helpers) < n_parts - 1:
-            self.helpers.append(_Worker(self.module, self.kernels, has_own_gradient=True))
+            self.helpers.append(_Worker(self.module, self.kernels, is_helper=True))
         futures = [
             pool.submit(compute, helper, k)
             for k, helper in enumerate(self.helpers[: n_parts - 1], 1)
@@ -204,31 +208,59 @@ class Forward:
 
 
 class _Worker:
-    """The layers of a network with buffers and gradients for one thread."""
+    """The layers of a network with buffers and gradients for one thread.
 
-    def __init__(self, module: Any, kernels: Any, has_own_gradient: bool = False) -> None:
-        before = [p.grad for p in module.parameters()]
-        if has_own_gradient:
-            for p in module.parameters():
-                p.grad = None
+    Parameters
+    ----------
+    module : LeNet5
+    kernels : module
+    is_helper : bool, default=False
+        Whether the ``grad`` of the parameters is left as it is.
+
+    Attributes
+    ----------
+    gradient : ndarray
+        The gradients of all parameters, one after the other.
+    """
+
+    def __init__(self, module: Any, kernels: Any, is_helper: bool = False) -> None:
+        parameters = list(module.parameters())
+        before = [p.grad for p in parameters]
+        sizes = [-(-p.numel() // _ALIGNED) * _ALIGNED for p in parameters]
+        self.gradient = kernels.make_buffer((sum(sizes),))
+        start = 0
+        for p, size in zip(parameters, sizes, strict=True):
+            values = self.gradient[start : start + p.numel()]
+            p.grad = torch.from_numpy(values.reshape(p.shape))
+            start += size
         self.layers = kernels.make_layers(module)
-        self.gradients = [kernels.share_memory(p)[1] for p in module.parameters()]
-        self.dropout = kernels.DroppedUnits
-        if has_own_gradient:
-            for p, grad in zip(module.parameters(), before, strict=True):
+        self.dropout = [x for x in self.layers if isinstance(x, kernels.DroppedUnits)]
+        self.make_buffer = kernels.make_buffer
+        self.images = np.empty(0, np.float32)
+        if is_helper:
+            for p, grad in zip(parameters, before, strict=True):
                 p.grad = grad
 
     def set_part(self, k: int) -> None:
         """Set which part of a batch comes next, on which dropout depends."""
-        for layer in self.layers:
-            if isinstance(layer, self.dropout):
-                layer.part = k
+        for layer in self.dropout:
+            layer.part = k
+
+    def take_images(self, images: Any, here: slice) -> Array:
+        """Return the images of a part of a batch, of shape (channels, height, width, n)."""
+        if isinstance(images, np.ndarray):
+            return np.ascontiguousarray(images[..., here])
+        shape = (*images.shape, here.stop - here.start)
+        if self.images.shape != shape:
+            self.images = self.make_buffer(shape)
+        images.write(here, self.images.reshape(-1, shape[-1]))
+        return self.images
 
     def __call__(
         self, images: Array, labels: Array, weights: Array | None, n: int, losses: Callable
     ) -> tuple[Array, Array]:
         """Return losses and outputs; set the gradients of the losses' sum over `n`."""
-        x = np.ascontiguousarray(images)
+        x = images
         # An overflow shows in the weights, which are checked at the end of the fit.
         with np.errstate(all="ignore"):
             for layer in self.layers:

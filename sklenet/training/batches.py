@@ -135,7 +135,7 @@ class Batches:
 
 
 def has_bytes(dataset: ImageDataset) -> bool:
-    """Return whether `gather_bytes` can be used: pixels are bytes in memory, row by row."""
+    """Return whether `ByteImages` can be used: pixels are bytes in memory, row by row."""
     pixels = dataset.pixels
     return (
         pixels.dtype == torch.uint8
@@ -144,31 +144,65 @@ def has_bytes(dataset: ImageDataset) -> bool:
     )
 
 
-def gather_bytes(
-    dataset: ImageDataset,
-    rows: np.ndarray,
-    kernels: Any,
-    out: np.ndarray,
-    *,
-    is_transposed: bool = True,
-) -> None:
-    """Put images of bytes on the canvas, by one compiled kernel.
+class ByteImages:
+    """Images of bytes, which compiled kernels put on the canvas.
 
     Parameters
     ----------
     dataset : ImageDataset
-    rows : ndarray of int of shape (n,)
-        Indices of rows of ``dataset.pixels``.
+        It `has_bytes`.
     kernels : module
-    out : ndarray of shape (n_canvas_pixels, n)
-        Is overwritten. Without `is_transposed`, its shape is (n, n_canvas_pixels).
-    is_transposed : bool, default=True
+
+    Attributes
+    ----------
+    shape : tuple of int (channels, height, width)
+    rows : ndarray of int
+        Rows of ``dataset.pixels``: the images of a batch.
     """
-    pixels, canvas = dataset.pixels.numpy(), dataset.canvas
-    values, source = _tabulate(canvas, pixels.shape[1])
-    images = kernels.images
-    gather = images.gather_images if is_transposed else images.place_images
-    gather(pixels, rows, source, values, canvas.background, out)
+
+    def __init__(self, dataset: ImageDataset, kernels: Any) -> None:
+        canvas = dataset.canvas
+        self.kernels, self.shape = kernels.images, canvas.shape
+        self.rows = np.empty(0, np.int64)
+        self._pixels = dataset.pixels.numpy()
+        self._values, self._source = _tabulate(canvas, self._pixels.shape[1])
+        self._background = canvas.background
+
+    def write(self, here: slice, out: np.ndarray) -> None:
+        """Write a part of the batch to an array of shape (n_canvas_pixels, n)."""
+        self._run(self.kernels.gather_images, here, out)
+
+    def place(self, out: np.ndarray) -> None:
+        """Write the batch to an array of shape (n, n_canvas_pixels)."""
+        self._run(self.kernels.place_images, slice(None), out)
+
+    def _run(self, kernel: Any, here: slice, out: np.ndarray) -> None:
+        kernel(
+            self._pixels,
+            self.rows[here],
+            self._source,
+            self._values,
+            self._background,
+            out,
+        )
+
+
+class PlacedImages:
+    """Images on the canvas, one after the other.
+
+    Parameters
+    ----------
+    images : ndarray of float32 of shape (n, channels, height, width)
+    kernels : module
+    """
+
+    def __init__(self, images: np.ndarray, kernels: Any) -> None:
+        self.kernels, self.shape = kernels.images, images.shape[1:]
+        self._images = images.reshape(len(images), -1)
+
+    def write(self, here: slice, out: np.ndarray) -> None:
+        """Write a part of the batch to an array of shape (n_canvas_pixels, n)."""
+        self.kernels.transpose(self._images[here], out)
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,7 +12,13 @@ from sklenet.network import LOSSES, OPTIMIZERS
 from sklenet.network.gradient import Gradient
 from sklenet.network.kernels.compiler import load_layers
 from sklenet.training.augment import Augmenter
-from sklenet.training.batches import Batches, ImageDataset, gather_bytes, has_bytes
+from sklenet.training.batches import (
+    Batches,
+    ByteImages,
+    ImageDataset,
+    PlacedImages,
+    has_bytes,
+)
 from sklenet.training.callbacks import has_batch_hooks
 from sklenet.training.predict import compute_outputs_by_kernels
 from sklenet.training.runtime import one_blas_thread, one_thread
@@ -138,7 +144,7 @@ def _labels(dataset: ImageDataset, index) -> tuple[np.ndarray, np.ndarray | None
 
 
 def _images_last(batches: Batches):
-    """Yield images of (channels, height, width, n), labels, and weights or None."""
+    """Yield the images of each batch, as `Gradient` takes them, labels, and weights."""
     dataset, kernels = batches.dataset, load_layers()
     augment = batches.augment
     if kernels and has_bytes(dataset) and (augment is None or type(augment) is Augmenter):
@@ -160,30 +166,20 @@ def _images_last(batches: Batches):
 
 
 def _gather_batches(batches: Batches, kernels):
-    """Yield batches of pixels that are bytes. Their images are one buffer."""
-    dataset = batches.dataset
-    shape = dataset.canvas.shape
+    """Yield batches of pixels that are bytes. They are one object, which is changed."""
+    dataset, augment = batches.dataset, batches.augment
     labels, weights = _labels(dataset, slice(None))
     order = batches.order().numpy()
     all_rows = order if dataset.rows is None else dataset.rows.numpy()[order]
-    size = min(batches.batch_size, len(dataset))
-    out = kernels.make_buffer((math.prod(shape), size))
+    images = ByteImages(dataset, kernels)
+    size = batches.batch_size
     for start in range(0, len(order), size):
         here = order[start : start + size]
-        if len(here) != out.shape[1]:
-            out = kernels.make_buffer((math.prod(shape), len(here)))
-        rows = all_rows[start : start + size]
-        if not isinstance(batches.augment, Augmenter):
-            gather_bytes(dataset, rows, kernels, out)
-        else:
-            placed = np.empty(out.shape[::-1], np.float32)
-            gather_bytes(dataset, rows, kernels, placed, is_transposed=False)
-            changed = batches.augment.change_by_kernels(
-                placed.reshape(-1, *shape), kernels.augmentation
-            )
-            kernels.images.transpose(changed.reshape(placed.shape), out)
-        yield (
-            out.reshape(*shape, -1),
-            labels[here],
-            None if weights is None else weights[here],
-        )
+        images.rows = all_rows[start : start + size]
+        batch: ByteImages | PlacedImages = images
+        if isinstance(augment, Augmenter):
+            placed = np.empty((len(here), *images.shape), np.float32)
+            images.place(placed.reshape(len(here), -1))
+            changed = augment.change_by_kernels(placed, kernels.augmentation)
+            batch = PlacedImages(changed, kernels)
+        yield batch, labels[here], None if weights is None else weights[here]

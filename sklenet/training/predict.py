@@ -1,5 +1,6 @@
 """The outputs of a trained network for a whole dataset."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from sklenet.network.gradient import Forward
 from sklenet.network.kernels.compiler import load_layers
-from sklenet.training.batches import ImageDataset, equal_batches, gather_bytes, has_bytes
+from sklenet.training.batches import ByteImages, ImageDataset, equal_batches, has_bytes
 from sklenet.training.runtime import one_thread
 
 _BLOCK = 64  # images that the kernels compute together
@@ -87,10 +88,9 @@ def _run_on_bytes(forward: Forward, data: ImageDataset, block: slice) -> np.ndar
     rows = np.arange(block.start, block.stop)
     if data.rows is not None:
         rows = data.rows.numpy()[rows]
-    shape = data.canvas.shape
-    n_pixels = shape[0] * shape[1] * shape[2]
-    buffer = forward.buffer(n_pixels, len(rows))
-    padded = np.full(buffer.shape[1], rows[-1])  # the last image fills up the buffer
-    padded[: len(rows)] = rows
-    gather_bytes(data, padded, load_layers(), buffer)
-    return forward.compute(shape, len(rows))
+    images = ByteImages(data, load_layers())
+    buffer = forward.buffer(math.prod(images.shape), len(rows))
+    images.rows = np.full(buffer.shape[1], rows[-1])  # the last image fills up the buffer
+    images.rows[: len(rows)] = rows
+    images.write(slice(None), buffer)
+    return forward.compute(images.shape, len(rows))

@@ -11,6 +11,7 @@ user's cache folder otherwise. Where neither can be written to, every process co
 """
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import os
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,7 +98,7 @@ class _CachedKernel:
 
     def load(self) -> Any:
         """Return the compiled function."""
-        with _loading:
+        with _loading, _without_collections():
             if self._function is None:
                 self._function = self._load()
         return self._function
@@ -125,7 +126,8 @@ def load_layers() -> ModuleType | None:
     with _lock:
         if _layers is None and not _has_failed:
             try:
-                _layers = _load()
+                with _without_collections():
+                    _layers = _load()
             except Exception as error:
                 _has_failed = True
                 warnings.warn(
@@ -135,6 +137,23 @@ def load_layers() -> ModuleType | None:
                     stacklevel=2,
                 )
         return _layers
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep Python from collecting garbage.
+
+    Importing numba and loading kernels creates hundreds of thousands of objects that stay.
+    Each time their number has grown by a quarter, Python would look through all objects of
+    the process, which takes two thirds of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _load() -> ModuleType | None:

@@ -19,8 +19,10 @@ from sklenet.study.engine.data import load_data
 from sklenet.study.engine.evaluate import decode_images
 from sklenet.study.report.results import Results
 from sklenet.study.report.series import draw_series, summarize_series
+from sklenet.study.report.tables import describe_shares
 from sklenet.study.report.text import format_value
 from sklenet.study.report.train_size import draw_sizes, summarize_sizes
+from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 # Headings of the figures, by the beginning of their file names.
 _TITLES = {
@@ -28,6 +30,7 @@ _TITLES = {
     "train_size": "Test score by the number of training images",
     "robustness": "Robustness",
     "main_effects": "Main effects",
+    "variance": "Share of the variance of the CV scores",
     "heat_map": "Mean score by two parameters",
     "confusion": "Confusion matrix",
     "mistakes": "Misclassified test images",
@@ -52,6 +55,8 @@ _MAX_COLUMNS = 5
 _MAX_CELLS = 4
 # Distance of the dots of candidates from their mean, which would hide them.
 _OFFSET = 0.2
+# Number of terms of the analysis of variance that a figure shows.
+_MAX_TERMS = 20
 # Number of collapsed candidates that a caption lists.
 _MAX_LISTED = 20
 # Number of characters of 7 points that fit into the width of a column.
@@ -149,6 +154,14 @@ def _iter_search_figures(results: Results, data: str) -> Iterator[Figure]:
         f" candidates. {collapsed}".rstrip(),
         lambda: _draw_main_effects(results, data, effects),
     )
+    shares = results.variance_shares(data)
+    if len(shares):
+        yield Figure(
+            f"variance_{data}",
+            f"{data}: share of each parameter and interaction in the variance of the CV"
+            f" scores. {describe_shares(results, data)} {collapsed}".rstrip(),
+            lambda: _draw_shares(shares),
+        )
     if effects["parameter"].nunique() > 1:
         pair = _select_strongest(effects)
         yield Figure(
@@ -282,6 +295,26 @@ def _draw_main_effects(results: Results, data: str, effects: pd.DataFrame):
         )
         ax.set_xlim(-0.5, len(effect) - 0.5)
         ax.set_xticks(range(len(effect)), effect["value"].map(escape_label), rotation=90)
+    return figure
+
+
+def _draw_shares(shares: pd.DataFrame):
+    others = (HIGHER, FOLDS, REMAINDER)
+    is_effect = ~shares["term"].isin(others)
+    shown = pd.concat([shares[is_effect].head(_MAX_TERMS), shares[~is_effect]])
+    is_wide = shown["term"].map(len).max() > _N_CHARACTERS / 2
+    figure, (ax,) = _make_figure(
+        height=0.6 + 0.17 * len(shown), width=_PAGE if is_wide else _COLUMN
+    )
+    colours = [
+        "0.6" if term in others else "C1" if "×" in term else "C0" for term in shown["term"]
+    ]
+    bars = ax.barh(range(len(shown)), 100 * shown["share"], color=colours)
+    ax.bar_label(bars, [f"{share:.1%}" for share in shown["share"]], padding=2, fontsize=7)
+    ax.set_yticks(range(len(shown)), shown["term"].map(escape_label))
+    ax.set_xlabel("% of the variance")
+    ax.invert_yaxis()
+    ax.margins(x=0.25, y=0.02)
     return figure
 
 

@@ -19,6 +19,7 @@ _ESCAPES = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    "×": r"$\times$",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 _SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))

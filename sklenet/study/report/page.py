@@ -24,7 +24,9 @@ from sklenet.study.report.published import compare_to_published, format_publishe
 from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import compute_class_metrics
 from sklenet.study.report.tables import (
+    F_TESTS,
     describe_setting,
+    describe_shares,
     make_series_tables,
     make_training_table,
 )
@@ -45,7 +47,7 @@ _RUN: dict = {"command": None, "started": "", "revision": None, "versions": {}}
 _MACHINE = {"cpu": "", "cores": None, "system": "", "cuda": None}
 # Longer tables have a filter.
 _N_ROWS_WITHOUT_FILTER = 6
-_INTEGER_COLUMNS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank"}
+_INTEGER_COLUMNS = {"epochs", "best_epoch", "n", "failed", "seed", "n_test", "rank", "df"}
 _SCORE_COLUMNS = {"mean", "sd", "low", "high", "precision", "recall", "f1"}
 _PARAMETERS = set(LeNet5Classifier().get_params())
 _LABELS = {
@@ -55,6 +57,8 @@ _LABELS = {
     "p": "p-value",
     "p_holm": "p-value, Holm",
     "failed": "failed fits",
+    "df": "degrees of freedom",
+    "f": "F",
     "f1": "F1",
 }
 
@@ -314,6 +318,13 @@ def _iter_search_sections(results: Results, data: str) -> Iterator[Section]:
             f"Mean score of all candidates with a value. {collapsed}".rstrip(),
             effects,
         )
+    shares = results.variance_shares(data)
+    if len(shares):
+        yield _make_section(
+            f"Share of the variance of the CV scores, {data}",
+            f"{describe_shares(results, data)} {F_TESTS}",
+            shares,
+        )
 
 
 def _iter_class_sections(results: Results, data: str) -> Iterator[Section]:
@@ -399,6 +410,8 @@ def _choose_format(column: str, values: pd.Series) -> Callable[[Any], str]:
         return format_value
     if column == "difference":
         return format_difference
+    if column == "share":
+        return "{:.1%}".format
     if column in ("p", "p_holm"):
         return format_p_value
     if column in _SCORE_COLUMNS or column.endswith("accuracy"):

@@ -30,6 +30,7 @@ from sklenet.study.report.metrics import (
     get_range,
 )
 from sklenet.study.report.statistics import adjust_p_values, compute_p_value, describe
+from sklenet.study.report.variance import decompose_variance
 
 _COPIED_FIELDS = [
     *("data", "setting", "seed", "n_train", "n_valid", "n_test", "n_parameters"),
@@ -38,6 +39,9 @@ _COPIED_FIELDS = [
 
 # Fraction of the best candidate's gain over chance below which a candidate has collapsed.
 _COLLAPSED = 0.1
+
+# Searches that try all combinations of their grid.
+_WITH_ALL_COMBINATIONS = ("grid", "halving")
 
 
 def load(folder) -> pd.DataFrame:
@@ -106,6 +110,7 @@ class Results:
             raise StudyError(f"{path}: no records of a study.")
         self.study: Study = _validate_study(path, studies[-1], self.records)
         self.runs = [r for r in self.records if r["kind"] == "run"]
+        self._variance_shares: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def fit_records(self) -> list[dict]:
@@ -473,9 +478,7 @@ class Results:
             One value per candidate. A candidate that failed has not collapsed. If the best
             candidate is at chance level, none has.
         """
-        index = self.comparable_candidates(data).index
-        order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
-        folds = pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
+        folds = self._get_comparable_fold_scores(data)
         mean = folds.mean(axis=1, skipna=False)
         n_classes = self.study.get_dataset(data).n_classes
         chance = compute_chance_level(self.study.metrics[0], n_classes)
@@ -484,6 +487,12 @@ class Results:
         collapsed = folds.min(axis=1, skipna=False) < limit
         has_best = collapsed & (mean == mean.max())
         return collapsed & ~has_best.any()
+
+    def _get_comparable_fold_scores(self, data: str) -> pd.DataFrame:
+        """Return the scores of the comparable candidates, with a column for each fold."""
+        index = self.comparable_candidates(data).index
+        order = self.cv_results(data)["rank_test_score"].argsort(kind="stable")
+        return pd.DataFrame(self._get_fold_scores(data)[order]).loc[index]
 
     def main_effects(self, data: str) -> pd.DataFrame:
         """Return the mean score of the candidates that share the value of a parameter.
@@ -516,6 +525,40 @@ class Results:
                     rows.append(row | {"collapsed": n_collapsed})
         columns = ["parameter", "value", *describe([]), "collapsed"]
         return pd.DataFrame(rows, columns=columns)
+
+    def variance_shares(self, data: str) -> pd.DataFrame:
+        """Return the shares of parameters and interactions in the variance of the scores.
+
+        The analysis of variance is that of the :meth:`comparable_candidates` that have not
+        collapsed, see :meth:`find_collapsed`. In a halving search these are the candidates
+        of the first round, so that the shares are those after the fewest resources. The
+        F tests are approximate, because the training sets of the folds overlap.
+
+        Parameters
+        ----------
+        data : str
+            Name of the dataset.
+
+        Returns
+        -------
+        DataFrame
+            One row per term, the largest share first: the parameters, the pairs of
+            parameters ("activation × pooling"), all interactions of three or more
+            parameters, the folds, and the remainder. ``share`` is the fraction of the total
+            sum of squares (type II), ``df`` are the degrees of freedom, and ``f`` and ``p``
+            are the statistic and the p-value of the F test against the remainder. The frame
+            is empty for searches that do not try all combinations of a grid, and if the
+            effects cannot be separated because too many candidates are missing.
+        """
+        if data not in self._variance_shares:
+            assert self.study.search is not None
+            has_all = self.study.search.kind in _WITH_ALL_COMBINATIONS
+            included = ~self.find_collapsed(data) & has_all
+            self._variance_shares[data] = decompose_variance(
+                self.comparable_candidates(data)[list(self.grid)][included],
+                self._get_comparable_fold_scores(data)[included].to_numpy(),
+            )
+        return self._variance_shares[data].copy()
 
     @property
     def grid(self) -> Mapping:

@@ -1,5 +1,6 @@
 """Tables of the results of a study, in Markdown, LaTeX and CSV."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,13 @@ SUMMARY = "summary.csv"
 DIFFERENCES = "differences.csv"
 COMMITTEES = "committees.csv"
 CANDIDATES = "candidates_{}.csv"
+VARIANCE = "variance_{}.csv"
+
+# A remark on the tests of the analysis of variance.
+F_TESTS = (
+    "The F tests against the remainder are approximate, because the training sets of the"
+    " folds overlap."
+)
 
 _MAX_CANDIDATES = 10
 _SD = "sd over folds"
@@ -81,6 +89,8 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
         writer.write(COMMITTEES, lambda: to_csv(results.committees))
     for data in results.searches:
         writer.write(CANDIDATES.format(data), partial(_make_candidates_csv, results, data))
+        if len(results.variance_shares(data)):
+            writer.write(VARIANCE.format(data), partial(_make_variance_csv, results, data))
     if files is None:
         writer.raise_errors()
     return texts[0] if texts else ""
@@ -88,6 +98,10 @@ def write_tables(results: Results, files: ReportFiles | None = None) -> str:
 
 def _make_candidates_csv(results: Results, data: str) -> str:
     return to_csv(results.candidates(data))
+
+
+def _make_variance_csv(results: Results, data: str) -> str:
+    return to_csv(results.variance_shares(data))
 
 
 def render_tables(results: Results) -> str:
@@ -136,6 +150,16 @@ def render_latex(results: Results) -> str:
         )
         for data in study.data
         if data in results.searches
+    ]
+    tables += [
+        LatexTable(
+            f"{study.title}: share of the variance of the CV scores, {data}."
+            f" {describe_shares(results, data)} {F_TESTS}",
+            f"tab:{study.name}-variance-{data}",
+            make_variance_table(results, data),
+        )
+        for data in study.data
+        if data in results.searches and len(results.variance_shares(data))
     ]
     tables.append(
         LatexTable(
@@ -195,7 +219,71 @@ def _describe_search(results: Results, data: str) -> dict[str, Any]:
         "n_train": max(n_train, default=0),
         "baseline": results.cv_results(data)["param_setting"][0] if is_of_settings else "",
         "table": to_markdown_table(table, {"rank", f"CV {results.study.metrics[0]}", _SD}),
+        "shares": _describe_variance(results, data),
     }
+
+
+def _describe_variance(results: Results, data: str) -> dict[str, str] | None:
+    """Return the variables of the template of the analysis of variance, if there is one."""
+    table = make_variance_table(results, data)
+    if not len(table):
+        return None
+    return {
+        "description": f"{describe_shares(results, data)} {F_TESTS}",
+        "table": to_markdown_table(table, set(table) - {"term"}),
+    }
+
+
+def make_variance_table(results: Results, data: str) -> pd.DataFrame:
+    """Return the shares of parameters in the variance of the CV scores as text.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    data : str
+        Name of the dataset.
+
+    Returns
+    -------
+    DataFrame
+        Empty where :meth:`Results.variance_shares` is.
+    """
+    shares = results.variance_shares(data)
+    if not len(shares):
+        return pd.DataFrame()
+    table = shares[["term"]].copy()
+    table["share"] = shares["share"].map("{:.1%}".format)
+    table["df"] = shares["df"].map(str)
+    table["F"] = ["" if pd.isna(f) else f"{f:.1f}" for f in shares["f"]]
+    table["p"] = shares["p"].map(format_p_value)
+    return table
+
+
+def describe_shares(results: Results, data: str) -> str:
+    """Describe the candidates in the analysis of variance of a search in a sentence.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the study.
+    data : str
+        Name of the dataset.
+    """
+    search = results.study.search
+    assert search is not None
+    candidates = results.comparable_candidates(data)
+    n = int((candidates["mean"].notna() & ~results.find_collapsed(data)).sum())
+    n_missing = math.prod(map(len, results.grid.values())) - n
+    text = f"Analysis of variance of {n} candidates on {search.cv} folds"
+    if search.kind == "halving":
+        text += f", with {search.resource} = {candidates['n_resources'].iloc[0]}"
+    if n_missing:
+        text += (
+            f", without the {n_missing} that failed or collapsed: the sums of squares are"
+            " of type II and need not add up to the total"
+        )
+    return f"{text}."
 
 
 def _select_candidates(results: Results, data: str) -> pd.DataFrame:

@@ -1,4 +1,5 @@
 import errno
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -72,6 +73,33 @@ def test_numbas_own_cache_folder_stays_the_users(load):
     before = numba.config.CACHE_DIR
     load()
     assert before == numba.config.CACHE_DIR
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_garbage_is_not_collected_while_kernels_are_loaded(load, is_enabled):
+    load()
+    collections = []
+
+    def note(phase, info):
+        collections.append(phase)
+
+    before, thresholds = gc.isenabled(), gc.get_threshold()
+    (gc.enable if is_enabled else gc.disable)()
+    gc.set_threshold(1)
+    gc.callbacks.append(note)
+    try:
+        objects = [[] for _ in range(100)]
+        assert bool(collections) == is_enabled
+        with compiler._without_collections():
+            collections.clear()
+            objects += [[] for _ in range(100)]
+            assert collections == []
+        assert is_right(load())
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*thresholds)
+        (gc.enable if before else gc.disable)()
 
 
 def cut(content):

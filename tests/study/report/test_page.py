@@ -166,6 +166,7 @@ def test_headings_and_columns_use_the_terms_of_the_field(page, browser):
         "Figures",
         "Candidates, digits",
         "Main effects, digits",
+        "Share of the variance of the CV scores, digits",
         "Metrics per class, digits",
         "Fits",
         "Provenance",
@@ -176,6 +177,7 @@ def test_headings_and_columns_use_the_terms_of_the_field(page, browser):
     assert titles == [
         "Learning curves, digits",
         "Main effects, digits",
+        "Share of the variance of the CV scores, digits",
         "Mean score by two parameters, digits",
         "Confusion matrix, digits",
         "Misclassified test images, digits",

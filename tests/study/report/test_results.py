@@ -17,7 +17,15 @@ from sklenet.study.report.statistics import (
     compute_p_value,
     describe,
 )
-from sklenet.study.report.tables import FITS, TABLE, render_tables, write_tables
+from sklenet.study.report.tables import (
+    FITS,
+    LATEX,
+    TABLE,
+    VARIANCE,
+    render_tables,
+    write_tables,
+)
+from sklenet.study.report.variance import decompose_variance
 
 STUDY = """
 name = "made"
@@ -279,11 +287,11 @@ def test_a_page_has_no_column_of_mixed_formats(tmp_path):
     assert ">0.5833<" in page
 
 
-def write_search(folder, scores, n_classes=10):
-    """Write the records of a grid search over lr and pooling with the given scores."""
+def write_search(folder, scores, kind="", columns=()):
+    """Write the records of a search over lr and pooling with the given scores."""
     (folder / "g.toml").write_text(
         'name = "g"\ntitle = "t"\ndata = ["digits"]\n[search]\ncv = 2\n'
-        'grid = { lr = [0.1, 0.2, 0.3], pooling = ["max", "avg"] }\n'
+        f'{kind}\ngrid = {{ lr = [0.1, 0.2, 0.3], pooling = ["max", "avg"] }}\n'
     )
     study = read_study(folder / "g.toml")
     candidates = [
@@ -300,7 +308,7 @@ def write_search(folder, scores, n_classes=10):
         "split1_test_score": plain[1],
         "mean_test_score": [None if np.isnan(x) else x for x in mean],
         "rank_test_score": stats.rankdata(-np.nan_to_num(mean), method="min").tolist(),
-    }
+    } | dict(columns)
     search = {"kind": "search", "of": hash_search(study), "data": "digits", "best": 0}
     records = [{"kind": "study", "study": study.to_record()}]
     records.append(search | {"cv_results": results})
@@ -328,6 +336,82 @@ def test_collapsed_candidates_are_listed_instead_of_averaged(tmp_path):
     assert effects["mean"]["pooling", "max"] == pytest.approx((0.975 + 0.955) / 2)
     assert effects["n"]["lr", "0.3"] == 0
     assert np.isnan(effects["mean"]["lr", "0.3"])
+
+
+FULL = [[0.98, 0.97], [0.96, 0.97], [0.9, 0.91], [0.89, 0.9], [0.93, 0.94], [0.9, 0.95]]
+
+
+def test_variance_shares_are_those_of_all_candidates(tmp_path):
+    results = write_search(tmp_path, FULL)
+    factors = pd.DataFrame(results.cv_results("digits")["params"])
+    expected = decompose_variance(factors, FULL)
+    pd.testing.assert_frame_equal(results.variance_shares("digits"), expected)
+    copy = results.variance_shares("digits")
+    copy["share"] = 0.0
+    assert results.variance_shares("digits")["share"].sum() == pytest.approx(1)
+
+
+def test_variance_shares_are_without_the_candidates_that_collapsed_or_failed(tmp_path):
+    scores = [*FULL[:5], [0.98, 0.11]]
+    results = write_search(tmp_path, scores)
+    factors = pd.DataFrame(results.cv_results("digits")["params"])
+    expected = decompose_variance(factors[:5], FULL[:5])
+    pd.testing.assert_frame_equal(results.variance_shares("digits"), expected)
+    failed = write_search(tmp_path, [*FULL[:5], [np.nan, 0.9]])
+    pd.testing.assert_frame_equal(failed.variance_shares("digits"), expected)
+    for text in (render_tables(failed), render_tables(results)):
+        assert "Analysis of variance of 5 candidates on 2 folds" in text
+        assert "without the 1 that failed or collapsed" in text
+
+
+def test_variance_shares_need_all_combinations(tmp_path):
+    kind = 'kind = "random"\nn_iter = 6'
+    assert not len(write_search(tmp_path, FULL, kind).variance_shares("digits"))
+
+
+def test_variance_shares_of_halving_are_those_of_the_first_round(tmp_path):
+    kind = 'kind = "halving"\nresource = "max_epochs"\nmin_resources = 1\n'
+    kind += "max_resources = 3"
+    # The fourth and the sixth candidate have been trained further.
+    columns = {"iter": [0, 0, 0, 1, 0, 1], "n_resources": [1, 1, 1, 3, 1, 3]}
+    results = write_search(tmp_path, FULL, kind, columns)
+    factors = pd.DataFrame(results.cv_results("digits")["params"])
+    first = [0, 1, 2, 4]
+    expected = decompose_variance(factors.loc[first], np.array(FULL)[first])
+    assert len(expected)
+    pd.testing.assert_frame_equal(results.variance_shares("digits"), expected)
+    assert "4 candidates on 2 folds, with max_epochs = 1" in render_tables(results)
+
+
+def test_variance_shares_are_in_every_table_and_in_a_figure(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    results = write_search(tmp_path, FULL)
+    shares = results.variance_shares("digits")
+    write_tables(results)
+    csv = pd.read_csv(tmp_path / VARIANCE.format("digits"))
+    pd.testing.assert_frame_equal(csv, shares, check_dtype=False)
+    texts = [f"{share:.1%}" for share in shares["share"]]
+    markdown = (tmp_path / TABLE).read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if "%" in line
+    ]
+    assert [row[0] for row in rows] == shares["term"].tolist()
+    assert [row[1] for row in rows] == texts
+    assert rows[-1][3:] == ["", ""]  # no test of the remainder
+    latex = (tmp_path / LATEX).read_text()
+    assert "lr $\\times$ pooling" in latex
+    assert "tab:g-variance-digits" in latex
+    figures = {f.name: f for f in iter_figures(results, "digits")}
+    assert "6 candidates on 2 folds." in figures["variance_digits"].caption
+    drawn = figures["variance_digits"].draw()
+    (ax,) = drawn.axes
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx(100 * shares["share"])
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == shares["term"].tolist()
+    assert [text.get_text() for text in ax.texts] == texts
+    plt.close(drawn)
 
 
 def test_figures_of_effects_show_the_range_of_what_has_not_collapsed(tmp_path):
