@@ -19,6 +19,7 @@ import outcomes
 import performance
 import pretrained
 import reading
+import robustness
 import security
 import studies
 from rendering import RESULTS, ROOT, read_results
@@ -40,6 +41,7 @@ def render_documents() -> dict[Path, str]:
         performance,
         pretrained,
         reading,
+        robustness,
         security,
     )
     documents = {module.DOCUMENT: module.render() for module in modules}
