@@ -1,5 +1,6 @@
 """A Dask cluster for the fits of a study, through the backend of joblib."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ _SAME_VERSIONS_IF_INSTALLED = ("optuna", "optuna-integration")
 
 # Seconds in which a scheduler must answer, and workers must have arrived.
 _TIMEOUT = 10
+
+# Attempts, a second apart, to send data to workers.
+_N_ATTEMPTS = 60
 
 
 @contextmanager
@@ -70,8 +74,30 @@ def use_cluster(
         _check_versions(client)
         if n_workers is None:
             _wait_for_threads(client, scheduler)
-        stack.enter_context(parallel_config("dask"))
+        stack.enter_context(parallel_config(_make_backend()))
         yield -1
+
+
+def _make_backend():
+    """Return joblib's backend for Dask, which sends data again if that has failed.
+
+    joblib sends a large array to one worker before it submits the task. If this worker dies
+    at that moment, joblib's own backend loses the task, and waits for it forever.
+    """
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        async def _to_func_args(self, func):
+            for _ in range(_N_ATTEMPTS - 1):
+                try:
+                    return await super()._to_func_args(func)
+                except Exception:
+                    # joblib keeps the failed attempt, and would not make another one.
+                    self.call_data_futures.clear()
+                    await asyncio.sleep(1)
+            return await super()._to_func_args(func)
+
+    return Backend()
 
 
 @contextmanager

@@ -347,6 +347,26 @@ def test_a_slow_start_of_dask_is_repeated(study, tmp_path, monkeypatch):
     assert len(attempts) == 2
 
 
+def test_data_are_sent_again_if_a_worker_dies_while_it_gets_them(
+    study, tmp_path, monkeypatch
+):
+    scatter, failures = distributed.Client.scatter, []
+
+    async def fail():
+        failures.append(1)
+        raise OSError("the worker has died")
+
+    def scatter_at_the_third_attempt(client, *args, **kwargs):
+        return fail() if len(failures) < 2 else scatter(client, *args, **kwargs)
+
+    monkeypatch.setattr(distributed.Client, "scatter", scatter_at_the_third_attempt)
+    images = np.arange(100_000)
+    with scheduler(tmp_path) as address, workers(address, tmp_path), use_cluster(address):
+        sums = Parallel(n_jobs=-1)(delayed(np.sum)(images) for _ in range(4))
+    assert sums == [images.sum()] * 4
+    assert len(failures) == 2
+
+
 def test_a_missing_dask_is_an_error(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklenet.study.engine.cluster.find_spec", lambda name: None)
     command = ["study", str(study[0]), "--out", str(tmp_path), "--workers", "2"]
