@@ -280,14 +280,11 @@ def describe_collapsed(results: Results, data: str) -> str:
     collapsed = candidates[results.find_collapsed(data)]
     if not len(collapsed):
         return ""
-    counts = [
-        f"by `{name}`: "
-        + ", ".join(
-            f"{n} {format_value(value)}"
-            for value, n in collapsed[name].value_counts().items()
-        )
-        for name in results.grid
-    ]
+    counts = []
+    for name in results.grid:
+        numbers = collapsed[name].value_counts().items()
+        parts = [f"{n} with {format_value(value)}" for value, n in numbers]
+        counts.append(f"by `{name}`: {', '.join(parts)}")
     return (
         f"Not included are {len(collapsed)} candidates with a score at chance level on at"
         f" least one fold; {'; '.join(counts)}."

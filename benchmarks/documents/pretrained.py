@@ -25,6 +25,5 @@ def render() -> str:
         }
         for model in models
     ]
-    return render_template(
-        "pretrained.md", models=rows, origin=describe_run(models[0]["run"])
-    )
+    origins = [(f"`{model['name']}`", describe_run(model["run"])) for model in models]
+    return render_template("pretrained.md", models=rows, origins=origins)

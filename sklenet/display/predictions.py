@@ -137,9 +137,7 @@ class PredictionDisplay:
             if n_rows > _MAX_ROWS and files:
                 break
             files.append(file)
-        canvas = estimator.canvas_
-        limits = (canvas.background, canvas.background + canvas.span)
-        return cls(files, estimator.classes_, limits).plot(ax)
+        return cls(files, estimator.classes_, estimator.canvas_.limits).plot(ax)
 
     def plot(self, ax=None):
         """Plot one row per file, or per digit of a line of digits.

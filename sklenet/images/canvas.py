@@ -75,11 +75,9 @@ class Canvas:
         return 0.0 if self.feature_range is None else self.feature_range[0]
 
     @property
-    def span(self) -> float:
-        """Difference between the brightest pixel value and the background."""
-        if self.feature_range is None:
-            return self.high
-        return self.feature_range[1] - self.feature_range[0]
+    def limits(self) -> tuple[float, float]:
+        """Values to which `low` and `high` are mapped."""
+        return (self.low, self.high) if self.feature_range is None else self.feature_range
 
     @property
     def takes_bytes(self) -> bool:
@@ -139,5 +137,6 @@ class Canvas:
             half_low, half_span = self.low / 2, self.high / 2 - self.low / 2
             pixels = (pixels / 2 - half_low) / (half_span or 1.0)
             if self.feature_range != (0.0, 1.0):
-                pixels = pixels * self.span + self.background
+                darkest, brightest = self.feature_range
+                pixels = pixels * (brightest - darkest) + darkest
         return pixels.float()

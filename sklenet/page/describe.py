@@ -63,7 +63,7 @@ def describe_model(estimator, name: str) -> dict:
             "low": canvas.low,
             "high": canvas.high,
             "scaled": canvas.feature_range is not None,
-            "span": canvas.span,
+            "limits": list(canvas.limits),
             "background": canvas.background,
         },
         "layers": _describe_layers(network.network),

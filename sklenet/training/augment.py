@@ -164,9 +164,8 @@ class Augmenter:
                 self.amounts[name] = max(self.amounts.get(name, 0), strength * amount)
         self.canvas = canvas
         # Of the pixel values, after subtraction of the background.
-        self.darkest, self.extent = 0.0, canvas.span
-        if canvas.feature_range is None:
-            self.darkest, self.extent = canvas.low, canvas.high - canvas.low
+        darkest, brightest = canvas.limits
+        self.darkest, self.extent = darkest - canvas.background, brightest - darkest
         self.has_colors = bool(self.amounts.keys() & set(_COLORS)) and self.extent > 0
         self.seed = seed
         self._generator: torch.Generator | None = None
@@ -235,7 +234,6 @@ class Augmenter:
             self.darkest,
             self.extent,
             self.canvas.background,
-            self.canvas.span,
             interior,
             work,
             out,
@@ -368,7 +366,8 @@ class Augmenter:
         # The picture, not the border, as the negative of a file looks on the canvas.
         rows, columns = self.canvas.interior
         negative = images.clone()
-        negative[:, :, rows, columns] = self.canvas.span - images[:, :, rows, columns]
+        both = 2 * self.darkest + self.extent
+        negative[:, :, rows, columns] = both - images[:, :, rows, columns]
         return torch.where(self._chosen(images, "invert"), negative, images)
 
     def _cutout(self, images, side):

@@ -61,6 +61,13 @@ def test_a_large_offset_does_not_reduce_the_precision():
     assert sorted(set(out.flatten().tolist())) == [0.0, 0.5, 1.0]
 
 
+@pytest.mark.parametrize("feature_range", [None, (0.0, 1.0), (-0.1, 1.175)])
+def test_limits_are_the_darkest_and_the_brightest_value_of_an_image(feature_range):
+    canvas = Canvas((1, 32, 32), -2.0, 3.0, feature_range)
+    images = canvas(torch.linspace(-2, 3, 1024).reshape(1, -1))
+    assert (images.min(), images.max()) == pytest.approx(canvas.limits)
+
+
 def test_a_constant_image_is_background():
     assert not Canvas((1, 2, 2), 5, 5)(torch.full((1, 4), 5.0)).any()
 

@@ -78,10 +78,16 @@ def test_the_range_of_values_does_not_matter(name, feature_range):
     assert torch.allclose((ranged - low) / (high - low), plain, atol=1e-5)
 
 
-def test_certain_inversion_is_the_negative_of_the_file():
-    rows = torch.from_numpy(load_digits().data[:16])
-    assert torch.allclose(augmented(CANVAS(rows), {"invert": 1.0}), CANVAS(16 - rows))
-    assert torch.equal(augmented(CANVAS(rows), {"invert": 0.0}), CANVAS(rows))
+@pytest.mark.parametrize(
+    ("low", "high", "feature_range"),
+    [(0, 16, (0, 1)), (0, 16, (-0.1, 1.175)), (0, 16, None), (-1.5, 2.5, None)],
+)
+def test_certain_inversion_is_the_negative_of_the_file(low, high, feature_range):
+    canvas = Canvas((1, 8, 8), low, high, feature_range)
+    rows = low + torch.from_numpy(load_digits().data[:16]) * (high - low) / 16
+    inverted = augmented(canvas(rows), {"invert": 1.0}, canvas)
+    assert torch.allclose(inverted, canvas(low + high - rows), atol=1e-6)
+    assert torch.equal(augmented(canvas(rows), {"invert": 0.0}, canvas), canvas(rows))
 
 
 def test_half_are_inverted(images):

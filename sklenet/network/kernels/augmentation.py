@@ -208,12 +208,22 @@ def copy_outside(padded, image):
 
 
 @kernel("void(f4[:, :, ::1], f4, i8[::1])", EXACT)
-def invert(image, span, interior):
-    """Replace the pixels inside the border of the canvas by `span` minus themselves."""
+def invert(image, both, interior):
+    """Replace the pixels inside the border of the canvas by their negatives.
+
+    Parameters
+    ----------
+    image : array of shape (c, h, w)
+        Is changed.
+    both : float
+        Sum of the darkest and the brightest value, which change places.
+    interior : array of shape (4,)
+        As in `augment_images`.
+    """
     for c in range(len(image)):
         for y in range(interior[0], interior[1]):
             for x in range(interior[2], interior[3]):
-                image[c, y, x] = span - image[c, y, x]
+                image[c, y, x] = both - image[c, y, x]
 
 
 @kernel("void(f4[:, :, ::1], f4, f4, f4)", EXACT)
@@ -313,7 +323,7 @@ def change_colors(image, interior, darkest, extent, factors):
 
 @kernel(
     "void(f4[:, :, :, ::1], f4[:, ::1], f4[::1], f4[:, :, :, ::1], b1, f4[:, ::1], b1,"
-    " f4, f4, f4, f4, i8[::1], f4[:, :, :, ::1], f4[:, :, :, ::1])",
+    " f4, f4, f4, i8[::1], f4[:, :, :, ::1], f4[:, :, :, ::1])",
     EXACT,
 )
 def augment_images(
@@ -327,7 +337,6 @@ def augment_images(
     darkest,
     extent,
     background,
-    span,
     interior,
     work,
     out,
@@ -351,8 +360,8 @@ def augment_images(
     has_colors : bool
     darkest, extent : float
         As in `change_colors`, after subtraction of the background.
-    background, span : float
-        The value of the border, and the difference of the brightest value from it.
+    background : float
+        The value of the border.
     interior : array of shape (4,)
         The first row of the image in the border, the one after its last, and columns.
     work : array of shape (2, c, h + 3, w + 3)
@@ -384,7 +393,7 @@ def augment_images(
         if has_colors:
             change_colors(changed, interior, darkest, extent, colors[i])
         if draw[INVERT] < amounts[INVERT]:
-            invert(changed, span, interior)
+            invert(changed, darkest + darkest + extent, interior)
         if amounts[CUTOUT] >= 0:
             # The centre is anywhere: at the edge, less is cut out.
             middle_x = draw[CUTOUT] * np.float32(width)

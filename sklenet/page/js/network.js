@@ -59,11 +59,11 @@ class Network {
 
   // Put pixels (channel by channel) on the canvas, as sklenet/images/canvas.py does.
   putOnCanvas(pixels) {
-    const { low, high, span, background, factor, scaled } = this.canvas;
+    const { low, high, limits, background, factor, scaled } = this.canvas;
     const [channels, height, width] = this.image_shape;
     const [, canvasHeight, canvasWidth] = this.canvas.shape;
     const data = new Float64Array(channels * canvasHeight * canvasWidth).fill(background);
-    const scale = span / (high - low || 1);
+    const scale = (limits[1] - limits[0]) / (high - low || 1);
     for (let c = 0; c < channels; c++) {
       for (let i = 0; i < height * factor; i++) {
         for (let j = 0; j < width * factor; j++) {

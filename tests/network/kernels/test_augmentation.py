@@ -26,7 +26,16 @@ def absent(**amounts):
     return values
 
 
-def augment(images, draws, amounts, fields=None, background=0.0, span=1.0, interior=None):
+def augment(
+    images,
+    draws,
+    amounts,
+    fields=None,
+    darkest=0.0,
+    extent=1.0,
+    background=0.0,
+    interior=None,
+):
     _, channels, height, width = images.shape
     out = np.full_like(images, np.nan)
     kernels.augment_images(
@@ -37,10 +46,9 @@ def augment(images, draws, amounts, fields=None, background=0.0, span=1.0, inter
         fields is not None,
         np.ones((1, 4), np.float32),
         False,
-        0.0,
-        1.0,
+        darkest,
+        extent,
         background,
-        span,
         np.array(interior or [0, height, 0, width]),
         np.zeros((2, channels, height + 3, width + 3), np.float32),
         out,
@@ -61,7 +69,7 @@ def test_interpolation_is_torchs(seed, channels, height, width, is_elastic, back
     amounts = absent(rotation=180, shear=0.5, squeeze=0.3, scale=0.4, shift=3)
     fields = generator.standard_normal((4, 2, height, width)).astype(np.float32) * 2
     fields = fields if is_elastic else None
-    out = augment(images, draws, amounts, fields, background)
+    out = augment(images, draws, amounts, fields, background=background)
 
     def amount(name):
         k = getattr(kernels, name.upper())
@@ -107,13 +115,14 @@ def test_cutout_and_inversion(seed, height, width, side):
     images, draws, _ = draw(seed, 5, 2, height, width)
     amounts = absent(invert=0.5, cutout=side)
     interior = [1, height - 1, 0, width - 1]
-    out = augment(images, draws, amounts, background=0.25, span=2.0, interior=interior)
+    values = {"darkest": -0.5, "extent": 2.0, "background": 0.25}
+    out = augment(images, draws, amounts, **values, interior=interior)
     inside = np.zeros((height, width), bool)
     inside[interior[0] : interior[1], interior[2] : interior[3]] = True
     for image, numbers, changed in zip(images, draws, out, strict=True):
         expected = image - np.float32(0.25)
         if numbers[kernels.INVERT] < 0.5:
-            expected = np.where(inside, 2 - expected, expected)
+            expected = np.where(inside, -0.5 + 1.5 - expected, expected)
         x = np.abs(np.arange(width) + 0.5 - numbers[kernels.CUTOUT] * width) < side / 2
         y = np.abs(np.arange(height) + 0.5 - numbers[kernels.CUTOUT_2] * height) < side / 2
         expected = np.where(y[:, None] & x, 0, expected) + 0.25
