@@ -30,7 +30,8 @@ def render() -> str:
         "activations.md",
         study=results.study,
         n_fits=len(results.fits),
-        n_valid=int(results.fits["n_valid"].iloc[0]),
+        n_test=int(results.fits["n_test"].iloc[0]),
+        hidden=_count_hidden(results, tables),
         rates=", ".join(f"{rate:g}" for rate in sorted(results.fits["lr"].unique())),
         datasets=[
             {"title": DATASETS[data].title, "rows": _format_rows(table)}
@@ -106,7 +107,7 @@ def _format_rows(table: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _format_ranks(tables: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
-    """Return the place of each activation on each dataset, and its mean place."""
+    """Return the rank of each activation on each dataset, and its mean rank."""
     ranks = pd.DataFrame(
         {
             DATASETS[data].title: table.set_index("activation")["mean"].rank(
@@ -115,11 +116,36 @@ def _format_ranks(tables: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
             for data, table in tables.items()
         }
     )
-    ranks.insert(0, "mean place", ranks.mean(axis=1))
+    means = ranks.mean(axis=1).sort_values()
     return [
-        {"activation": name} | {key: f"{value:.1f}" for key, value in row.items()}
-        for name, row in ranks.sort_values("mean place").iterrows()
+        {"activation": name, "mean rank": f"{mean:.1f}"}
+        | {title: f"{rank:g}" for title, rank in ranks.loc[name].items()}
+        for name, mean in means.items()
     ]
+
+
+def find_limit(table: pd.DataFrame) -> float:
+    """Return the test accuracy in percent at which the axis of the figure is cut.
+
+    Some combinations do not learn at all; the others must remain distinguishable.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Return value of `choose_rates`.
+    """
+    lowest = table["mean"].min()
+    return lowest - 0.5 * (table["mean"].max() - lowest)
+
+
+def _count_hidden(results: Results, tables: dict[str, pd.DataFrame]) -> str:
+    """Return the number of fits outside of the figure on each dataset, as text."""
+    counts = []
+    for data, table in tables.items():
+        accuracy = 100 * results.fits.loc[results.fits["data"] == data, "test_accuracy"]
+        n_hidden = int((accuracy < find_limit(table)).sum())
+        counts.append(f"{n_hidden} on {DATASETS[data].title}")
+    return ", ".join(counts)
 
 
 def draw_figure() -> None:
@@ -145,9 +171,7 @@ def draw_figure() -> None:
                 label=f"learning rate {rate:g}",
             )
         ax.plot(table["mean"], table.index, "|", color="black", markersize=14)
-        # Some combinations do not learn at all; the others must remain distinguishable.
-        lowest = table["mean"].min()
-        ax.set_xlim(lowest - 0.5 * (table["mean"].max() - lowest), None)
+        ax.set_xlim(find_limit(table), None)
         ax.set(title=DATASETS[data].title, xlabel="test accuracy (%)")
         ax.set_yticks(range(len(places)), list(places))
         ax.invert_yaxis()

@@ -18,6 +18,8 @@ DOCUMENT = DOCS / "cost.md"
 _CORES_PER_MACHINE = 2
 _N_LARGE = 10_000  # fits of the large study
 _N_SCHEDULES = 20
+_N_SIMULATIONS = 1000  # of the small study, for the validation
+_N_EPOCHS = 5  # of the fits that are simulated, and of the last round of the halving
 _MNIST_MB = 47
 
 _SEARCHES = {
@@ -37,7 +39,8 @@ class Overhead(NamedTuple):
     startup : dict of int to list of float
         Seconds until the first fit begins, of each repeat, by the number of workers.
     contention : float
-        Relative slowdown of training when two fits run at the same time.
+        Relative slowdown of training when two fits run at the same time, the median over
+        the repeats.
     bytes_per_fit : float
         Bytes sent over the network per fit.
     idle_bytes : float
@@ -58,11 +61,16 @@ def render() -> str:
     overhead = _compute_overhead(by_workers)
     seconds = _read_durations()
     typical = float(np.median(seconds))
+    comparison = _compare_simulation(by_workers, overhead)
     return render_template(
         "cost.md",
         n_fits=len(studies[0]["fits"]),
         n_repeats=len(by_workers[1]),
-        comparison=_compare_simulation(by_workers, overhead),
+        comparison=[_format_comparison(row) for row in comparison],
+        n_outside=sum(not row.low <= row.measured <= row.high for row in comparison),
+        largest=max(abs(row.ratio - 1) for row in comparison),
+        n_simulations=_N_SIMULATIONS,
+        n_epochs=_N_EPOCHS,
         overhead=overhead,
         startup={n: median(values) for n, values in overhead.startup.items()},
         dispatch=dispatch["seconds_per_task"],
@@ -72,8 +80,8 @@ def render() -> str:
         n_schedules=_N_SCHEDULES,
         mnist_mb=_MNIST_MB,
         large=[_simulate_large(seconds, overhead, machines) for machines in (1, 10, 100)],
-        seconds_per_epoch=typical / 5,
-        searches=[_summarize_search(name, typical / 5) for name in _SEARCHES],
+        seconds_per_epoch=typical / _N_EPOCHS,
+        searches=[_summarize_search(name, typical / _N_EPOCHS) for name in _SEARCHES],
         origin=describe_run(run),
         **_describe_candidates(),
     )
@@ -113,23 +121,48 @@ def _compute_overhead(by_workers: dict[int, list[dict]]) -> Overhead:
         for n, studies in by_workers.items()
     }
     # The first fit of each process also compiles and caches.
-    training = {
-        n: median(fit["seconds"] for study in studies for fit in study["fits"][n:])
-        for n, studies in by_workers.items()
-    }
+    alone, together = (
+        [median(fit["seconds"] for fit in study["fits"][n:]) for study in by_workers[n]]
+        for n in (1, 2)
+    )
     idle_bytes = median(s["bytes"] / s["fits"][-1]["arrived"] for s in by_workers[1])
     bytes_per_fit = median(
         (s["bytes"] - 2 * idle_bytes * s["fits"][-1]["arrived"]) / len(s["fits"])
         for s in by_workers[2]
     )
-    contention = training[2] / training[1] - 1
+    contention = median(b / a for a, b in zip(alone, together, strict=True)) - 1
     return Overhead(per_fit, startup, contention, bytes_per_fit, idle_bytes)
+
+
+class Comparison(NamedTuple):
+    """The measured and the simulated time of a run of the small study.
+
+    Parameters
+    ----------
+    workers, repeat : int
+        Number of workers, and of the repeat from 1.
+    measured : float
+        Measured seconds.
+    low, simulated, high : float
+        5th percentile, median and 95th percentile of the simulated seconds.
+    """
+
+    workers: int
+    repeat: int
+    measured: float
+    low: float
+    simulated: float
+    high: float
+
+    @property
+    def ratio(self) -> float:
+        """The measured time divided by the simulated one."""
+        return self.measured / self.simulated
 
 
 def _compare_simulation(
     by_workers: dict[int, list[dict]], overhead: Overhead
-) -> list[dict]:
-    """Return the measured and the simulated time of each run of the small study."""
+) -> list[Comparison]:
     rng = np.random.default_rng(0)
     rows = []
     for workers, studies in by_workers.items():
@@ -143,26 +176,28 @@ def _compare_simulation(
                     workers,
                     overhead.startup[workers][other],
                 )
-                for _ in range(1000)
+                for _ in range(_N_SIMULATIONS)
             ]
-            low, middle, high = np.percentile(simulated, [5, 50, 95])
             measured = study["fits"][-1]["arrived"]
-            rows.append(
-                {
-                    "workers": workers,
-                    "repeat": repeat + 1,
-                    "measured (s)": f"{measured:.1f}",
-                    "simulated (s)": f"{middle:.1f} ({low:.1f} to {high:.1f})",
-                    "measured / simulated": f"{measured / middle:.2f}",
-                }
-            )
+            percentiles = np.percentile(simulated, [5, 50, 95]).tolist()
+            rows.append(Comparison(workers, repeat + 1, measured, *percentiles))
     return rows
 
 
+def _format_comparison(row: Comparison) -> dict:
+    return {
+        "workers": row.workers,
+        "repeat": row.repeat,
+        "measured (s)": f"{row.measured:.1f}",
+        "simulated (s)": f"{row.simulated:.1f} ({row.low:.1f} to {row.high:.1f})",
+        "measured / simulated": f"{row.ratio:.2f}",
+    }
+
+
 def _read_durations() -> np.ndarray:
-    """Return the seconds of the fits of five epochs, the second round of the halving."""
+    """Return the seconds of the fits in the last round of the halving."""
     folds = read_results("activation_halving").folds
-    return folds["seconds"][folds["epochs"] == 5].to_numpy()
+    return folds["seconds"][folds["epochs"] == _N_EPOCHS].to_numpy()
 
 
 def _simulate_large(
@@ -182,7 +217,7 @@ def _simulate_large(
     return {
         "machines": str(machines),
         "workers": str(workers),
-        "hours": f"{min(hours):.2f} to {max(hours):.2f}",
+        "hours": f"{median(hours):.2f}",
         "machine hours": f"{median(hours) * machines:.1f}",
         "efficiency": f"{median(efficiencies):.1%}",
         "network traffic": f"{traffic / 1e6:,.0f} MB",
@@ -205,7 +240,7 @@ def _summarize_search(name: str, seconds_per_epoch: float) -> dict[str, str]:
         "search": _SEARCHES[name],
         "fits": str(sum(map(count_fits_in, fits))),
         "epochs": str(n_epochs),
-        "seconds": f"{n_epochs * seconds_per_epoch:,.0f}",
+        "estimated seconds": f"{n_epochs * seconds_per_epoch:,.0f}",
         "best candidate": ", ".join(str(best[parameter]) for parameter in parameters),
         "rank in the grid": str(in_grid["rank"]),
         "CV accuracy in the grid": f"{in_grid['mean']:.4f}",
@@ -220,6 +255,7 @@ def _describe_candidates() -> dict[str, float]:
     folds = np.abs(grid["split0_test_score"] - grid["split1_test_score"])[best]
     tried = read_results("activation_optuna").cv_results("mnist")["params"]
     return {
+        "n_candidates": len(grid["params"]),
         "best_range": 100 * np.ptp(grid["mean_test_score"][best]),
         "fold_difference": 100 * np.median(folds),
         "n_tried": len(tried),

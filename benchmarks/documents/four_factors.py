@@ -1,11 +1,11 @@
 """Render ``docs/four_factors.md`` from the records of the studies of four factors."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 from origin import describe_runs
-from rendering import DOCS, RESULTS, read_results, render_template
+from rendering import DOCS, RESULTS, join_words, read_results, render_template
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets.registry import DATASETS
@@ -24,7 +24,11 @@ STUDY, INVERSION = "four_factors", "four_factors_inversion"
 _WINNERS = "four_factors_winners"
 
 _N_BEST = 10
+# Candidates that are further below the best, in percentage points, do not count as close.
+_CLOSE = 1.0
 _WITHOUT_STEP = "passthrough"
+# Terms of the analysis of variance that are not those of parameters or their interactions.
+_OTHERS = (HIGHER, FOLDS, REMAINDER)
 
 
 def render() -> str:
@@ -36,19 +40,19 @@ def render() -> str:
         cost=describe_cost(results),
         answer=describe_answer(results),
         factors=_describe_factors(results),
-        constants=_join(
+        constants=join_words(
             f"`{name}={value!r}`"
             for name, value in results.study.estimator.items()
             if name != "max_epochs"
         ),
         shares=_format_shares(compute_shares(results)),
-        without=_describe_without_worst(results),
+        poor=_describe_poor(results),
         ranges=_format_ranges(results),
         datasets=[_describe_dataset(results, data) for data in results.study.data],
         changes=_format_changes(results),
-        ranks=_format_correlations(results),
+        correlations=_format_correlations(results),
         overlaps=_format_overlaps(results),
-        places=_format_places(results),
+        ranks=_format_ranks(results),
         winners=_describe_winners(),
         inversion={
             "name": inversion.study.name,
@@ -56,6 +60,7 @@ def render() -> str:
             "cost": describe_cost(inversion),
             "factors": _describe_factors(inversion),
             "shares": _format_shares(compute_shares(inversion)),
+            "partner": find_partner(inversion),
             "differences": _format_inversion(inversion),
             "collapsed": _describe_all_collapsed(inversion),
             "origin": describe_runs(inversion),
@@ -66,12 +71,6 @@ def render() -> str:
 
 def get_title(data: str) -> str:
     return DATASETS[data].title
-
-
-def _join(words) -> str:
-    """Join words by commas and "and"."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def describe_cost(results: Results) -> dict:
@@ -93,55 +92,80 @@ def _describe_factors(results: Results) -> list[dict[str, str]]:
 
 
 def describe_answer(results: Results) -> str:
-    """Return the main results as a list of up to three sentences."""
-    strongest = _describe_strongest(results, compute_shares(results))
+    """Return the main results as a list of up to three items."""
+    poor = find_poor(results)
     sentence = (
         "The parameter that explains the largest share of the variance of the"
-        f" cross-validation scores is {strongest}"
+        f" cross-validation scores is {_describe_strongest(compute_shares(results, poor))}"
     )
-    worst = find_worst(results)
-    for name, (value,) in worst.items():
-        strongest = _describe_strongest(results, compute_shares(results, worst))
-        sentence += f"; without `{name}={value!r}`, the worst of its values, {strongest}"
-    sentences = [f"{sentence}."]
-    first, *others = results.study.data
-    places = compute_places(results)
-    of_first = places[places["winner of"] == first].set_index("data")
-    if others:
-        on_others = [f"{of_first['place'][data]} on {get_title(data)}" for data in others]
-        losses = [f"{of_first['loss'][data]:.2f}" for data in others]
-        sentences.append(
-            f"Of the {len(get_means(results))} combinations, the best on {get_title(first)}"
-            f" is in place {_join(on_others)}, {_join(losses)} percentage points below the"
-            " best there."
+    if poor:
+        verb = "is" if len(poor) == 1 else "are"
+        sentence = (
+            f"{_name_values(poor)} {verb} far below the other values. Without"
+            f" {'it' if len(poor) == 1 else 'them'}, t{sentence[1:]}"
         )
+    items = [f"{sentence}."]
+    if len(results.study.data) > 1:
+        items.append(_describe_best_elsewhere(results))
     changes = compute_changes(results)
     if len(changes):
-        sentences.append(_describe_best_change(results, changes.iloc[0]))
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+        items.append(_describe_best_change(results, changes.iloc[0]))
+    return "\n".join(f"- {item}" for item in items)
 
 
-def _describe_strongest(results: Results, shares: pd.DataFrame) -> str:
+def _name_values(values: dict[str, list]) -> str:
+    """Return values of parameters as they are written in Python, joined by "and"."""
+    return join_words(
+        f"`{name}={value!r}`" for name, parts in values.items() for value in parts
+    )
+
+
+def _describe_strongest(shares: pd.DataFrame) -> str:
     """Return the parameter with the largest share on each dataset."""
+    names = [term for term in shares.index if term not in _OTHERS and "×" not in term]
     strongest: dict[str, list[str]] = {}
-    for data, of_data in shares.loc[list(results.grid)].items():
+    for data, of_data in shares.loc[names].items():
         share = f"{get_title(str(data))} ({100 * of_data.max():.0f} %)"
         strongest.setdefault(str(of_data.idxmax()), []).append(share)
-    return _join(f"`{name}` on {_join(parts)}" for name, parts in strongest.items())
+    return join_words(
+        f"`{name}` on {join_words(parts)}" for name, parts in strongest.items()
+    )
+
+
+def _describe_best_elsewhere(results: Results) -> str:
+    """Describe how good the best of one dataset are on the others."""
+    first, *others = results.study.data
+    means, ranks = get_means(results), rank_candidates(results)
+    best = means[first].nlargest(_N_BEST)
+    of_best = [
+        f"{ranks[data][best.index].min():.0f} to {ranks[data][best.index].max():.0f} on"
+        f" {get_title(data)}"
+        for data in others
+    ]
+    table = compute_ranks(results)
+    winner = table.groupby("winner of", sort=False)["loss"].mean().idxmin()
+    elsewhere = table[(table["winner of"] == winner) & (table["data"] != winner)]
+    losses = [
+        f"{row['loss']:.2f} percentage points below the best on {get_title(row['data'])}"
+        for row in elsewhere.to_dict("records")
+    ]
+    return (
+        f"The {len(best)} best of the {len(means)} combinations on {get_title(first)} are"
+        f" within {np.ptp(best):.2f} percentage points of each other; their ranks are"
+        f" {join_words(of_best)}. The best on {get_title(winner)} is {join_words(losses)}."
+    )
 
 
 def _describe_best_change(results: Results, best: pd.Series) -> str:
-    if best["mean"] <= 0:
-        return (
-            "No change of a single parameter improves the defaults of `LeNet5Classifier` on"
-            " average over the datasets."
-        )
-    first, *others = results.study.data
-    gains = [f"{best[first]:+.2f} percentage points on {get_title(first)}"]
-    gains += [f"{best[data]:+.2f} on {get_title(data)}" for data in others]
+    gains, unit, interval = [], " percentage points", "95% CI "
+    for data in results.study.data:
+        ends = format_interval(best[f"{data}_low"], best[f"{data}_high"], "+.2f")
+        gains.append(f"{best[data]:+.2f}{unit} on {get_title(data)} ({interval}{ends})")
+        unit = interval = ""
     return (
-        "The change of a single parameter that improves the defaults of `LeNet5Classifier`"
-        f" most is `{best['parameter']}={best['value']!r}`: {_join(gains)}."
+        "With the training of this study and the default values of the other parameters,"
+        f" `{best['parameter']}={best['value']!r}` is the change that gains most on"
+        f" average: {join_words(gains)}."
     )
 
 
@@ -188,43 +212,62 @@ def compute_shares(results: Results, without: dict | None = None) -> pd.DataFram
         for data in results.study.data
     }
     shares = pd.DataFrame(columns)
-    others = [term for term in (HIGHER, FOLDS, REMAINDER) if term in shares.index]
+    others = [term for term in _OTHERS if term in shares.index]
     means = shares.drop(others).mean(axis=1).sort_values(ascending=False)
     return shares.loc[[*means.index, *others]]
 
 
-def find_worst(results: Results) -> dict[str, list]:
-    """Find the worst value of the parameter with the largest mean share.
+def find_poor(results: Results) -> dict[str, list]:
+    """Find the values that are far below the others of their parameter.
+
+    They dominate the shares and the means of all other values. Of the parameter with the
+    largest mean share, the worst value is left out if the second worst is closer to the
+    best than to it. This is repeated without it, until no such value is left.
 
     Returns
     -------
     dict of str to list
-        The parameter and, as the only item of the list, its value with the lowest mean
-        score, averaged over the datasets; empty if the parameter has only two values.
+        Parameters and their poor values, by the main effects averaged over the datasets.
     """
-    name = str(compute_shares(results).loc[list(results.grid)].mean(axis=1).idxmax())
-    values = {format_label(value): value for value in results.grid[name]}
-    if len(values) <= 2:
-        return {}
-    effects = pd.concat([results.main_effects(data) for data in results.study.data])
-    means = effects[effects["parameter"] == name].groupby("value")["mean"].mean()
-    return {name: [values[str(means.idxmin())]]}
+    poor: dict[str, list] = {}
+    while True:
+        shares = compute_shares(results, poor)
+        names = [name for name in results.grid if name in shares.index]
+        name = str(shares.loc[names].mean(axis=1).idxmax())
+        effects = pd.concat(
+            [results.main_effects(data, without=poor) for data in results.study.data]
+        )
+        means = effects[effects["parameter"] == name].groupby("value")["mean"].mean()
+        means = means.dropna().sort_values()
+        if len(means) <= 2 or 2 * means.iloc[1] < means.iloc[0] + means.iloc[-1]:
+            return poor
+        values = {format_label(value): value for value in results.grid[name]}
+        poor.setdefault(name, []).append(values[str(means.index[0])])
 
 
-def _describe_without_worst(results: Results) -> dict | None:
-    """Return the worst value, if there is one, and the shares without it."""
-    worst = find_worst(results)
-    for name, (value,) in worst.items():
-        shares = _format_shares(compute_shares(results, worst))
-        return {"value": f"{name}={value!r}", "shares": shares}
-    return None
+def _describe_poor(results: Results) -> dict | None:
+    """Return the poor values, if there are any, and the shares without them."""
+    poor = find_poor(results)
+    if not poor:
+        return None
+    shares = _format_shares(compute_shares(results, poor))
+    return {"names": _name_values(poor), "shares": shares}
+
+
+def list_good(results: Results) -> list[int]:
+    """Return the indices of the candidates that have none of the poor values."""
+    poor = find_poor(results)
+    return [
+        k
+        for k, params in enumerate(get_params(results))
+        if not any(params[name] in values for name, values in poor.items())
+    ]
 
 
 def compute_ranges(results: Results, data: str) -> pd.DataFrame:
     """Compute the best and the worst value of each parameter by its main effect.
 
-    The main effects are those without the worst value of the strongest parameter, which
-    would dominate the means of all others.
+    The main effects are those without the poor values.
 
     Returns
     -------
@@ -233,7 +276,7 @@ def compute_ranges(results: Results, data: str) -> pd.DataFrame:
         points.
     """
     rows = []
-    effects_of_all = results.main_effects(data, without=find_worst(results))
+    effects_of_all = results.main_effects(data, without=find_poor(results))
     for name, effects in effects_of_all.groupby("parameter", sort=False):
         means = effects.set_index("value")["mean"].dropna()
         row = {"parameter": name, "best": means.idxmax(), "worst": means.idxmin()}
@@ -257,12 +300,13 @@ def _format_ranges(results: Results) -> list[dict[str, str]]:
 def _describe_dataset(results: Results, data: str) -> dict:
     """Return the variables of the template for a dataset."""
     candidates = results.candidates(data)[~results.find_collapsed(data)]
+    is_close = candidates["difference"] >= -_CLOSE / 100
     return {
         "title": get_title(data),
         "analysis": describe_shares(results, data),
         "collapsed": describe_collapsed(results, data),
         "interaction": describe_interaction(results, data),
-        "n_close": int((candidates["high"] >= 0).sum()) - 1,
+        "n_close": int((is_close & (candidates["high"] >= 0)).sum()) - 1,
         "best": _format_best(results, data),
     }
 
@@ -294,9 +338,9 @@ def describe_collapsed(results: Results, data: str) -> str:
 def get_strongest_pair(results: Results, data: str) -> tuple[list[str], float]:
     """Return the two parameters with the strongest interaction, and its share.
 
-    The worst value of the strongest parameter is left out.
+    The poor values are left out.
     """
-    shares = results.variance_shares(data, without=find_worst(results))
+    shares = results.variance_shares(data, without=find_poor(results))
     shares = shares.set_index("term")["share"]
     pairs = {
         f"{one} × {other}": [one, other] for one, other in combinations(results.grid, 2)
@@ -308,18 +352,18 @@ def get_strongest_pair(results: Results, data: str) -> tuple[list[str], float]:
 def compute_pair_means(results: Results, data: str, pair: list[str]) -> pd.DataFrame:
     """Compute the mean score in percent of each combination of two parameters.
 
-    The worst value of the strongest parameter is left out.
+    The poor values are left out.
     """
     candidates = results.comparable_candidates(data)
     candidates = candidates[~results.find_collapsed(data)]
-    worst = find_worst(results)
-    for name, values in worst.items():
+    poor = find_poor(results)
+    for name, values in poor.items():
         candidates = candidates[[value not in values for value in candidates[name]]]
     labels = {name: candidates[name].map(format_label) for name in pair}
     frame = pd.DataFrame(labels | {"mean": 100 * candidates["mean"].astype(float)})
     table = frame.pivot_table(index=pair[0], columns=pair[1], values="mean")
     orders = [
-        [format_label(v) for v in results.grid[name] if v not in worst.get(name, [])]
+        [format_label(v) for v in results.grid[name] if v not in poor.get(name, [])]
         for name in pair
     ]
     return table.reindex(index=orders[0], columns=orders[1])
@@ -332,7 +376,7 @@ def describe_interaction(results: Results, data: str) -> str:
     best: dict[str, list[str]] = {}
     for value, name in table.idxmax(axis=1).items():
         best.setdefault(str(name), []).append(str(value))
-    parts = [f"{name} with {_join(values)}" for name, values in best.items()]
+    parts = [f"{name} with {join_words(values)}" for name, values in best.items()]
     return (
         f"`{one}` × `{other}` has {100 * share:.1f} % of the variance. The best value of"
         f" `{other}` is {'; '.join(parts)}."
@@ -421,13 +465,14 @@ def _format_changes(results: Results) -> list[dict[str, str]]:
 def compute_correlations(results: Results) -> pd.DataFrame:
     """Compute the rank correlations (Spearman) of the mean scores between the datasets.
 
-    On the diagonal is the mean correlation between two folds of the same dataset: what the
-    noise of the scores leaves.
+    The poor values are left out. On the diagonal is the mean correlation between two folds
+    of the same dataset: what the noise of the scores leaves.
     """
-    means = get_means(results)
+    good = list_good(results)
+    means = get_means(results).loc[good]
     table = means.corr(method="spearman")
     for data in means:
-        scores = pd.DataFrame(_get_fold_scores(results, data))
+        scores = pd.DataFrame(_get_fold_scores(results, data)[good])
         of_folds = scores.corr(method="spearman").to_numpy()
         table.loc[data, data] = of_folds[np.triu_indices_from(of_folds, 1)].mean()
     return table
@@ -448,7 +493,7 @@ def compute_overlap(results: Results, one: str, other: str) -> int:
 
 def _format_overlaps(results: Results) -> str:
     """Return how many of the best are the same on two datasets, as part of a sentence."""
-    return _join(
+    return join_words(
         f"{compute_overlap(results, one, other)} are the same on {get_title(one)} and"
         f" {get_title(other)}"
         for one, other in combinations(results.study.data, 2)
@@ -456,43 +501,43 @@ def _format_overlaps(results: Results) -> str:
 
 
 def rank_candidates(results: Results) -> pd.DataFrame:
-    """Return the place of each candidate on each dataset, from 1 for the best."""
+    """Return the rank of each candidate on each dataset, from 1 for the best."""
     return get_means(results).rank(ascending=False, method="min")
 
 
-def compute_places(results: Results) -> pd.DataFrame:
-    """Compute the place of each dataset's winner on each dataset, and what it loses there.
+def compute_ranks(results: Results) -> pd.DataFrame:
+    """Compute the rank of each dataset's winner on each dataset, and what it loses there.
 
     Returns
     -------
     DataFrame
-        One row per ``winner of`` and ``data``: the ``place``, from 1 for the best, and the
+        One row per ``winner of`` and ``data``: the ``rank``, from 1 for the best, and the
         ``loss``, by which the score is below that of the best, in percentage points.
     """
-    means, places = get_means(results), rank_candidates(results)
+    means, ranks = get_means(results), rank_candidates(results)
     rows = []
     for winner in results.study.data:
         k = results.searches[winner]["best"]
         for data in results.study.data:
             loss = means[data].max() - means[data][k]
             row = {"winner of": winner, "data": data, "loss": loss}
-            rows.append(row | {"place": int(places[data][k])})
+            rows.append(row | {"rank": int(ranks[data][k])})
     return pd.DataFrame(rows)
 
 
-def _format_places(results: Results) -> list[dict[str, str]]:
-    places = compute_places(results)
+def _format_ranks(results: Results) -> list[dict[str, str]]:
+    ranks = compute_ranks(results)
     rows = []
     for winner in results.study.data:
         params = get_params(results)[results.searches[winner]["best"]]
-        of_winner = places[places["winner of"] == winner].set_index("data")
+        of_winner = ranks[ranks["winner of"] == winner].set_index("data")
         rows.append(
             {
                 "winner on": get_title(winner),
                 "combination": ", ".join(format_label(params[k]) for k in results.grid),
             }
             | {
-                get_title(data): f"{of_winner['place'][data]}"
+                get_title(data): f"{of_winner['rank'][data]}"
                 + (f" (-{of_winner['loss'][data]:.2f})" if data != winner else "")
                 for data in results.study.data
             }
@@ -526,15 +571,41 @@ def _describe_winners() -> dict | None:
     }
 
 
-def compute_inversion(results: Results, data: str) -> dict[str, float]:
+def _get_step(results: Results) -> str:
+    """Return the name of the step that inverts the images."""
+    return next(name for name in results.grid if _WITHOUT_STEP in results.grid[name])
+
+
+def find_partner(results: Results) -> str:
+    """Find the parameter that interacts most with the inversion."""
+    step, shares = _get_step(results), compute_shares(results).mean(axis=1)
+    terms = {
+        f"{one} × {other}": one if other == step else other
+        for one, other in combinations(results.grid, 2)
+        if step in (one, other)
+    }
+    return terms[str(shares[[term for term in terms if term in shares]].idxmax())]
+
+
+def compute_inversion(results: Results, data: str, name: str, value) -> dict[str, float]:
     """Describe the differences that training on negatives makes, in percentage points.
 
     They are paired: each is that of two candidates which differ in the inversion alone.
     Pairs in which a candidate has collapsed or failed are left out.
+
+    Parameters
+    ----------
+    results : Results
+        Results of a search with the inversion as a factor.
+    data : str
+        Name of the dataset.
+    name, value : str, object
+        The pairs are those with this value of a parameter.
     """
-    step = next(name for name in results.grid if _WITHOUT_STEP in results.grid[name])
+    step = _get_step(results)
     candidates = results.comparable_candidates(data)[~results.find_collapsed(data)]
-    others = [name for name in results.grid if name != step]
+    candidates = candidates[candidates[name] == value]
+    others = [other for other in results.grid if other != step]
     labels = [tuple(map(format_label, row)) for row in candidates[others].to_numpy()]
     frame = pd.DataFrame(
         {
@@ -549,11 +620,13 @@ def compute_inversion(results: Results, data: str) -> dict[str, float]:
 
 def _format_inversion(results: Results) -> list[dict[str, str]]:
     rows = []
-    for data in results.study.data:
-        difference = compute_inversion(results, data)
+    partner = find_partner(results)
+    for data, value in product(results.study.data, results.grid[partner]):
+        difference = compute_inversion(results, data, partner, value)
         rows.append(
             {
                 "dataset": get_title(data),
+                partner: format_label(value),
                 "negatives minus positives": f"{difference['mean']:+.2f}"
                 f" ± {difference['sd']:.2f}",
                 "95% CI": format_interval(difference["low"], difference["high"], "+.2f"),

@@ -15,14 +15,14 @@ from four_factors import (
     compute_correlations,
     compute_pair_means,
     compute_shares,
-    find_worst,
-    get_means,
+    find_poor,
     get_params,
     get_strongest_pair,
     get_title,
+    list_good,
     rank_candidates,
 )
-from rendering import DOCS, ROOT, read_results
+from rendering import DOCS, ROOT, join_words, read_results
 
 from sklenet.study.config.values import format_label
 from sklenet.study.report.results import Results
@@ -31,8 +31,9 @@ from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 def _make_title(data: str, without: dict) -> str:
     """Return the name of a dataset and the values that are left out."""
-    left_out = [f", without {format_label(value)}" for (value,) in without.values()]
-    return "".join([get_title(data), *left_out])
+    left_out = [format_label(value) for values in without.values() for value in values]
+    lines = [f"without {join_words(left_out)}"] if left_out else []
+    return "\n".join([get_title(data), *lines])
 
 
 def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
@@ -53,14 +54,14 @@ def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
     axes[0].invert_yaxis()
 
 
-def _draw_shares_without_worst(axes, results: Results) -> None:
-    """Draw the shares without the worst value of the strongest parameter."""
-    _draw_shares(axes, results, find_worst(results))
+def _draw_shares_without_poor(axes, results: Results) -> None:
+    """Draw the shares without the poor values."""
+    _draw_shares(axes, results, find_poor(results))
 
 
-def _draw_effects_without_worst(axes, results: Results) -> None:
-    """Draw the main effects without the worst value of the strongest parameter."""
-    _draw_effects(axes, results, find_worst(results))
+def _draw_effects_without_poor(axes, results: Results) -> None:
+    """Draw the main effects without the poor values."""
+    _draw_effects(axes, results, find_poor(results))
 
 
 def _draw_effects(axes, results: Results, without: dict | None = None) -> None:
@@ -103,7 +104,7 @@ def _draw_interactions(axes, results: Results) -> None:
         image = ax.imshow(table, aspect="auto", cmap="viridis")
         ax.set_xticks(range(table.shape[1]), table.columns, rotation=20)
         ax.set_yticks(range(table.shape[0]), table.index)
-        title = _make_title(data, find_worst(results))
+        title = _make_title(data, find_poor(results))
         ax.set(title=title, xlabel=pair[1], ylabel=pair[0])
         middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
         for (row, column), value in np.ndenumerate(table.to_numpy()):
@@ -113,26 +114,29 @@ def _draw_interactions(axes, results: Results) -> None:
         ax.figure.colorbar(image, ax=ax, label="mean CV accuracy (%)")
 
 
-def _draw_places(axes, results: Results) -> None:
-    """Draw the places on one dataset against those on another, coloured by activation."""
-    means = get_means(results)
-    places, correlations = rank_candidates(results), compute_correlations(results)
+def _draw_ranks(axes, results: Results) -> None:
+    """Draw the ranks on one dataset against those on another, coloured by activation.
+
+    The candidates with poor values are not shown.
+    """
+    ranks, correlations = rank_candidates(results), compute_correlations(results)
     name = next(iter(results.grid))
-    labels = np.array([format_label(params[name]) for params in get_params(results)])
-    for ax, (one, other) in zip(axes, combinations(means, 2), strict=True):
-        for value in dict.fromkeys(labels):
-            is_shown = labels == value
-            ax.scatter(places[one][is_shown], places[other][is_shown], s=14, label=value)
+    labels: dict[str, list[int]] = {}
+    for k in list_good(results):
+        labels.setdefault(format_label(get_params(results)[k][name]), []).append(k)
+    for ax, (one, other) in zip(axes, combinations(ranks, 2), strict=True):
+        for value, shown in labels.items():
+            ax.scatter(ranks[one][shown], ranks[other][shown], s=14, label=value)
         for data, marker in ((one, "<"), (other, "v")):
             k = results.searches[data]["best"]
             ax.plot(
-                *(places[one][k], places[other][k], marker),
+                *(ranks[one][k], ranks[other][k], marker),
                 markersize=11,
                 markerfacecolor="none",
                 color="black",
                 label=f"best on {'x' if data == one else 'y'}",
             )
-        ax.set(xlabel=f"place on {get_title(one)}", ylabel=f"place on {get_title(other)}")
+        ax.set(xlabel=f"rank on {get_title(one)}", ylabel=f"rank on {get_title(other)}")
         ax.set_title(f"rank correlation {correlations[one][other]:.2f}")
         # The best are at the upper right.
         ax.invert_xaxis()
@@ -147,15 +151,13 @@ def draw_figures() -> list[Path]:
 
     results, inversion = read_results(STUDY), read_results(INVERSION)
     n, n_pairs = len(results.study.data), math.comb(len(results.study.data), 2)
-    n_values = sum(map(len, results.grid.values()))
-    of_shares = [(_draw_shares, results), (_draw_shares_without_worst, results)]
-    of_effects = [(_draw_effects, results), (_draw_effects_without_worst, results)]
+    of_shares = [(_draw_shares_without_poor, results), (_draw_shares, results)]
     paths = []
     for name, parts, n_columns, height, shared in (
         ("shares", of_shares, n, 7.6, "row"),
-        ("effects", of_effects, n, 1.8 + 0.54 * n_values, "row"),
+        ("effects", [(_draw_effects_without_poor, results)], n, 4.2, "row"),
         ("interactions", [(_draw_interactions, results)], n, 3.6, "none"),
-        ("places", [(_draw_places, results)], n_pairs, 4.6, "none"),
+        ("ranks", [(_draw_ranks, results)], n_pairs, 4.6, "none"),
         (
             "inversion",
             [(_draw_shares, inversion), (_draw_effects, inversion)],

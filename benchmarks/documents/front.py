@@ -28,6 +28,7 @@ def render() -> str:
         comparison=_make_comparison(fit, outcomes),
         best=best,
         answer=describe_answer(read_results(STUDY)),
+        n_repeats=len(fit.ratios("sklenet", "loop")),
         ratios={name: fit.ratio("sklenet", name) for name in ("loop", "skorch")},
         checks=_count_passed(outcomes, "check", _OURS),
         wrappers=_count_passed(outcomes, "wrapper", _OURS),

@@ -3,9 +3,11 @@
 python benchmarks/documents/ladder.py  # draws docs/ladder.png and docs/ladder_cost.png
 """
 
+import math
+
 import pandas as pd
 from origin import describe_runs
-from rendering import DOCS, ROOT, read_results, render_template
+from rendering import DOCS, ROOT, join_words, read_results, render_template
 from training_cost import compute_costs, draw_costs, format_costs
 
 from sklenet.datasets.registry import DATASETS
@@ -36,6 +38,7 @@ def render() -> str:
     return render_template(
         "ladder.md",
         n_seeds=len(read_results(_STUDIES[0]).study.seeds),
+        margins=_describe_margins(),
         studies=[_describe_study(name) for name in _STUDIES],
         choices=[
             {"name": name, "search": render_search(read_results(name), data)}
@@ -43,6 +46,17 @@ def render() -> str:
             for data in read_results(name).study.data
         ],
     )
+
+
+def _describe_margins() -> str:
+    """Return by how much the accuracy of the last rungs varies with the test images."""
+    parts = []
+    for results, data in _list_ladders():
+        fit = results.fits[results.fits["data"] == data].iloc[-1]
+        accuracy = compute_rungs(results, data)["mean"].iloc[-1] / 100
+        margin = 1.96 * math.sqrt(accuracy * (1 - accuracy) / fit["n_test"])
+        parts.append(f"±{100 * margin:.2f} percentage points at {100 * accuracy:.2f} %")
+    return join_words(parts)
 
 
 def _describe_study(name: str) -> dict:
@@ -152,6 +166,7 @@ def draw_cost_figure() -> None:
     for ax, (results, data) in zip(axes, ladders, strict=True):
         draw_costs(ax, compute_costs(results, data))
         ax.set_title(DATASETS[data].title)
+        ax.tick_params(labelbottom=True)
     figure.savefig(COST_FIGURE, dpi=110)
     plt.close(figure)
 

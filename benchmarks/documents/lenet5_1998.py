@@ -4,16 +4,19 @@ python benchmarks/documents/lenet5_1998.py  # draws docs/lenet5_1998*.png
 """
 
 import numpy as np
-from rendering import DOCS, ROOT, read_results, render_template
+from rendering import DOCS, ROOT, join_words, read_results, render_template
 
 from sklenet.network.lecun1998.codes import make_digit_bitmaps
 from sklenet.study.engine.evaluate import REJECTED_FRACTIONS
+from sklenet.study.report.results import Results
 from sklenet.study.report.statistics import describe
-from sklenet.study.report.text import format_mean_sd
+from sklenet.study.report.text import format_mean_sd, format_p_value
 
 DOCUMENT = DOCS / "lenet5_1998.md"
 FIGURE = DOCS / "lenet5_1998.png"
 REJECTION_FIGURE = DOCS / "lenet5_1998_rejection.png"
+
+_SIGNIFICANT = 0.05
 
 # The fractions of rejected images in the table.
 _FRACTIONS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
@@ -26,6 +29,37 @@ def render() -> str:
         bitmaps=_format_bitmaps(),
         passes=_make_pass_table("lecun1998"),
         rejection=_make_rejection_table("lecun1998"),
+        parts=describe_parts(read_results("lecun1998_parts")),
+    )
+
+
+def describe_parts(results: Results) -> str:
+    """Describe which replaced components make a significant difference.
+
+    Parameters
+    ----------
+    results : Results
+        Results of a study in which each setting is compared with the first one.
+    """
+    table = results.compare("test_accuracy").sort_values("p_holm")
+    is_significant = table["p_holm"] < _SIGNIFICANT
+    found = [
+        f"{row['setting']} ({100 * row['mean']:+.2f} percentage points)"
+        for row in table[is_significant].to_dict("records")
+    ]
+    others = table[~is_significant]
+    text = (
+        f"With {table['n'].min()} seeds and {len(table)} comparisons, the adjusted p-value"
+        f" is below {_SIGNIFICANT} for {join_words(found) if found else 'none of them'}."
+    )
+    if len(others):
+        text += (
+            f" The lowest one of the others is {format_p_value(others['p_holm'].min())}."
+        )
+    means = results.fits.groupby("setting")["test_accuracy"].mean()
+    return (
+        f"{text} The network with the highest mean is '{means.idxmax()}', the one with the"
+        f" lowest is '{means.idxmin()}'."
     )
 
 

@@ -45,6 +45,12 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
+def join_words(words) -> str:
+    """Join words by commas and "and"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def read_records(name: str) -> list[dict]:
     """Return the records of a measurement."""
     return list(Journal(RESULTS / name / RECORDS))

@@ -47,8 +47,13 @@ STEPS = 'steps = [{ transformer = "Inverter", maximum = 255 }]'
 # Effects in points: on MNIST the activation matters most, on CIFAR-10 the pooling, whose
 # effect depends on the initial weights.
 EFFECTS = {
-    "mnist": {"gelu": 1.0, "sigmoid": -3.0, "avg": 0.5, "Inverter": -0.25},
-    "cifar10": {"gelu": 2.0, "sigmoid": -1.0, "avg": -8.0, "Inverter": 0.5},
+    "mnist": {"gelu": 1.0, "sigmoid": -3.0, "avg": 0.5, "lecun_uniform": -40},
+    "cifar10": {"gelu": 2.0, "sigmoid": -1.0, "avg": -8.0, "lecun_uniform": -20},
+}
+# Of the inversion, with each activation.
+INVERSION = {
+    "mnist": {"relu": -0.25, "gelu": -0.75},
+    "cifar10": {"relu": 0.5, "gelu": 1.5},
 }
 RUN = {
     "kind": "run",
@@ -64,6 +69,8 @@ def score_candidate(data, params):
     """Return the accuracies on three folds, whose mean differences are the effects."""
     points = {"mnist": 90, "cifar10": 60}[data]
     points += sum(EFFECTS[data].get(str(value), 0) for value in params.values())
+    if params.get("inverter") == "Inverter":
+        points += INVERSION[data][params["activation"]]
     if data == "cifar10" and params["pooling"] == "avg":
         points += 4.0 * (params.get("init") == "xavier_uniform")
     return [(points + shift) / 100 for shift in (-0.5, 0, 0.5)]
@@ -141,17 +148,31 @@ def test_shares_are_in_the_order_of_their_means(results):
     assert shares["cifar10"].idxmax() == "pooling"
 
 
-def test_shares_without_the_worst_value_of_the_strongest_parameter(results):
-    worst = four_factors.find_worst(results)
-    assert worst == {"activation": ["sigmoid"]}
-    shares = four_factors.compute_shares(results, worst)
+def test_shares_without_the_values_that_are_far_below_the_others(results):
+    poor = four_factors.find_poor(results)
+    assert poor == {"activation": ["sigmoid"]}
+    shares = four_factors.compute_shares(results, poor)
     # What is left on MNIST: 1 point by gelu, and half a point by the pooling.
     ratio = shares["mnist"]["activation"] / shares["mnist"]["pooling"]
     assert ratio == pytest.approx(4)
 
 
+def test_several_parameters_can_have_poor_values(tmp_path):
+    grid = GRID.replace('"xavier_uniform"', '"xavier_uniform", "lecun_uniform"')
+    results = write_study(tmp_path, "s", HEAD.format(steps="") + grid)
+    poor = four_factors.find_poor(results)
+    assert poor == {"init": ["lecun_uniform"], "activation": ["sigmoid"]}
+    candidates = [
+        four_factors.get_params(results)[k] for k in four_factors.list_good(results)
+    ]
+    assert len(candidates) == 2 * 2 * 2 * 2
+    assert {params["init"] for params in candidates} == {"he_uniform", "xavier_uniform"}
+
+
 def test_of_two_values_none_is_left_out(inversion):
-    assert four_factors.find_worst(inversion) == {}
+    assert four_factors.find_poor(inversion) == {}
+    n_candidates = len(four_factors.get_params(inversion))
+    assert four_factors.list_good(inversion) == [*range(n_candidates)]
 
 
 def test_ranges_are_those_of_the_main_effects(results):
@@ -186,24 +207,25 @@ def test_without_the_defaults_there_are_no_changes(tmp_path):
     assert "defaults" not in four_factors.describe_answer(results)
 
 
-def test_places_and_losses_of_the_winners(results):
-    places = four_factors.compute_places(results).set_index(["winner of", "data"])
+def test_ranks_and_losses_of_the_winners(results):
+    ranks = four_factors.compute_ranks(results).set_index(["winner of", "data"])
     # With average pooling, which is best on MNIST, and He's weights.
     best = results.cv_results("mnist")["params"][results.searches["mnist"]["best"]]
     assert (best["activation"], best["pooling"]) == ("gelu", "avg")
     loss = 8 - 4 * (best["init"] == "xavier_uniform")
-    assert places["loss"]["mnist", "cifar10"] == pytest.approx(loss)
-    assert places["loss"]["cifar10", "mnist"] == pytest.approx(0.5)
-    assert places["place"]["mnist", "mnist"] == 1
+    assert ranks["loss"]["mnist", "cifar10"] == pytest.approx(loss)
+    assert ranks["loss"]["cifar10", "mnist"] == pytest.approx(0.5)
+    assert ranks["rank"]["mnist", "mnist"] == 1
     means = four_factors.get_means(results)
     above = (means["mnist"] > means["mnist"].max() - 0.5 + 1e-9).sum()
-    assert places["place"]["cifar10", "mnist"] == above + 1
-    assert places["loss"]["mnist", "mnist"] == 0
+    assert ranks["rank"]["cifar10", "mnist"] == above + 1
+    assert ranks["loss"]["mnist", "mnist"] == 0
 
 
 def test_correlations_are_spearmans(results):
     table = four_factors.compute_correlations(results)
     means = four_factors.get_means(results)
+    means = means.loc[four_factors.list_good(results)]
     expected = stats.spearmanr(means["mnist"], means["cifar10"]).statistic
     assert table["mnist"]["cifar10"] == pytest.approx(expected)
     assert table["mnist"]["mnist"] == pytest.approx(1)  # the folds agree
@@ -226,39 +248,56 @@ def test_the_strongest_interaction_is_found_and_described(results):
     assert "xavier_uniform with avg" in text
 
 
-def test_the_inversion_is_compared_in_pairs(inversion):
-    for data, effect in (("mnist", -0.25), ("cifar10", 0.5)):
-        difference = four_factors.compute_inversion(inversion, data)
-        assert difference["mean"] == pytest.approx(effect)
-        assert difference["n"] == 4
+def test_the_inversion_is_compared_in_pairs_by_what_it_depends_on(inversion):
+    assert four_factors.find_partner(inversion) == "activation"
+    for data, effects in INVERSION.items():
+        for value, effect in effects.items():
+            found = four_factors.compute_inversion(inversion, data, "activation", value)
+            assert found["mean"] == pytest.approx(effect)
+            assert found["n"] == 2
 
 
 def test_collapsed_candidates_are_not_compared_in_pairs(tmp_path):
     text = HEAD.format(steps=STEPS) + WITH_INVERSION
     results = write_study(tmp_path, "s", text, collapsed=[0])
-    difference = four_factors.compute_inversion(results, "mnist")
-    assert (difference["mean"], difference["n"]) == (pytest.approx(-0.25), 3)
+    collapsed = four_factors.get_params(results)[0]["activation"]
+    for value, effect in INVERSION["mnist"].items():
+        found = four_factors.compute_inversion(results, "mnist", "activation", value)
+        assert found["mean"] == pytest.approx(effect)
+        assert found["n"] == 2 - (value == collapsed)
 
 
 def test_the_answer_is_made_of_the_numbers(results):
     answer = four_factors.describe_answer(results)
-    shares = four_factors.compute_shares(results)
+    poor = four_factors.find_poor(results)
+    shares = four_factors.compute_shares(results, poor)
+    assert (
+        "- `activation='sigmoid'` is far below the other values. Without it, the" in answer
+    )
     for name, data, title in (
         ("activation", "mnist", "MNIST"),
         ("pooling", "cifar10", "CIFAR-10"),
     ):
         assert f"`{name}` on {title} ({100 * shares[data][name]:.0f} %)" in answer
-    assert "; without `activation='sigmoid'`, the worst of its values, `act" in answer
-    place = four_factors.compute_places(results).set_index(["winner of", "data"])
-    assert f"in place {place['place']['mnist', 'cifar10']} on CIFAR-10" in answer
-    assert "`activation='gelu'`: +1.00 percentage points on MNIST" in answer
-    assert "and +2.00 on CIFAR-10" in answer
+    # The best ten on MNIST: GELU, then ReLU with average pooling.
+    assert (
+        "The 10 best of the 24 combinations on MNIST are within 1.00 percentage" in answer
+    )
+    means = four_factors.get_means(results)
+    best = means["mnist"].nlargest(10).index
+    ranks = four_factors.rank_candidates(results)["cifar10"][best]
+    assert f"their ranks are {ranks.min():.0f} to {ranks.max():.0f} on CIFAR-10" in answer
+    assert "best on CIFAR-10 is 0.50 percentage points below the best on MNIST." in answer
+    assert (
+        "`activation='gelu'` is the change that gains most on average: +1.00 percentage"
+        " points on MNIST (95% CI +1.00 to +1.00) and +2.00 on CIFAR-10 (+2.00 to +2.00)."
+    ) in answer
 
 
 def test_the_document_has_the_numbers_of_both_studies(rendered):
     text = four_factors.render()
     assert "all 24 combinations" in text
-    assert "The same without `activation='sigmoid'`" in text
+    assert "the poor values are `activation='sigmoid'`: each" in text
     assert "gelu, 1.00 above relu" in text
     assert "144 fits" in text
     assert "1.4 CPU hours" in text
@@ -271,7 +310,7 @@ def test_the_document_has_the_numbers_of_both_studies(rendered):
     # The differences are the same on every fold.
     gain = ["+1.00 (+1.00 to +1.00)", "+2.00 (+2.00 to +2.00)", "+1.50"]
     assert ["activation = gelu", *gain] in rows
-    assert ["MNIST", "-0.25 ± 0.00", "-0.25 to -0.25", "4"] in rows
+    assert ["MNIST", "relu", "-0.25 ± 0.00", "-0.25 to -0.25", "2"] in rows
     assert "Interpretation" not in text
     assert "Winners on all images" not in text
 
@@ -325,12 +364,12 @@ def test_figures_show_the_computed_values(rendered, results, tmp_path, monkeypat
         assert path.is_file()
         assert f"]({path.name})" in text_of_page
     shares = four_factors.compute_shares(results)
-    for ax, data in zip(drawn[0].axes[:2], ("mnist", "cifar10"), strict=True):
+    for ax, data in zip(drawn[0].axes[2:], ("mnist", "cifar10"), strict=True):
         widths = [bar.get_width() for bar in ax.patches]
         assert widths == pytest.approx((100 * shares[data]).tolist())
-    titles = [ax.get_title() for ax in drawn[0].axes[2:]]
-    assert titles == ["MNIST, without sigmoid", "CIFAR-10, without sigmoid"]
-    effects = results.main_effects("cifar10")
+    titles = [ax.get_title() for ax in drawn[0].axes[:2]]
+    assert titles == ["MNIST\nwithout sigmoid", "CIFAR-10\nwithout sigmoid"]
+    effects = results.main_effects("cifar10", without={"activation": ["sigmoid"]})
     points = [
         x
         for line in drawn[1].axes[1].lines
