@@ -67,10 +67,19 @@ def _to_table(rows, right=frozenset(), *, literal: bool = False) -> str:
     return to_markdown_table(pd.DataFrame(rows), frozenset(right), literal=literal)
 
 
-def _render_study_tables(name: str) -> str:
-    """Render a study's test results and its comparison with published results."""
+def _render_study_tables(name: str, drop=()) -> str:
+    """Render a study's test results and its comparison with published results.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study.
+    drop : list of str, default=()
+        Columns of the test results that are left out.
+    """
     results = read_results(name)
-    tables = [make_result_table(results), format_published(results)]
+    table = make_result_table(results).drop(columns=list(drop))
+    tables = [table, format_published(results)]
     return "\n\n".join(to_markdown_table(table) for table in tables if len(table))
 
 
