@@ -8,17 +8,15 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from four_factors import (
-    DOCUMENT,
-    INVERSION,
-    STUDY,
+from four_factors import DOCUMENT, INVERSION, STUDY, get_title
+from four_factors_analysis import (
+    OTHERS,
     compute_correlations,
     compute_pair_means,
     compute_shares,
     find_poor,
     get_params,
     get_strongest_pair,
-    get_title,
     list_good,
     rank_candidates,
 )
@@ -26,7 +24,6 @@ from rendering import DOCS, ROOT, join_words, read_results
 
 from sklenet.study.config.values import format_label
 from sklenet.study.report.results import Results
-from sklenet.study.report.variance import FOLDS, HIGHER, REMAINDER
 
 
 def _make_title(data: str, without: dict) -> str:
@@ -39,9 +36,8 @@ def _make_title(data: str, without: dict) -> str:
 def _draw_shares(axes, results: Results, without: dict | None = None) -> None:
     """Draw the shares of the variance: one panel per dataset."""
     shares = compute_shares(results, without)
-    others = (HIGHER, FOLDS, REMAINDER)
     colours = [
-        "0.6" if term in others else "C1" if "×" in term else "C0" for term in shares.index
+        "0.6" if term in OTHERS else "C1" if "×" in term else "C0" for term in shares.index
     ]
     for ax, data in zip(axes, shares, strict=True):
         percent = 100 * shares[data].fillna(0)
