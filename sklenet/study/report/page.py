@@ -293,7 +293,8 @@ def _iter_test_sections(results: Results) -> Iterator[Section]:
                 f"Differences in {test} {study.metrics[0]}",
                 "Differences from the first setting, the baseline, paired over the seeds,"
                 " with the p-value of the paired t test, and the p-value adjusted by Holm's"
-                f" method for the {len(differences)} comparisons of this table.",
+                f" method for the {len(differences)} comparisons of this table. The"
+                " confidence intervals are not adjusted.",
                 differences,
             )
 

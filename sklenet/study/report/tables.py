@@ -180,7 +180,8 @@ def render_latex(results: Results) -> str:
     tables.append(
         LatexTable(
             f"{study.title}: differences in test {study.metrics[0]}, paired over the"
-            " seeds, with p-values adjusted by Holm's method",
+            " seeds, with p-values adjusted by Holm's method and unadjusted confidence"
+            " intervals",
             f"tab:{study.name}-differences",
             make_difference_table(results),
         )
