@@ -34,7 +34,7 @@ _UNITS = {
     "rotation": "degrees",
     "shift": "pixels",
     "scale": "fractions of the size",
-    "squeeze": "fractions of the width",
+    "squeeze": "fractions; the height changes inversely",
     "stroke width": "pixels at each edge",
     "noise": "fractions of the pixel range",
     "occlusion": "pixels of each side",
@@ -120,8 +120,10 @@ def draw_figures() -> None:
 
     results = read_results(_STUDY)
     (data,) = results.study.data
+    table = summarize_series(results, data)
+    table[["mean", "low", "high"]] *= 100
     with plt.rc_context(STYLE):
-        figure = draw_series(summarize_series(results, data), "accuracy", _UNITS)
+        figure = draw_series(table, "accuracy (%)", _UNITS)
         figure.savefig(FIGURE, dpi=140)
     plt.close(figure)
     _draw_examples(results, data)
