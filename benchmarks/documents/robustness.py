@@ -34,7 +34,7 @@ _UNITS = {
     "rotation": "degrees",
     "shift": "pixels",
     "scale": "fractions of the size",
-    "squeeze": "fractions; the height changes inversely",
+    "squeeze": "fractions of the width",
     "stroke width": "pixels at each edge",
     "noise": "fractions of the pixel range",
     "occlusion": "pixels of each side",
