@@ -29,7 +29,8 @@ def render_template(name: str, **values) -> str:
         File name of the document, such as ``"cost.md"``.
     **values
         Variables of the template. All templates can use the filters ``literal``, ``prose``
-        and ``table``, and the functions ``study_tables`` and ``difference_table``.
+        and ``table``, and the functions ``study_tables``, ``difference_table`` and
+        ``published_table``.
     """
     return _environment().get_template(f"{name}.j2").render(**values)
 
@@ -41,6 +42,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "study_tables": _render_study_tables,
         "difference_table": _render_difference_table,
+        "published_table": _render_published_table,
     }
     return environment
 
@@ -86,3 +88,8 @@ def _render_study_tables(name: str, drop=()) -> str:
 def _render_difference_table(name: str) -> str:
     """Render the paired differences of a study's settings from the first one."""
     return to_markdown_table(make_difference_table(read_results(name)))
+
+
+def _render_published_table(name: str) -> str:
+    """Render the comparison of a study with published results."""
+    return to_markdown_table(format_published(read_results(name)))
