@@ -25,7 +25,7 @@ EXAMPLES = DOCS / "disturbances.png"
 
 _STUDY = "robustness"
 
-# Two settings that differ in the distortions of the training images, and in the epochs.
+# Two settings that differ in the distortions of the training images.
 _WITHOUT = "modern, without distortions"
 _WITH = "modern, with lecun1998's distortions"
 
@@ -49,6 +49,7 @@ def render() -> str:
         "robustness.md",
         study=results.study,
         n_seeds=len(results.study.seeds),
+        n_epochs=int(results.fits.loc[results.fits["setting"] == _WITH, "epochs"].max()),
         means=_format_means(results),
         series=[
             {
