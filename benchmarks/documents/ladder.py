@@ -26,6 +26,7 @@ _STUDIES = ("ladder", "ladder_colour")
 _CHOICES = (
     "ladder_choices",
     "ladder_choices_colour",
+    "ladder_top_choices",
     "ladder_top_choices_colour",
 )
 
