@@ -1,7 +1,9 @@
 """Records of finished searches with constructed scores, whose effects are known."""
 
 import json
+from pathlib import Path
 
+import four_factors
 import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterGrid
@@ -100,3 +102,11 @@ def write_study(folder, name, text, collapsed=()):
     lines = [json.dumps(record) + "\n" for record in records]
     (folder / name / RECORDS).write_text("".join(lines))
     return Results(folder / name)
+
+
+def write_four_factors(folder: Path) -> Path:
+    """Write a study of four factors and one with the inversion, and return their folder."""
+    write_study(folder, four_factors.STUDY, HEAD.format(steps="") + GRID)
+    text = HEAD.format(steps=STEPS) + WITH_INVERSION
+    write_study(folder, four_factors.INVERSION, text)
+    return folder

@@ -7,11 +7,22 @@ import four_factors_analysis as analysis
 import four_factors_figures
 import pytest
 import rendering
-from constructed_studies import GRID, HEAD, RUN, write_study
+from constructed_studies import GRID, HEAD, RUN, write_four_factors, write_study
 
 from sklenet.study import read_study
 from sklenet.study.engine.plan import plan_jobs
 from sklenet.study.engine.records import RECORDS
+from sklenet.study.report.results import Results
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_four_factors(tmp_path_factory.mktemp("studies"))
+
+
+@pytest.fixture
+def results(folder):
+    return Results(folder / four_factors.STUDY)
 
 
 @pytest.fixture

@@ -1,9 +1,35 @@
 """The analysis of the studies of four factors, on constructed studies."""
 
+import four_factors
 import four_factors_analysis as analysis
 import pytest
-from constructed_studies import GRID, HEAD, INVERSION, STEPS, WITH_INVERSION, write_study
+from constructed_studies import (
+    GRID,
+    HEAD,
+    INVERSION,
+    STEPS,
+    WITH_INVERSION,
+    write_four_factors,
+    write_study,
+)
 from scipy import stats
+
+from sklenet.study.report.results import Results
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_four_factors(tmp_path_factory.mktemp("studies"))
+
+
+@pytest.fixture
+def results(folder):
+    return Results(folder / four_factors.STUDY)
+
+
+@pytest.fixture
+def inversion(folder):
+    return Results(folder / four_factors.INVERSION)
 
 
 def test_shares_are_in_the_order_of_their_means(results):
