@@ -163,6 +163,7 @@ class Comparison(NamedTuple):
 def _compare_simulation(
     by_workers: dict[int, list[dict]], overhead: Overhead
 ) -> list[Comparison]:
+    """Return the measured and the simulated time of each run of the small study."""
     rng = np.random.default_rng(0)
     rows = []
     for workers, studies in by_workers.items():

@@ -110,10 +110,11 @@ def describe_answer(results: Results) -> str:
         f" cross-validation scores is {_describe_strongest(compute_shares(results, poor))}"
     )
     if poor:
-        verb = "is" if len(poor) == 1 else "are"
+        is_one = sum(map(len, poor.values())) == 1
+        verb, pronoun = ("is", "it") if is_one else ("are", "them")
         sentence = (
-            f"{_name_values(poor)} {verb} far below the other values. Without"
-            f" {'it' if len(poor) == 1 else 'them'}, t{sentence[1:]}"
+            f"{_name_values(poor)} {verb} far below the other values. Without {pronoun},"
+            f" t{sentence[1:]}"
         )
     items = [f"{sentence}."]
     if len(results.study.data) > 1:

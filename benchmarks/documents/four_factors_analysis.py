@@ -1,5 +1,6 @@
 """The analysis of the studies of four factors: shares, effects, ranks and pairs."""
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -55,6 +56,7 @@ def compute_shares(results: Results, without: dict | None = None) -> pd.DataFram
     return shares.loc[[*means.index, *others]]
 
 
+@cache
 def find_poor(results: Results) -> dict[str, list]:
     """Find the values that are far below the others of their parameter.
 

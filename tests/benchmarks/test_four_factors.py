@@ -39,7 +39,7 @@ def test_without_the_defaults_there_are_no_changes(tmp_path):
     grid = GRID.replace('"relu", ', "")
     results = write_study(tmp_path, "s", HEAD.format(steps="") + grid)
     assert not len(analysis.compute_changes(results))
-    assert "defaults" not in four_factors.describe_answer(results)
+    assert "default values" not in four_factors.describe_answer(results)
 
 
 def test_the_strongest_interaction_is_found_and_described(results):
