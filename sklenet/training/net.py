@@ -159,12 +159,13 @@ class TrainingNet(NeuralNetClassifier):
         epochs = self.max_epochs if epochs is None else epochs
         train_batches = self.get_iterator(X, training=True)
         valid_batches = valid and self.get_iterator(valid, training=False)
+        replayed_steps = ReplayedSteps(self, train_batches)
         self.begin_steps(epochs * len(train_batches))
         self.step_bar_ = StepBar(epochs, len(train_batches), self.verbose)
         self.n_earlier_epochs_ = len(self.history)
         try:
             for _ in range(epochs):
-                self._run_epoch(X, train_batches, valid, valid_batches, callbacks)
+                self._run_epoch(X, replayed_steps, valid, valid_batches, callbacks)
                 if self.stop_training_:
                     break
             self.is_interrupted_ = False
@@ -175,7 +176,7 @@ class TrainingNet(NeuralNetClassifier):
                 callback.on_train_end(self)
         return self
 
-    def _run_epoch(self, data, batches, valid, valid_batches, callbacks):
+    def _run_epoch(self, data, replayed_steps, valid, valid_batches, callbacks):
         """Train and validate for an epoch."""
         datasets = {"dataset_train": data, "dataset_valid": valid}
         for callback in callbacks:
@@ -183,7 +184,7 @@ class TrainingNet(NeuralNetClassifier):
         self.step_bar_.begin_epoch()
         with self.step_bar_.hide():
             self.notify("on_epoch_begin", **datasets)
-        self._train_epoch(data, batches)
+        self._train_epoch(data, replayed_steps)
         if valid is not None and not validate_by_kernels(self, valid):
             self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
@@ -201,8 +202,9 @@ class TrainingNet(NeuralNetClassifier):
                 raise KeyboardInterrupt
             self.stop_training_ = True
 
-    def _train_epoch(self, data, batches):
+    def _train_epoch(self, data, replayed_steps):
         """Make a step after every batch, by the fastest method that applies."""
+        batches = replayed_steps.batches
         self.average_.take_back()
         if isinstance(self.optimizer_, SDLM):
             estimate_curvature(self, data)
@@ -211,7 +213,7 @@ class TrainingNet(NeuralNetClassifier):
         if gradient:
             train_by_kernels(self, gradient, batches)
         elif can_be_replayed(self, batches):
-            sums = ReplayedSteps(self, batches).run()
+            sums = replayed_steps.run()
             record_as_one_batch(self, "train", sums, len(batches.dataset))
         else:
             self.run_single_epoch(batches, True, "train", self.train_step)

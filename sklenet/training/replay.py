@@ -4,6 +4,7 @@ A step of a small network consists of about a hundred kernels of a few microseco
 The GPU runs them faster than Python can launch them; a graph launches all of them at once.
 """
 
+import functools
 import os
 import threading
 from collections.abc import Callable
@@ -58,26 +59,27 @@ class ReplayedSteps:
 
     The graph takes the images of a batch from the dataset, augments them, computes the
     gradient, and adds up losses and correct predictions. The optimizer makes its step as
-    usual, because schedules and callbacks change its settings.
+    usual, because schedules and callbacks change its settings. Every epoch has a new graph,
+    because callbacks may change the network, too.
 
     Parameters
     ----------
     net : TrainingNet
     batches : Batches
-    capture : callable, default=capture_cuda_graph
+    capture : callable, optional
         Function of a function without arguments, a device and a generator. It returns a
-        function that repeats the computation.
+        function that repeats the computation. If None, `CudaGraphs` are captured.
     """
 
     def __init__(self, net, batches: Batches, capture: Callable | None = None) -> None:
         self.net, self.batches = net, batches
-        self.capture = capture or capture_cuda_graph
-        self.sums = torch.zeros(3, dtype=torch.float64, device=net.device)
-        self.replay: Callable[[], None] | None = None
+        self.capture = capture or CudaGraphs()
 
     def run(self) -> list[float]:
         """Make the steps of an epoch; return the sums that `record_epoch` takes."""
         net, batches = self.net, self.batches
+        self.sums = torch.zeros(3, dtype=torch.float64, device=net.device)
+        self.replay: Callable[[], None] | None = None
         order = batches.order().to(net.device)
         for rows in order.split(batches.batch_size):
             if len(rows) == batches.batch_size:
@@ -111,49 +113,77 @@ class ReplayedSteps:
         self.sums += self.net.compute_sums(self.net.train_step_single(batch), batch)
 
 
-def capture_cuda_graph(
-    function: Callable[[], None],
-    device: torch.device,
-    generator: torch.Generator | None = None,
-) -> Callable[[], None]:
-    """Capture the kernels that a function launches; return a function that replays them.
+@functools.cache
+def _get_capture_stream(index: int) -> torch.cuda.Stream:
+    """Return the stream of a device on which all graphs are captured.
 
-    Parameters
-    ----------
-    function : callable
-        Called a few times before.
-    device : torch.device
-    generator : torch.Generator, optional
-        Generator from which the function draws. Its state is that of the start when the
-        first replay begins, and each replay draws other numbers.
+    Memory is reused on the same stream only, and cuBLAS keeps a workspace for each stream.
     """
-    # torch allows one capture at a time per process.
-    with _capture_lock, torch.cuda.device(device):
-        state = generator.get_state() if generator else None
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_N_WARM_UP_STEPS):
-                function()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        if generator is not None and state is not None:
-            generator.set_state(state)
-            graph.register_generator_state(generator)
-        # Not torch.cuda.graph, which frees all unused memory of the device first.
-        with torch.cuda.stream(stream):
-            # Other threads may train at the same time.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                function()
-            finally:
-                graph.capture_end()
-        # The capture has set the state of the generator on this stream, and replays do so
-        # on another.
-        torch.cuda.current_stream().wait_stream(stream)
+    return torch.cuda.Stream(index)
 
-    def replay() -> None:
-        with torch.cuda.device(device):
-            graph.replay()
 
-    return replay
+class CudaGraphs:
+    """Capture the kernels that functions launch, as graphs in the same memory.
+
+    torch gives a graph memory of its own, keeps it when the graph is deleted, and cannot
+    return it to the device while another graph is captured. A graph for each epoch would
+    fill the device in a long training; here, a graph takes the memory of the one before,
+    which must not be replayed any more.
+    """
+
+    def __init__(self) -> None:
+        self._latest: torch.cuda.CUDAGraph | None = None
+
+    def __call__(
+        self,
+        function: Callable[[], None],
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> Callable[[], None]:
+        """Capture the kernels that a function launches; return one that replays them.
+
+        Parameters
+        ----------
+        function : callable
+            Called a few times before.
+        device : torch.device
+        generator : torch.Generator, optional
+            Generator from which the function draws. Its state is that of the start when
+            the first replay begins, and each replay draws other numbers.
+        """
+        # torch allows one capture at a time per process.
+        with _capture_lock, torch.cuda.device(device):
+            if self._latest is None:
+                torch.cuda.empty_cache()  # with the memory of graphs of earlier fits
+            state = generator.get_state() if generator else None
+            stream = _get_capture_stream(torch.cuda.current_device())
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(_N_WARM_UP_STEPS):
+                    function()
+            torch.cuda.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            if generator is not None and state is not None:
+                generator.set_state(state)
+                graph.register_generator_state(generator)
+            # Not torch.cuda.graph, which frees all unused memory of the device every time.
+            with torch.cuda.stream(stream):
+                graph.capture_begin(
+                    pool=self._latest.pool() if self._latest else None,
+                    # Other threads may train at the same time.
+                    capture_error_mode="thread_local",
+                )
+                try:
+                    function()
+                finally:
+                    graph.capture_end()
+            # The capture has set the state of the generator on this stream, and replays do
+            # so on another.
+            torch.cuda.current_stream().wait_stream(stream)
+            self._latest = graph
+
+        def replay() -> None:
+            with torch.cuda.device(device):
+                graph.replay()
+
+        return replay

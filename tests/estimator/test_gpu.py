@@ -233,6 +233,15 @@ def test_searches_on_one_gpu():
         assert np.array_equal(first, other)
 
 
+def test_memory_does_not_grow_with_epochs_and_fits():
+    reserved = []
+    for max_epochs in (3, 60, *[3] * 20):
+        make(max_epochs=max_epochs, augment="lecun1998").fit(X, y)
+        reserved.append(torch.cuda.memory_reserved())
+    # Each graph had at least a segment of 2 MiB of its own.
+    assert max(reserved) - reserved[0] < 16 * 2**20
+
+
 def test_fits_in_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(4) as pool:
         models = list(pool.map(lambda _: make(augment="shift").fit(X, y), range(8)))
