@@ -121,9 +121,10 @@ def make_pipeline(choice: Choice) -> Pipeline:
 def fold_scaler(pipeline: Pipeline) -> LeNet5Classifier:
     """Return a fitted pipeline as one classifier, with its scaler folded into C1.
 
-    C1 is linear: ``w * (x - offset) * scale + b`` is a convolution of x with the kernel
-    ``w * scale`` and the bias ``b - sum(w * scale * offset)``. This requires images that
-    fill the canvas, because the scaler does not apply to the border around smaller ones.
+    A scaled pixel is ``x * scale + black``. C1 is linear: ``w * (x * scale + black) + b``
+    is a convolution of x with the kernel ``w * scale`` and the bias
+    ``b + sum(w * black)``. This requires images that fill the canvas, because the scaler
+    does not apply to the border around smaller ones.
     """
     *scalers, classifier = (step for _, step in pipeline.steps)
     if not scalers:
@@ -134,9 +135,11 @@ def fold_scaler(pipeline: Pipeline) -> LeNet5Classifier:
         raise ValueError("A scaler can only be folded into images that fill the canvas.")
     state = classifier.__getstate__()
     weights = state["net_state"]["module"]
-    scale, offset = scaler.scale_[None, :, None, None], scaler.offset_[None, :, None, None]
-    kernels = weights["features.C1.weight"].astype(np.float64) * scale
-    bias = weights["features.C1.bias"] - (kernels * offset).sum(axis=(1, 2, 3))
+    black = scaler.transform(np.zeros((1, scaler.n_features_in_)))
+    black = black.reshape(1, canvas.image_shape[0], -1)[:, :, :1, None]
+    kernels = weights["features.C1.weight"].astype(np.float64)
+    bias = weights["features.C1.bias"] + (kernels * black).sum(axis=(1, 2, 3))
+    kernels *= scaler.scale_[None, :, None, None]
     weights["features.C1.weight"] = kernels.astype(np.float32)
     weights["features.C1.bias"] = bias.astype(np.float32)
     state["pixel_range_"] = (0.0, 255.0)
