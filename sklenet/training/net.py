@@ -170,6 +170,7 @@ class TrainingNet(NeuralNetClassifier):
                     break
             self.is_interrupted_ = False
         finally:
+            replayed_steps.close()
             self.step_bar_.close()
             # The net's own callbacks, which may save the weights, come after this.
             for callback in callbacks:

@@ -4,9 +4,7 @@ A step of a small network consists of about a hundred kernels of a few microseco
 The GPU runs them faster than Python can launch them; a graph launches all of them at once.
 """
 
-import functools
 import os
-import threading
 from collections.abc import Callable
 
 import torch
@@ -15,11 +13,8 @@ from sklenet.network import LOSSES, OPTIMIZERS
 from sklenet.training.augment import Augmenter
 from sklenet.training.batches import Batches
 from sklenet.training.callbacks import has_batch_hooks
+from sklenet.training.cuda_graphs import CudaGraphs
 
-# Steps before the capture, in which cuDNN chooses its algorithms and memory is allocated.
-# torch requires at least one.
-_N_WARM_UP_STEPS = 2
-_capture_lock = threading.Lock()
 MIN_REPLAYED = 10  # number of steps per epoch from which on a capture pays off
 
 
@@ -67,19 +62,21 @@ class ReplayedSteps:
     net : TrainingNet
     batches : Batches
     capture : callable, optional
-        Function of a function without arguments, a device and a generator. It returns a
-        function that repeats the computation. If None, `CudaGraphs` are captured.
+        Function of a function without arguments, a device and a generator, with a method
+        ``close``. It returns a function that repeats the computation. If None, it is a
+        `CudaGraphs`.
     """
 
-    def __init__(self, net, batches: Batches, capture: Callable | None = None) -> None:
+    def __init__(self, net, batches: Batches, capture=None) -> None:
         self.net, self.batches = net, batches
         self.capture = capture or CudaGraphs()
+        self.replay: Callable[[], None] | None = None
 
     def run(self) -> list[float]:
         """Make the steps of an epoch; return the sums that `record_epoch` takes."""
         net, batches = self.net, self.batches
         self.sums = torch.zeros(3, dtype=torch.float64, device=net.device)
-        self.replay: Callable[[], None] | None = None
+        self.replay = None
         order = batches.order().to(net.device)
         for rows in order.split(batches.batch_size):
             if len(rows) == batches.batch_size:
@@ -112,78 +109,9 @@ class ReplayedSteps:
         batch = self.batches.take(self.rows)
         self.sums += self.net.compute_sums(self.net.train_step_single(batch), batch)
 
-
-@functools.cache
-def _get_capture_stream(index: int) -> torch.cuda.Stream:
-    """Return the stream of a device on which all graphs are captured.
-
-    Memory is reused on the same stream only, and cuBLAS keeps a workspace for each stream.
-    """
-    return torch.cuda.Stream(index)
-
-
-class CudaGraphs:
-    """Capture the kernels that functions launch, as graphs in the same memory.
-
-    torch gives a graph memory of its own, keeps it when the graph is deleted, and cannot
-    return it to the device while another graph is captured. A graph for each epoch would
-    fill the device in a long training; here, a graph takes the memory of the one before,
-    which must not be replayed any more.
-    """
-
-    def __init__(self) -> None:
-        self._latest: torch.cuda.CUDAGraph | None = None
-
-    def __call__(
-        self,
-        function: Callable[[], None],
-        device: torch.device,
-        generator: torch.Generator | None = None,
-    ) -> Callable[[], None]:
-        """Capture the kernels that a function launches; return one that replays them.
-
-        Parameters
-        ----------
-        function : callable
-            Called a few times before.
-        device : torch.device
-        generator : torch.Generator, optional
-            Generator from which the function draws. Its state is that of the start when
-            the first replay begins, and each replay draws other numbers.
-        """
-        # torch allows one capture at a time per process.
-        with _capture_lock, torch.cuda.device(device):
-            if self._latest is None:
-                torch.cuda.empty_cache()  # with the memory of graphs of earlier fits
-            state = generator.get_state() if generator else None
-            stream = _get_capture_stream(torch.cuda.current_device())
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(_N_WARM_UP_STEPS):
-                    function()
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            if generator is not None and state is not None:
-                generator.set_state(state)
-                graph.register_generator_state(generator)
-            # Not torch.cuda.graph, which frees all unused memory of the device every time.
-            with torch.cuda.stream(stream):
-                graph.capture_begin(
-                    pool=self._latest.pool() if self._latest else None,
-                    # Other threads may train at the same time.
-                    capture_error_mode="thread_local",
-                )
-                try:
-                    function()
-                finally:
-                    graph.capture_end()
-            # The capture has set the state of the generator on this stream, and replays do
-            # so on another.
-            torch.cuda.current_stream().wait_stream(stream)
-            self._latest = graph
-
-        def replay() -> None:
-            with torch.cuda.device(device):
-                graph.replay()
-
-        return replay
+    def close(self) -> None:
+        """Free the memory of the last graph, in which the last gradient is, too."""
+        if self.replay is not None:
+            self.net.optimizer_.zero_grad(set_to_none=True)
+        self.replay = None
+        self.capture.close()
