@@ -812,7 +812,7 @@ class LeNet5Classifier(
         """
         X = check_prediction_data(self, X)
         data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
-        with isolate_custom_parts(self.fit_params_, seed=0):
+        with isolate_custom_parts(self.fit_params_, 0, self.device_):
             return compute_outputs(self.module_, data)
 
     # Pickles and copies hold plain numbers and arrays instead of torch objects.
@@ -835,7 +835,7 @@ class LeNet5Classifier(
             self.device_ = find_device(state["device_"])
             canvas = self.canvas_
             params = self.fit_params_
-            with isolate_custom_parts(params, seed=0):
+            with isolate_custom_parts(params, 0, self.device_):
                 self.net_ = build_net(params, canvas, self.classes_, self.device_)
             from_plain(self.net_, net_state)
             names = {"seconds": "dur"}  # the name that skorch's timer uses

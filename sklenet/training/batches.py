@@ -72,6 +72,11 @@ class ImageDataset(Dataset):
     def __len__(self) -> int:
         return len(self.pixels if self.rows is None else self.rows)
 
+    def select(self, rows: np.ndarray) -> "ImageDataset":
+        """Return a dataset of other rows of the same tensors, without copying them."""
+        index = torch.as_tensor(rows).to(self.pixels.device)
+        return ImageDataset(self.pixels, self.canvas, self.labels, self.weights, index)
+
     def __getitem__(self, index: torch.Tensor | slice):
         """Return (images, (labels, weights)) at `index`, ready for the network."""
         if self.rows is not None:

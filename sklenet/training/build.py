@@ -142,22 +142,26 @@ def continue_training(
     return earlier
 
 
-def isolate_custom_parts(params: dict, seed: int) -> AbstractContextManager[None]:
-    """Return a context manager that protects torch's global generator from custom parts.
+def isolate_custom_parts(
+    params: dict, seed: int, device: torch.device
+) -> AbstractContextManager[None]:
+    """Return a context manager that protects torch's global generators from custom parts.
 
-    Custom layers, losses, optimizers and schedules may draw random numbers from it. Inside
-    the context it is seeded, and its state is restored afterwards. Named parts do not use
-    it, so that nothing is done if all parts are given by name.
+    Custom layers, losses, optimizers and schedules may draw random numbers from them.
+    Inside the context they are seeded, and their states are restored afterwards. Named
+    parts do not use them, so that nothing is done if all parts are given by name.
 
     Parameters
     ----------
     params : dict
         Parameters of LeNet5Classifier.
     seed : int
+    device : torch.device
+        The device on which the network is.
     """
     names = ("activation", "pooling", "loss", "optimizer", "lr_schedule")
     are_named = all(isinstance(params[name], str) for name in names)
-    return nullcontext() if are_named else seeded_generator(seed)
+    return nullcontext() if are_named else seeded_generator(seed, device)
 
 
 def _is_unchanged(value, before) -> bool:

@@ -134,10 +134,10 @@ class FitRun:
         if self.earlier is not None:
             before = copy_state(self.earlier.net_), list(self.earlier.net_.history)
         try:
-            with isolate_custom_parts(self.params, self.seeds[1]):
+            with isolate_custom_parts(self.params, self.seeds[1], self.device):
                 self.net = self._make_net()
             check_monitors(self.net, has_validation=self._has_validation())
-            with isolate_custom_parts(self.params, self.seeds[1]):
+            with isolate_custom_parts(self.params, self.seeds[1], self.device):
                 self._run_epochs(callbacks)
             self._check_weights()
         except BaseException:
@@ -172,7 +172,7 @@ class FitRun:
     def _run_epochs(self, callbacks: Sequence[Callback]) -> None:
         net, monitor = self.net, self.monitor
         train = self.samples.to_dataset(self.device, self.train_rows)
-        valid = self._make_validation_dataset()
+        valid = self._make_validation_dataset(train)
         try:
             net.partial_fit(
                 train, valid=valid, epochs=self.n_epochs, callbacks=[monitor, *callbacks]
@@ -193,12 +193,12 @@ class FitRun:
     def _has_validation(self) -> bool:
         return self.validation is not None or self.held_out is not None
 
-    def _make_validation_dataset(self) -> ImageDataset | None:
+    def _make_validation_dataset(self, train: ImageDataset) -> ImageDataset | None:
         """Return the validation samples, or the training samples that were held out."""
         if self.validation is not None:
             return self.validation.to_dataset(self.device)
         if self.held_out is not None:
-            return self.samples.to_dataset(self.device, self.held_out["rows"])
+            return train.select(self.held_out["rows"])
         return None
 
     def _check_weights(self) -> None:

@@ -230,13 +230,18 @@ def library_state() -> Iterator[None]:
 
 
 @contextmanager
-def seeded_generator(seed: int) -> Iterator[None]:
-    """Seed torch's global generator, and restore its state afterwards.
+def seeded_generator(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, and restore their states afterwards.
 
-    Custom layers and losses, such as ``torch.nn.Dropout``, draw from this generator.
+    Custom layers and losses, such as ``torch.nn.RReLU``, draw from the generator of the CPU
+    or from that of a GPU.
     """
-    with torch.random.fork_rng(devices=()):
+    is_on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if is_on_gpu else ()):
         torch.default_generator.manual_seed(seed)
+        if is_on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -315,7 +320,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     if device == "auto":
         can_use = torch.cuda.is_available() and not _parent_used_cuda()
-        return torch.device("cuda" if can_use else "cpu")
+        return _add_index(torch.device("cuda" if can_use else "cpu"))
     try:
         resolved = torch.device(device)
         if resolved.type == "meta":  # its tensors have no values
@@ -328,7 +333,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"The 'device' parameter is {str(device)!r}, which torch cannot use in this"
             f" process. Available devices: 'auto', {', '.join(available)}."
         ) from error
-    return resolved
+    return _add_index(resolved)
+
+
+def _add_index(device: torch.device) -> torch.device:
+    """Return a device that stays the same if another GPU becomes the current one."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def find_device(device: str | torch.device) -> torch.device:

@@ -147,6 +147,28 @@ def test_training_is_reproducible():
     assert_same_weights(make(**params).fit(X, y), make(**params).fit(X, y))
 
 
+def test_custom_layers_draw_the_same_numbers_in_every_fit():
+    state = torch.cuda.get_rng_state()
+    assert_same_weights(
+        make(activation=torch.nn.RReLU).fit(X, y), make(activation=torch.nn.RReLU).fit(X, y)
+    )
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+def test_early_stopping_has_the_images_on_the_gpu_once():
+    images = np.tile(X, (20, 16)).astype(np.float32)  # 49 MB
+    labels = np.tile(y, 20)
+    used = []
+    for early_stopping in (False, True):
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        make(max_epochs=1, batch_size=1000, early_stopping=early_stopping).fit(
+            images, labels
+        )
+        used.append(torch.cuda.max_memory_allocated() - before)
+    assert used[1] < used[0] + images.nbytes / 2
+
+
 def test_weights_of_samples_count(replays):
     weight = np.linspace(0.1, 2, len(X))
     on_gpu = make().fit(X, y, sample_weight=weight)

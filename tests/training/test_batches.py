@@ -39,6 +39,14 @@ def dataset():
     return ImageDataset(pixels, Canvas((1, 1, 1), 0, 1), torch.arange(10))
 
 
+def test_selected_rows_share_the_tensors(dataset):
+    selected = dataset.select(np.array([3, 1]))
+    assert len(selected) == 2
+    assert selected[:][1][0].tolist() == [3, 1]
+    assert selected.pixels is dataset.pixels
+    assert selected.labels is dataset.labels
+
+
 def epoch(batches):
     return [labels.tolist() for _, (labels, _) in batches]
 
