@@ -18,6 +18,9 @@ REJECTION_FIGURE = DOCS / "lenet5_1998_rejection.png"
 
 _SIGNIFICANT = 0.05
 
+# The passes in the table of learning rates.
+_SOME_PASSES = (1, 2, 3, 5, 10, 20)
+
 # The fractions of rejected images in the table.
 _FRACTIONS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
 
@@ -27,7 +30,8 @@ def render() -> str:
     return render_template(
         "lenet5_1998.md",
         bitmaps=_format_bitmaps(),
-        passes=_make_pass_table("lecun1998"),
+        passes=_make_pass_table("lecun1998", "test"),
+        rates=_make_pass_table("lecun1998_rates", "validation", _SOME_PASSES),
         rejection=_make_rejection_table("lecun1998"),
         parts=describe_parts(read_results("lecun1998_parts")),
     )
@@ -76,22 +80,34 @@ def _format_bitmaps() -> str:
     return "\n\n".join(halves)
 
 
-def _make_pass_table(name: str) -> list[dict[str, str]]:
-    """Return the test error of each setting after each pass."""
+def _make_pass_table(name: str, images: str, passes=None) -> list[dict[str, str]]:
+    """Return the error of each setting after some passes, or after each pass.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study.
+    images : str
+        What the images are on which the study evaluates after each pass.
+    passes : sequence of int, optional
+        The passes of the table. If None, all of them.
+    """
     errors_by_setting: dict[str, list] = {}
     for record in read_results(name).fit_records:
         errors = [100 * (1 - row["valid_accuracy"]) for row in record["history"]]
         errors_by_setting.setdefault(record["setting"], []).append(errors)
-    n_passes = max(len(e) for errors in errors_by_setting.values() for e in errors)
+    if passes is None:
+        n_passes = max(len(e) for errors in errors_by_setting.values() for e in errors)
+        passes = range(1, n_passes + 1)
     return [
-        {"pass": str(k + 1)}
+        {"pass": str(number)}
         | {
-            f"test error (%), {setting}": _format_sample(
-                [e[k] for e in errors if k < len(e)]
+            f"{images} error (%), {setting}": _format_sample(
+                [e[number - 1] for e in errors if number <= len(e)]
             )
             for setting, errors in errors_by_setting.items()
         }
-        for k in range(n_passes)
+        for number in passes
     ]
 
 
