@@ -8,6 +8,8 @@ from ladder import compute_rungs
 from performance import read_groups
 from rendering import ROOT, read_records, read_results, render_template
 
+from sklenet.study.report.statistics import describe
+
 DOCUMENT = ROOT / "README.md"
 
 _OURS, _SKORCH, _MLP = "LeNet5Classifier", "skorch", "MLPClassifier"
@@ -27,12 +29,21 @@ def render() -> str:
         "README.md",
         comparison=_make_comparison(fit, outcomes),
         best=best,
+        modern_1998=_describe_last_setting("lecun1998_modern"),
         answer=describe_answer(read_results(STUDY)),
         n_repeats=len(fit.ratios("sklenet", "loop")),
         ratios={name: fit.ratio("sklenet", name) for name in ("loop", "skorch")},
         checks=_count_passed(outcomes, "check", _OURS),
         wrappers=_count_passed(outcomes, "wrapper", _OURS),
     )
+
+
+def _describe_last_setting(study: str) -> dict:
+    """Return the test error of a study's last setting in percent, and its epochs."""
+    fits = read_results(study).fits
+    fits = fits[fits["setting"] == fits["setting"].iloc[-1]]
+    errors = describe(100 * (1 - fits["test_accuracy"]), (0, 100))
+    return errors | {"epochs": int(fits["epochs"].max())}
 
 
 def _make_comparison(fit, outcomes: list[dict]) -> pd.DataFrame:
