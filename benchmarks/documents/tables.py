@@ -15,6 +15,7 @@ import four_factors
 import front
 import ladder
 import lenet5_1998
+import negatives
 import outcomes
 import performance
 import pretrained
@@ -37,6 +38,7 @@ def render_documents() -> dict[Path, str]:
         front,
         ladder,
         lenet5_1998,
+        negatives,
         outcomes,
         performance,
         pretrained,
