@@ -81,14 +81,10 @@ def _format_rows(results: Results, data: str) -> list[dict[str, str]]:
     """Return the accuracies, and their differences from those of two networks."""
     table = compute_accuracies(results, data)
     rows = []
-    for setting in table.index.unique("setting"):
-        own = table.loc[setting]
-        row = {"networks": setting, "epochs": f"{own['epochs'].max():.0f}"}
-        for images in ("positives", "negatives"):
+    for images in ("positives", "negatives"):
+        for setting in table.index.unique("setting"):
+            own = table.loc[setting]
             spread = describe(own[images], (0, 100))
-            row[f"{images} (%)"] = format_mean_sd(
-                spread["mean"], spread["sd"], "{:.2f}".format
-            )
             change, interval = "", ""
             if setting != _TWO_NETWORKS:
                 difference = describe(
@@ -96,9 +92,18 @@ def _format_rows(results: Results, data: str) -> list[dict[str, str]]:
                 )
                 change = f"{difference['mean']:+.2f}"
                 interval = format_interval(difference["low"], difference["high"], "+.2f")
-            row[f"difference, {images}"] = change
-            row[f"95% CI, {images}"] = interval
-        rows.append(row)
+            rows.append(
+                {
+                    "images": images,
+                    "networks": setting,
+                    "epochs": f"{own['epochs'].max():.0f}",
+                    "accuracy (%)": format_mean_sd(
+                        spread["mean"], spread["sd"], "{:.2f}".format
+                    ),
+                    "difference": change,
+                    "95% CI": interval,
+                }
+            )
     return rows
 
 
