@@ -4,13 +4,19 @@ python benchmarks/documents/lenet5_1998.py  # draws docs/lenet5_1998*.png
 """
 
 import numpy as np
-from rendering import DOCS, ROOT, join_words, read_results, render_template
+from rendering import (
+    DOCS,
+    ROOT,
+    format_sample,
+    join_words,
+    read_results,
+    render_template,
+)
 
 from sklenet.network.lecun1998.codes import make_digit_bitmaps
 from sklenet.study.engine.evaluate import REJECTED_FRACTIONS
 from sklenet.study.report.results import Results
-from sklenet.study.report.statistics import describe
-from sklenet.study.report.text import format_mean_sd, format_p_value
+from sklenet.study.report.text import format_p_value
 
 DOCUMENT = DOCS / "lenet5_1998.md"
 FIGURE = DOCS / "lenet5_1998.png"
@@ -102,21 +108,13 @@ def _make_pass_table(name: str, images: str, passes=None) -> list[dict[str, str]
     return [
         {"pass": str(number)}
         | {
-            f"{images} error (%), {setting}": _format_sample(
+            f"{images} error (%), {setting}": format_sample(
                 [e[number - 1] for e in errors if number <= len(e)]
             )
             for setting, errors in errors_by_setting.items()
         }
         for number in passes
     ]
-
-
-def _format_sample(values: list[float]) -> str:
-    """Return the mean and the standard deviation of percentages, if there are any."""
-    if not values:
-        return ""
-    sample = describe(values)
-    return format_mean_sd(sample["mean"], sample["sd"], "{:.2f}".format)
 
 
 def _read_rejection_curves(name: str) -> dict[str, list[np.ndarray]]:
@@ -133,7 +131,7 @@ def _make_rejection_table(name: str) -> list[dict[str, str]]:
     return [
         {"error (%) with rejected images:": setting}
         | {
-            f"{fraction:.1%}": _format_sample(
+            f"{fraction:.1%}": format_sample(
                 [np.interp(fraction, REJECTED_FRACTIONS, curve) for curve in curves]
             )
             for fraction in _FRACTIONS

@@ -5,12 +5,17 @@ python benchmarks/documents/negatives.py  # draws docs/negatives.png
 
 import pandas as pd
 from origin import describe_runs
-from rendering import DOCS, ROOT, read_results, render_template
+from rendering import (
+    DOCS,
+    ROOT,
+    format_differences,
+    format_sample,
+    read_results,
+    render_template,
+)
 
 from sklenet.datasets.registry import DATASETS
 from sklenet.study.report.results import Results
-from sklenet.study.report.statistics import describe
-from sklenet.study.report.text import format_interval, format_mean_sd
 
 DOCUMENT = DOCS / "negatives.md"
 FIGURE = DOCS / "negatives.png"
@@ -84,23 +89,18 @@ def _format_rows(results: Results, data: str) -> list[dict[str, str]]:
     for images in ("positives", "negatives"):
         for setting in table.index.unique("setting"):
             own = table.loc[setting]
-            spread = describe(own[images], (0, 100))
-            change, interval = "", ""
+            difference, interval = "", ""
             if setting != _TWO_NETWORKS:
-                difference = describe(
-                    own[images] - table.loc[_TWO_NETWORKS, images], (-100, 100)
+                difference, interval = format_differences(
+                    own[images] - table.loc[_TWO_NETWORKS, images]
                 )
-                change = f"{difference['mean']:+.2f}"
-                interval = format_interval(difference["low"], difference["high"], "+.2f")
             rows.append(
                 {
                     "images": images,
                     "networks": setting,
                     "epochs": f"{own['epochs'].max():.0f}",
-                    "accuracy (%)": format_mean_sd(
-                        spread["mean"], spread["sd"], "{:.2f}".format
-                    ),
-                    "difference": change,
+                    "accuracy (%)": format_sample(own[images]),
+                    "difference": difference,
                     "95% CI": interval,
                 }
             )

@@ -10,9 +10,14 @@ from sklenet.study.engine.journal import Journal
 from sklenet.study.engine.records import RECORDS
 from sklenet.study.report.published import format_published
 from sklenet.study.report.results import Results
+from sklenet.study.report.statistics import describe
 from sklenet.study.report.tables import make_difference_table, make_result_table
 from sklenet.study.report.templates import make_environment
-from sklenet.study.report.text import to_markdown_table
+from sklenet.study.report.text import (
+    format_interval,
+    format_mean_sd,
+    to_markdown_table,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -51,6 +56,21 @@ def join_words(words) -> str:
     """Join words by commas and "and"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def format_sample(percentages) -> str:
+    """Return the mean and the standard deviation of percentages, if there are any."""
+    if not len(percentages):
+        return ""
+    sample = describe(percentages)
+    return format_mean_sd(sample["mean"], sample["sd"], "{:.2f}".format)
+
+
+def format_differences(percentages) -> tuple[str, str]:
+    """Return the mean of paired differences of percentages, and its 95% interval."""
+    sample = describe(percentages, (-100, 100))
+    interval = format_interval(sample["low"], sample["high"], "+.2f")
+    return f"{sample['mean']:+.2f}", interval
 
 
 def read_records(name: str) -> list[dict]:

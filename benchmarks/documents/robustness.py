@@ -8,7 +8,14 @@ the study's dataset.
 
 import pandas as pd
 from origin import describe_runs
-from rendering import DOCS, ROOT, read_results, render_template
+from rendering import (
+    DOCS,
+    ROOT,
+    format_differences,
+    format_sample,
+    read_results,
+    render_template,
+)
 
 from sklenet.study.config.spec import TEST_SET
 from sklenet.study.config.steps import make_steps
@@ -16,8 +23,6 @@ from sklenet.study.engine.data import load_data
 from sklenet.study.report.figures import STYLE
 from sklenet.study.report.results import Results
 from sklenet.study.report.series import draw_series, summarize_series
-from sklenet.study.report.statistics import describe
-from sklenet.study.report.text import format_interval, format_mean_sd
 
 DOCUMENT = DOCS / "robustness.md"
 FIGURE = DOCS / "robustness.png"
@@ -92,11 +97,9 @@ def _format_means(results: Results) -> list[dict[str, str]]:
     for name in means:
         row = {"disturbance": name}
         for setting in settings:
-            spread = describe(means.loc[setting, name])
-            row[setting] = format_mean_sd(spread["mean"], spread["sd"], "{:.2f}".format)
-        gain = describe(means.loc[_WITH, name] - means.loc[_WITHOUT, name], (-100, 100))
-        row["gain by distortions"] = f"{gain['mean']:+.2f}"
-        row["95% CI of the gain"] = format_interval(gain["low"], gain["high"], "+.2f")
+            row[setting] = format_sample(means.loc[setting, name])
+        gains = means.loc[_WITH, name] - means.loc[_WITHOUT, name]
+        row["gain by distortions"], row["95% CI of the gain"] = format_differences(gains)
         rows.append(row)
     return rows
 

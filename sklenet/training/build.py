@@ -16,7 +16,7 @@ from sklenet.network.losses import make_loss
 from sklenet.network.optim import make_schedule
 from sklenet.training.augment import make_augmenter
 from sklenet.training.net import TrainingNet
-from sklenet.training.runtime import one_thread, seeded_generator
+from sklenet.training.runtime import one_thread, seeded_generators
 from sklenet.training.state import continue_net
 
 # Parameters of LeNet5Classifier that are passed on to the module as they are.
@@ -161,7 +161,7 @@ def isolate_custom_parts(
     """
     names = ("activation", "pooling", "loss", "optimizer", "lr_schedule")
     are_named = all(isinstance(params[name], str) for name in names)
-    return nullcontext() if are_named else seeded_generator(seed, device)
+    return nullcontext() if are_named else seeded_generators(seed, device)
 
 
 def _is_unchanged(value, before) -> bool:

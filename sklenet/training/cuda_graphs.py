@@ -64,12 +64,12 @@ class CudaGraphs:
         with _lock, torch.cuda.device(device):
             if self._streams is None:
                 self._streams = _take_streams(torch.cuda.current_device())
+                if self._streams is None:
+                    return function
                 # Memory of the graphs of earlier fits. An older torch raises an error after
                 # a capture that failed.
                 with suppress(RuntimeError):
                     torch.cuda.empty_cache()
-            if self._streams is None:
-                return function
             graph = self._capture(function, self._streams[0], generator)
             self._streams.reverse()
             if self._latest is not None:
@@ -117,7 +117,7 @@ class CudaGraphs:
     def close(self) -> None:
         """Delete the latest graph, and let other fits use the streams."""
         if self._latest is None and self._streams is None:
-            return  # without the lock, which may be held for ever in a forked process
+            return  # without the lock, which may be held forever in a forked process
         with _lock:
             if self._latest is not None:
                 with suppress(RuntimeError):  # of earlier kernels

@@ -230,7 +230,7 @@ def library_state() -> Iterator[None]:
 
 
 @contextmanager
-def seeded_generator(seed: int, device: torch.device) -> Iterator[None]:
+def seeded_generators(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators, and restore their states afterwards.
 
     Custom layers and losses, such as ``torch.nn.RReLU``, draw from the generator of the CPU
