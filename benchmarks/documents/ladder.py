@@ -7,7 +7,15 @@ import math
 
 import pandas as pd
 from origin import describe_runs
-from rendering import DOCS, ROOT, join_words, read_results, render_template
+from rendering import (
+    DOCS,
+    ROOT,
+    format_differences,
+    format_sample,
+    join_words,
+    read_results,
+    render_template,
+)
 from training_cost import compute_costs, draw_costs, format_costs
 
 from sklenet.datasets.registry import DATASETS
@@ -28,6 +36,7 @@ _CHOICES = (
     "ladder_choices_colour",
     "ladder_top_choices",
     "ladder_top_choices_colour",
+    "ladder_long_choices_colour",
 )
 
 # Target test accuracies in percent, by dataset and rung.
@@ -55,10 +64,51 @@ def _describe_choices(name: str) -> dict:
     return {
         "name": name,
         "epochs": results.study.estimator["max_epochs"],
-        "searches": [render_search(results, data) for data in results.study.data],
+        "is_search": results.study.search is not None,
+        "n_seeds": len(results.study.seeds),
+        "comparisons": [_describe_comparison(results, data) for data in results.study.data],
         "notes": results.study.notes.strip(),
         "origin": describe_runs(results),
     }
+
+
+def _describe_comparison(results: Results, data: str) -> dict:
+    """Return the variables of the template for the settings compared on a dataset.
+
+    They are compared by a search, or by their fits' accuracy on held-out images.
+    """
+    if results.study.search is not None:
+        return {"search": render_search(results, data)}
+    fits = results.fits[results.fits["data"] == data]
+    return {
+        "title": DATASETS[data].title,
+        "n_train": int(fits["n_train"].max()),
+        "n_valid": int(fits["n_valid"].max()),
+        "baseline": fits["setting"].iloc[0],
+        "table": compare_settings(fits),
+    }
+
+
+def compare_settings(fits: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the validation and training accuracy of each setting in percent, as text."""
+    accuracy = 100 * fits.pivot(index="seed", columns="setting", values="valid_accuracy")
+    training = 100 * fits.pivot(index="seed", columns="setting", values="train_accuracy")
+    names = fits["setting"].unique()
+    rows = []
+    for name in names:
+        gain, interval = "", ""
+        if name != names[0]:
+            gain, interval = format_differences(accuracy[name] - accuracy[names[0]])
+        rows.append(
+            {
+                "setting": name,
+                "validation accuracy (%)": format_sample(accuracy[name]),
+                "difference": gain,
+                "95% CI": interval,
+                "training accuracy (%)": format_sample(training[name]),
+            }
+        )
+    return rows
 
 
 def _describe_margins() -> str:
@@ -91,7 +141,7 @@ def _describe_study(name: str) -> dict:
 
 
 def compute_rungs(results: Results, data: str) -> pd.DataFrame:
-    """Compute the test accuracy of each rung in percent, and its gain over the previous."""
+    """Compute the accuracies of each rung in percent, and its gain over the previous."""
     fits = results.fits[results.fits["data"] == data]
     accuracy = 100 * fits.pivot(index="seed", columns="setting", values="test_accuracy")
     rows = []
@@ -101,7 +151,9 @@ def compute_rungs(results: Results, data: str) -> pd.DataFrame:
         if previous is not None:
             gain = describe((accuracy[name] - accuracy[previous]).dropna(), (-100, 100))
             row |= {f"gain_{key}": gain[key] for key in ("mean", "low", "high")}
-        row["epochs"] = int(fits.loc[fits["setting"] == name, "epochs"].max())
+        of_rung = fits[fits["setting"] == name]
+        row["training"] = 100 * of_rung["train_accuracy"].mean()
+        row["epochs"] = int(of_rung["epochs"].max())
         rows.append(row)
         previous = name
     return pd.DataFrame(rows)
@@ -122,6 +174,7 @@ def _format_rungs(results: Results, data: str) -> list[dict[str, str]]:
                 "95% CI of the gain": format_interval(
                     row["gain_low"], row["gain_high"], "+.2f"
                 ),
+                "training accuracy (%)": f"{row['training']:.2f}",
                 "epochs": str(row["epochs"]),
                 "seeds": str(row["n"]),
                 "target": "" if target is None else f"{target:.1f}",

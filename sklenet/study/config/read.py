@@ -27,7 +27,13 @@ from sklenet.study.config.values import find_problem, short_repr
 
 _MAX_ERRORS = 20
 _MAX_LOCATED = 100  # a file may have a hundred thousand
+_MAX_DATASETS = 5  # in a message
 _MAX_MESSAGE = 4000  # characters; a key may be as long as the file
+
+# The settings above another one, by name and dataset: settings on different datasets may
+# have the same name.
+_Above = dict[str, dict[str, dict]]
+_ALL = "all datasets"
 
 
 class _Source:
@@ -171,8 +177,7 @@ def _inherit(table: dict) -> tuple[dict, list[BadKey]]:
     settings = table.get("setting")
     if not isinstance(settings, list):
         return table, []  # rejected later, for its type
-    # Settings of different datasets may have the same name: the last one above counts.
-    above: dict[str, dict] = {}
+    above: _Above = {}
     inherited, errors = [], []
     for k, setting in enumerate(settings):
         if isinstance(setting, dict):
@@ -184,23 +189,47 @@ def _inherit(table: dict) -> tuple[dict, list[BadKey]]:
                     key = ("setting", str(k), "like")
                     errors.append(BadKey(key, error.message))
                     setting = own
-            above[str(own.get("name"))] = setting
+            of_name = above.setdefault(str(own.get("name")), {})
+            of_name |= dict.fromkeys(_list_datasets(setting) or [_ALL], setting)
         inherited.append(setting)
     return table | {"setting": inherited}, errors
 
 
-def _inherit_from(name, own: dict, above: dict[str, dict]) -> dict:
+def _inherit_from(name, own: dict, above: _Above) -> dict:
     if not isinstance(name, str) or name not in above:
         raise BadKey(
             (),
             f"must be the name of a setting above. Got {short_repr(name)}."
             f"{suggest(str(name), above)}",
         )
-    base = above[name]
+    base = _find_base(name, own, above[name])
     inherited, parameters = base.get("estimator"), own.get("estimator")
     if isinstance(inherited, dict) and isinstance(parameters, dict):
         own["estimator"] = inherited | parameters
     return base | own
+
+
+def _find_base(name: str, own: dict, of_name: dict[str, dict]) -> dict:
+    """Return the setting of a name; of several, the one that is on the own datasets."""
+    found: list[dict | None] = list(of_name.values())
+    if any(setting is not found[0] for setting in found):
+        found = [of_name.get(d, of_name.get(_ALL)) for d in _list_datasets(own)]
+    base = found[0] if found else None
+    if base is None or any(setting is not base for setting in found):
+        datasets = ", ".join(list(of_name)[:_MAX_DATASETS])
+        raise BadKey(
+            (),
+            f"{short_repr(name)} is the name of several settings above, on {datasets}."
+            " The 'data' of this setting must be datasets of one of them. Got"
+            f" {short_repr(own.get('data'))}.",
+        )
+    return base
+
+
+def _list_datasets(setting: dict) -> list[str]:
+    """Return the names of a setting's own datasets; there are none if it is on all."""
+    data = setting.get("data")
+    return [str(name) for name in data] if isinstance(data, list) else []
 
 
 def _replace_none(value, is_parameter: bool = False):

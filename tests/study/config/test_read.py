@@ -337,12 +337,50 @@ def test_a_setting_inherits_from_the_one_it_is_like(read):
     assert (c.steps, c.seeds) == ((), (7,))
 
 
-def test_like_means_the_last_setting_above_with_the_name(read):
-    text = PLAIN.replace('"digits"', '"digits", "mnist"') + LIKE
-    text += '[[setting]]\nname = "a"\ndata = ["mnist"]\nestimator = { lr = 0.5 }\n'
-    text += '[[setting]]\nname = "d"\nlike = "a"\n'
-    *_, d = read(text).setting_tables
-    assert (d.data, d.estimator) == (("mnist",), {"lr": 0.5})
+TWO = """
+[[setting]]
+name = "long"
+data = ["digits"]
+estimator = { augment = "lecun1998" }
+
+[[setting]]
+name = "long"
+data = ["mnist", "cifar10"]
+estimator = { augment = "flip" }
+
+[[setting]]
+name = "longer"
+like = "long"
+"""
+THREE_DATASETS = PLAIN.replace('"digits"', '"digits", "mnist", "cifar10"')
+
+
+@pytest.mark.parametrize(
+    ("data", "augment"),
+    [
+        (["digits"], "lecun1998"),
+        (["mnist"], "flip"),
+        (["cifar10", "mnist"], "flip"),
+    ],
+)
+def test_of_settings_with_the_same_name_like_means_that_of_the_dataset(read, data, augment):
+    *_, longer = read(f"{THREE_DATASETS}{TWO}data = {data}\n").setting_tables
+    assert (longer.data, longer.estimator) == (tuple(data), {"augment": augment})
+
+
+@pytest.mark.parametrize("data", ["", 'data = ["digits", "mnist"]', "data = []"])
+def test_like_a_name_of_several_settings_needs_the_dataset_of_one(read, data):
+    message = (
+        r"setting\.2\.like: 'long' is the name of several settings above, on digits,"
+        r" mnist, cifar10\. The 'data' of this setting must be datasets of one of them\."
+    )
+    with pytest.raises(StudyError, match=message):
+        read(f"{THREE_DATASETS}{TWO}{data}\n")
+
+
+def test_a_setting_can_be_like_one_of_another_dataset_if_the_name_is_unique(read):
+    text = THREE_DATASETS + LIKE + 'data = ["mnist"]\n'
+    assert read(text).setting_tables[2].estimator == {"lr": 0.1, "pooling": "avg"}
 
 
 @pytest.mark.parametrize("name", ['"d"', '"b"', '["a"]', "1"])
