@@ -36,13 +36,12 @@ _CHOICES = (
     "ladder_choices_colour",
     "ladder_top_choices",
     "ladder_top_choices_colour",
-    "ladder_long_choices_colour",
 )
 
 # Target test accuracies in percent, by dataset and rung.
 TARGETS: dict[str, dict[str, float]] = {
-    "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5},
-    "fashion_mnist": {"60 epochs": 91.8},
+    "mnist": {"AdamW, weight decay 0.2": 99.2, "60 epochs": 99.5, "120 epochs": 99.65},
+    "fashion_mnist": {"60 epochs": 91.8, "120 epochs": 93.0},
     "cifar10": {"60 epochs": 74.0, "120 epochs": 80.0},
 }
 
@@ -177,7 +176,7 @@ def _format_rungs(results: Results, data: str) -> list[dict[str, str]]:
                 "training accuracy (%)": f"{row['training']:.2f}",
                 "epochs": str(row["epochs"]),
                 "seeds": str(row["n"]),
-                "target": "" if target is None else f"{target:.1f}",
+                "target": "" if target is None else f"{target:g}",
             }
         )
     return rows

@@ -38,7 +38,7 @@ def test_settings_are_compared_by_validation_accuracy_paired_over_the_seeds():
     assert first["validation accuracy (%)"] == "71.00 ± 1.41"
     assert first["training accuracy (%)"] == "91.00 ± 1.41"
     assert first["difference"] == first["95% CI"] == ""
-    # Differences of 3 and 1: mean 2, standard error 1; t is 12.71 with one degree of freedom.
+    # Differences of 3 and 1: mean 2, standard error 1; t is 12.71 with two seeds.
     assert second["difference"] == "+2.00"
     assert second["95% CI"] == "-10.71 to +14.71"
 
