@@ -63,7 +63,6 @@ def _describe_choices(name: str) -> dict:
     return {
         "name": name,
         "epochs": results.study.estimator["max_epochs"],
-        "is_search": results.study.search is not None,
         "n_seeds": len(results.study.seeds),
         "comparisons": [_describe_comparison(results, data) for data in results.study.data],
         "notes": results.study.notes.strip(),
