@@ -1,5 +1,6 @@
 """LeNet5Classifier, from its parameters to its fitted attributes."""
 
+import math
 from functools import cache
 from numbers import Integral, Real
 
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
 
 from sklenet.images.shapes import check_image_shape
+from sklenet.images.views import make_views
 from sklenet.network import ACTIVATIONS, INITS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from sklenet.network.losses import RUBBISH_DISTANCE, compute_log_probabilities
 from sklenet.network.optim import check_no_instances
@@ -170,6 +172,19 @@ class LeNet5Classifier(
         Lengths are in pixels of the 32x32 canvas. Colours change as in
         ``torchvision.transforms.ColorJitter``, but always in this order; saturation and hue
         change RGB images only. The border of the canvas keeps its value.
+    views : str, dict, list of them, or None, default=None
+        Views of an image, besides the image itself, over which predicted probabilities are
+        averaged:
+
+        - "flip" is the mirror image, left to right;
+        - "shift" are four images, shifted up, down, left and right by 1 pixel of the 32x32
+          canvas, or by another whole number of pixels, as in ``{"shift": 2}``.
+
+        ``["flip", {"shift": 2}]`` shifts the mirror image as well: 10 views, with which
+        predictions take 10 times as long. Use views that `augment` has shown to the
+        network. They have no influence on `fit`, and can be changed after it by
+        `set_params`: ``module_``, ``history_`` and early stopping are those of single
+        images.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes. The keys of a dict are labels, or their text, as in TOML
         files; classes that are not in the dict have the weight 1. "balanced" uses weights
@@ -366,6 +381,7 @@ class LeNet5Classifier(
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "augment": [str, dict, list, tuple, None],
+        "views": [str, dict, list, tuple, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -406,6 +422,7 @@ class LeNet5Classifier(
         batch_size=64,
         max_epochs=20,
         augment=None,
+        views=None,
         class_weight=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -442,6 +459,7 @@ class LeNet5Classifier(
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.augment = augment
+        self.views = views
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -637,7 +655,7 @@ class LeNet5Classifier(
         """Compute unnormalized log-probabilities.
 
         The values equal the log-probabilities up to an additive constant per sample; for
-        all losses except "bce" they are the outputs of the network.
+        all losses except "bce", and without `views`, they are the outputs of the network.
 
         Parameters
         ----------
@@ -676,12 +694,11 @@ class LeNet5Classifier(
         """
         check_is_fitted(self)
         if self.fit_params_["output"] == "rbf":
-            scores = self._compute_outputs(X)
             j = getattr(self.net_.criterion_, "j", RUBBISH_DISTANCE)
-            alternatives = pad(scores, (0, 1), value=-j)
-        else:
-            alternatives = scores = self._compute_log_probabilities(X)
-        return (scores.amax(dim=1) - alternatives.logsumexp(dim=1)).numpy()
+            with_rubbish = [pad(one, (0, 1), value=-j) for one in self._compute_outputs(X)]
+            return _average(with_rubbish)[:, :-1].amax(dim=1).numpy()
+        log_probabilities = self._compute_log_probabilities(X).log_softmax(dim=1)
+        return log_probabilities.amax(dim=1).numpy()
 
     @library_state()
     def summary(self):
@@ -802,18 +819,22 @@ class LeNet5Classifier(
     def _compute_log_probabilities(self, X):
         """Return unnormalized log-probabilities, a float64 tensor (n, n_classes)."""
         check_is_fitted(self)
-        return compute_log_probabilities(self.net_.criterion_, self._compute_outputs(X))
+        outputs = self._compute_outputs(X)
+        scores = [compute_log_probabilities(self.net_.criterion_, one) for one in outputs]
+        return scores[0] if len(scores) == 1 else _average(scores)
 
     def _compute_outputs(self, X):
-        """Return the outputs of the network, a float64 tensor (n, n_classes).
+        """Return the outputs for each view of the images: float64 tensors (n, n_outputs).
 
         The outputs of an image do not depend on the other images in X, not even in the
         last bit.
         """
-        X = check_prediction_data(self, X)
-        data = ImageDataset(as_tensor(X).to(self.device_), self.canvas_)
+        views = make_views(self.canvas_, self.views)
+        pixels = as_tensor(check_prediction_data(self, X)).to(self.device_)
         with isolate_custom_parts(self.fit_params_, 0, self.device_):
-            return compute_outputs(self.module_, data)
+            return [
+                compute_outputs(self.module_, ImageDataset(pixels, view)) for view in views
+            ]
 
     # Pickles and copies hold plain numbers and arrays instead of torch objects.
 
@@ -843,3 +864,17 @@ class LeNet5Classifier(
                 [{names.get(k, k): v for k, v in row.items()} for row in self.history_]
             )
             self.module_ = self.net_.module_
+
+
+def _average(scores):
+    """Return the logarithm of the mean probabilities of several views.
+
+    Parameters
+    ----------
+    scores : list of Tensor of shape (n, k)
+        Log-probabilities of each view, up to an additive constant per sample.
+    """
+    # Views along the last axis: torch sums them for each image alone, so that the result
+    # does not depend on the other images.
+    views = torch.stack([one.log_softmax(dim=1) for one in scores], dim=2)
+    return views.logsumexp(dim=2) - math.log(len(scores))

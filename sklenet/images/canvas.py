@@ -107,7 +107,7 @@ class Canvas:
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Convert rows (n, n_features) to images (n, channels, height, width)."""
-        pixels = self._scale(rows)
+        pixels = self.scale(rows)
         channels, height, width = self.image_shape
         n_missing = channels * height * width - pixels.shape[1]
         if n_missing:
@@ -126,8 +126,8 @@ class Canvas:
         )
         return F.pad(images, border, value=self.background)
 
-    def _scale(self, rows: torch.Tensor) -> torch.Tensor:
-        """Map pixel values to `feature_range`, as float32."""
+    def scale(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map pixel values of any numeric type to `feature_range`, as float32."""
         # Wide types are rounded to float32 only after the minimum has been subtracted: a
         # large offset would take all of its precision.
         is_wide = rows.dtype.itemsize > 2 and rows.dtype != torch.float32

@@ -217,11 +217,10 @@ def _tabulate(canvas: Canvas, n_features: int) -> tuple[np.ndarray, np.ndarray]:
 
     Pixels of the border show the feature -1.
     """
-    all_bytes = torch.arange(256, dtype=torch.uint8)[None]
-    values = replace(canvas, image_shape=(1, 1, 256), padding=0)(all_bytes)
+    values = canvas.scale(torch.arange(256, dtype=torch.uint8))
     numbers = torch.arange(1, n_features + 1, dtype=torch.float64)[None]
     source = replace(canvas, feature_range=None)(numbers)
-    return values.numpy().ravel(), source.numpy().ravel().astype(int) - 1
+    return values.numpy(), source.numpy().ravel().astype(int) - 1
 
 
 def equal_batches(dataset: ImageDataset, size: int) -> Iterator[tuple[torch.Tensor, int]]:

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import ImageShape, check_image_shape
+from sklenet.images.views import read_views
 from sklenet.network import LOSSES
 from sklenet.network.lecun1998.layers import check_connections
 from sklenet.network.lenet5 import compute_s4_side
@@ -58,6 +59,7 @@ def check_parameters(params: dict[str, Any]) -> None:
         )
     check_feature_range(params["feature_range"])
     read_augment(params["augment"])
+    read_views(params["views"])
     check_net_params(params["net_params"], params["optimizer"])
     check_optimizer(params)
     check_callbacks(params["net_params"])

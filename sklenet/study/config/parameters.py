@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklenet.datasets.registry import ImageDataset
 from sklenet.estimator import LeNet5Classifier
 from sklenet.images.canvas import Canvas
 from sklenet.images.shapes import check_image_shape
+from sklenet.images.views import VIEWS, read_views
 from sklenet.study.config.allowed import (
     MAX_WEIGHTS,
     check_constraints,
@@ -57,18 +58,22 @@ def check_parameter(name: str, value) -> None:
     with report_errors():
         check_estimator_value(name, value)
         check_constraints(LeNet5Classifier, name, value)
-        if name == "augment":
-            _check_augment(value)
+        if name in _OF_NAMES:
+            _check_names(value, *_OF_NAMES[name])
 
 
-def _check_augment(value) -> None:
+# Parameters that are made of names and tables, how to read them, and the names.
+_OF_NAMES = {"augment": (read_augment, AUGMENTATIONS), "views": (read_views, VIEWS)}
+
+
+def _check_names(value, read: Callable, known: Collection[str]) -> None:
     try:
-        read_augment(value)
+        read(value)
     except ValueError as error:
         entries = value if isinstance(value, list | tuple) else [value]
         names = [n for one in entries for n in (one if isinstance(one, dict) else [one])]
-        unknown = [n for n in names if isinstance(n, str) and n not in AUGMENTATIONS]
-        similar = suggest_similar(unknown[0], AUGMENTATIONS) if unknown else ""
+        unknown = [n for n in names if isinstance(n, str) and n not in known]
+        similar = suggest_similar(unknown[0], known) if unknown else ""
         raise ValueError(f"{error}{similar}") from None
 
 
