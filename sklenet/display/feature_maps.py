@@ -24,7 +24,8 @@ class FeatureMapDisplay:
         Outputs by layer, from the input to the last hidden layer: feature maps of shape
         (n, height, width) or units of shape (n,).
     probabilities : ndarray of shape (n_classes,)
-        Predicted class probabilities.
+        Class probabilities that the network predicts for this image, without the other
+        `views` of the classifier.
     classes : ndarray of shape (n_classes,)
         Class labels.
 

@@ -55,7 +55,8 @@ class SaliencyDisplay:
         ----------
         estimator : LeNet5Classifier or Pipeline
             Fitted classifier, or a fitted pipeline in which the last step is one. The
-            saliency is computed for the images as transformed by the preceding steps.
+            saliency is computed for the images as transformed by the preceding steps, and
+            for each image alone, without the other `views` of the classifier.
         X : array-like of shape (n, features), (n, h, w) or (n, c, h, w)
             Images. They are shown in one row, so there should be only a few.
         method : {"occlusion", "gradient"}, default="occlusion"

@@ -38,8 +38,10 @@ class View(Canvas):
         images = super().__call__(rows)
         if self.is_flipped:
             images = images.flip(3)
-        margins = (self.right, -self.right, self.down, -self.down)
-        return F.pad(images, margins, value=self.background)
+        _, height, width = self.shape
+        down = min(max(self.down, -height), height)
+        right = min(max(self.right, -width), width)
+        return F.pad(images, (right, -right, down, -down), value=self.background)
 
 
 def read_views(views) -> tuple[bool, int]:
@@ -82,7 +84,7 @@ def _check_distance(distance) -> int:
     if (
         isinstance(distance, Integral)
         and not isinstance(distance, bool)
-        and 1 <= distance <= _MAX_SHIFT
+        and 1 <= int(distance) <= _MAX_SHIFT
     ):
         return int(distance)
     raise ValueError(

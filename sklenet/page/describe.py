@@ -33,8 +33,9 @@ def describe_model(estimator, name: str) -> dict:
     Returns
     -------
     dict
-        The classes, the shape and the framing of images, the canvas, and a list of layers
-        from C1 to the output. Weights are little-endian float32 numbers in base64.
+        The classes, the shape and the framing of images, the canvas, the views of an image,
+        and a list of layers from C1 to the output. Weights are little-endian float32
+        numbers in base64.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def describe_model(estimator, name: str) -> dict:
     """
     check_is_fitted(estimator)
     network = estimator.to_torch()
-    canvas = network.canvas
+    canvas, *views = network.views
     rows, columns = canvas.interior
     shape = canvas.image_shape
     return {
@@ -66,6 +67,11 @@ def describe_model(estimator, name: str) -> dict:
             "limits": list(canvas.limits),
             "background": canvas.background,
         },
+        # Besides the image itself.
+        "views": [
+            {"is_flipped": view.is_flipped, "down": view.down, "right": view.right}
+            for view in views
+        ],
         "layers": _describe_layers(network.network),
         "loss": _name_loss(network.criterion),
     }

@@ -8,6 +8,7 @@ from torch import nn
 
 from sklenet._utils.writing import check_writable, write_file
 from sklenet.images.canvas import Canvas
+from sklenet.images.views import make_views
 from sklenet.network.losses import compute_log_probabilities
 
 _PIXEL_TYPES = ("uint8", "float32", "float64")
@@ -18,20 +19,26 @@ class FromPixels(nn.Module):
 
     Parameters
     ----------
-    canvas : Canvas
+    views : list of Canvas
+        Canvases whose probabilities are averaged, first that of the image itself, which is
+        the attribute ``canvas``.
     network : LeNet5
     criterion : Module
         Loss function, which determines how outputs become probabilities.
     """
 
-    def __init__(self, canvas: Canvas, network: nn.Module, criterion: nn.Module) -> None:
+    def __init__(
+        self, views: list[Canvas], network: nn.Module, criterion: nn.Module
+    ) -> None:
         super().__init__()
-        self.canvas, self.network, self.criterion = canvas, network, criterion
+        self.views, self.canvas = views, views[0]
+        self.network, self.criterion = network, criterion
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return class probabilities (n, n_classes), given pixels (n, n_features)."""
-        outputs = self.network(self.canvas(pixels))
-        return compute_log_probabilities(self.criterion, outputs).softmax(dim=1)
+        outputs = [self.network(view(pixels)) for view in self.views]
+        scores = [compute_log_probabilities(self.criterion, one) for one in outputs]
+        return torch.stack([one.softmax(dim=1) for one in scores]).mean(dim=0)
 
 
 def to_torch(estimator) -> FromPixels:
@@ -39,7 +46,8 @@ def to_torch(estimator) -> FromPixels:
     net = estimator.net_
     parts = copy.deepcopy((net.module_, net.criterion_))
     module, criterion = (part.cpu() for part in parts)
-    return FromPixels(estimator.canvas_, module, criterion).eval()
+    views = make_views(estimator.canvas_, estimator.views)
+    return FromPixels(views, module, criterion).eval()
 
 
 def to_onnx(estimator, path, dtype: str) -> None:

@@ -1,6 +1,6 @@
 """The format of saved estimators: weights as safetensors, the rest as JSON.
 
-A file contains data only; reading it executes nothing. Version 2 of the format is a
+A file contains data only; reading it executes nothing. Version 3 of the format is a
 `safetensors <https://huggingface.co/docs/safetensors>`_ file with the tensors
 
 - ``weights/<name>``: weights of the module by their names in torch, float32;
@@ -14,7 +14,7 @@ A file contains data only; reading it executes nothing. Version 2 of the format 
 and the following metadata entries, all of which are text:
 
 - ``format``: ``sklenet.LeNet5Classifier``;
-- ``version``: ``2``;
+- ``version``: ``3``;
 - ``document``: JSON with the keys ``sklenet`` (the version that wrote the file),
   ``params`` (parameters of the estimator), ``fit_params`` (parameters of the last fit),
   ``requests`` (metadata requests by method) and ``fitted`` (fitted attributes, see
@@ -23,7 +23,8 @@ and the following metadata entries, all of which are text:
 - ``sha256``: checksum of the document, followed by the name, type, shape and bytes of each
   tensor in the order of their names.
 
-Version 1, which can still be read, lacks the parameter ``framing``.
+Versions 1 and 2, which can still be read, lack the parameter ``views``, and version 1 the
+parameter ``framing``.
 """
 
 import hashlib
@@ -34,8 +35,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-FORMAT, VERSION = "sklenet.LeNet5Classifier", "2"
-READABLE_VERSIONS = ("1", "2")
+FORMAT, VERSION = "sklenet.LeNet5Classifier", "3"
+READABLE_VERSIONS = ("1", "2", "3")
 
 TWISTER = 624  # numbers in the state of a Mersenne twister
 

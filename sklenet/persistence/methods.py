@@ -120,9 +120,9 @@ class PersistenceMixin:
 
         Its input are rows of pixels, a tensor of shape (n, n_features) and of any numeric
         type, on the scale of the training data. Its output are class probabilities of
-        shape (n, n_classes), in the order of ``classes_``. The attribute ``network`` is the
-        `LeNet5` alone, which maps images on the canvas, of shape
-        (n, channels, height, width), to output units.
+        shape (n, n_classes), in the order of ``classes_``, averaged over the views of the
+        parameter `views`. The attribute ``network`` is the `LeNet5` alone, which maps
+        images on the canvas, of shape (n, channels, height, width), to output units.
 
         Returns
         -------

@@ -100,7 +100,7 @@ def _read_metadata(file) -> dict[str, str]:
     if metadata["version"] not in READABLE_VERSIONS:
         raise InvalidFileError(
             f"the version of its format is {metadata['version']!r}; this sklenet reads"
-            f" {' and '.join(map(repr, READABLE_VERSIONS))}. Use a later version of"
+            f" {', '.join(map(repr, READABLE_VERSIONS))}. Use a later version of"
             " sklenet."
         )
     return metadata

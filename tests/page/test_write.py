@@ -1,5 +1,6 @@
 """The HTML page, in a real browser: it computes and frames as Python does."""
 
+import copy
 import itertools
 import json
 
@@ -93,6 +94,9 @@ CASES = [
     *({"padding": padding, "kernel_size": 3} for padding in (1, 2, 5)),
     {"kernel_size": 4},
     {"feature_range": (-0.1, 1.175)},
+    {"feature_range": (-0.1, 1.175), "views": ["flip", {"shift": 3}], "loss": "bce"},
+    {"views": "shift", "output": "rbf"},
+    {"views": "flip", "feature_range": None, "lr": 1e-4},
     {"feature_range": None, "lr": 1e-4},
     {"connections": [[0], [1], [0, 1]]},
     {"hidden": (), "maps": (3, 4)},
@@ -208,6 +212,20 @@ def test_a_drawing_is_recognised_while_it_is_drawn(browser, page, good):
     assert browser.evaluate("page.models[0].answer.textContent") == ""
     assert not browser.messages
     assert all(request.startswith("file:") for request in browser.requests)
+
+
+def test_the_answer_says_that_it_is_the_mean_of_several_views(browser, good, tmp_path):
+    clf = copy.copy(good).set_params(views=["flip", {"shift": 2}])
+    write_page(clf, tmp_path / "views.html")
+    open_page(browser, tmp_path / "views.html")
+    draw(browser, SEVEN)
+    pixels = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    expected = clf.predict_proba(pixels[None] / 255 * 16)[0]
+    found = browser.evaluate("page.models[0].latest")
+    assert np.abs(np.array(found) - expected).max() <= 1e-5
+    answer = browser.evaluate("document.querySelector('.answer').textContent")
+    assert answer.endswith(", mean of 10 views")
+    assert not browser.messages
 
 
 def test_disturbances_reach_the_network_and_can_be_reset(browser, page):

@@ -42,6 +42,14 @@ def test_onnx_of_each_pooling_and_output(pooling, output, tmp_path):
     assert_same_in_onnx(model, tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("params", [{}, {"loss": "bce"}, {"output": "rbf"}])
+def test_exported_networks_average_over_views(params, tmp_path):
+    model = fit(views=["flip", {"shift": 2}], **params)
+    found = model.to_torch()(torch.from_numpy(X)).detach()
+    assert np.abs(found.numpy() - model.predict_proba(X)).max() < 1e-5
+    assert_same_in_onnx(model, tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("loss", ["map", "bce", "mse"])
 def test_onnx_of_each_kind_of_probabilities(loss, tmp_path):
     assert loss in LOSSES

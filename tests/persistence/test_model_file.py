@@ -38,6 +38,7 @@ def fit(**params):
         {},
         lecun1998() | {"max_epochs": 1},
         {"optimizer": "sgd", "momentum": 0.0, "augment": ["flip", {"shift": 2}]},
+        {"views": ["flip", {"shift": 2}], "output": "rbf"},
         *({"optimizer": name} for name in ("nesterov", "nadam", "adagrad", "adadelta")),
         {"activation": "mish", "init": "orthogonal", "augment": "color_jitter"},
         {"class_weight": {0: 2.0, 3: 0.5}, "early_stopping": True, "hidden": (30,)},
@@ -54,6 +55,7 @@ def fit(**params):
         "defaults",
         "1998",
         "sgd",
+        "views",
         "nesterov",
         "nadam",
         "adagrad",
@@ -142,12 +144,15 @@ def test_feature_names_are_kept(tmp_path):
         loaded.predict(frame[frame.columns[::-1]])
 
 
-@pytest.mark.parametrize(("version", "framing"), [(1, None), (2, "digit")])
-def test_files_of_all_versions_can_be_loaded(version, framing):
+@pytest.mark.parametrize(
+    ("version", "framing", "views"),
+    [(1, None, None), (2, "digit", None), (3, "digit", "shift")],
+)
+def test_files_of_all_versions_can_be_loaded(version, framing, views):
     path = Path(__file__).parent / f"version_{version}.sklenet"
     loaded = LeNet5Classifier.load(path)
     expected = json.loads(path.with_suffix(".json").read_text())
-    assert loaded.framing == framing
+    assert (loaded.framing, loaded.views) == (framing, views)
     accuracy = loaded.score(*load_digits(return_X_y=True))
     assert accuracy == pytest.approx(expected["accuracy"], abs=1e-3)
     probabilities = np.array(expected["probabilities"])
@@ -665,8 +670,8 @@ def test_no_small_file_takes_much_memory(saved, tmp_path):
 
 def test_a_later_version_of_the_format_is_named(saved, tmp_path):
     path = tmp_path / "later"
-    path.write_bytes(saved[0].replace(b'"version":"2"', b'"version":"3"'))
-    message = r"version of its format is '3'; this .*reads '1' and '2'"
+    path.write_bytes(saved[0].replace(b'"version":"3"', b'"version":"4"'))
+    message = r"version of its format is '4'; this .*reads '1', '2', '3'"
     with pytest.raises(ValueError, match=message):
         LeNet5Classifier.load(path)
 

@@ -73,7 +73,7 @@ class ModelView {
     for (const [name, view] of this.views) {
       view.show(this.values[name], this.columnsFor(name));
     }
-    this.showProbabilities(network.probabilities(this.values));
+    this.showProbabilities(network.averageProbabilities(this.values));
     if (this.picked) this.pick(...this.picked);
   }
 
@@ -100,7 +100,9 @@ class ModelView {
     order.sort((a, b) => probabilities[b] - probabilities[a]);
     const percent = (k) => `${(100 * probabilities[k]).toFixed(1)} %`;
     const [best, second] = order;
-    this.answer.textContent = `${classes[best]} (${percent(best)}), else ${classes[second]} (${percent(second)})`;
+    const nViews = this.network.views.length + 1;
+    const mean = nViews > 1 ? `, mean of ${nViews} views` : "";
+    this.answer.textContent = `${classes[best]} (${percent(best)}), else ${classes[second]} (${percent(second)})${mean}`;
     // Many classes: the most probable ones only.
     const shown = classes.length <= MANY_CLASSES ? probabilities.map((_, k) => k) : order.slice(0, 10);
     this.bars.replaceChildren(
@@ -175,7 +177,8 @@ class ModelView {
     const [channels, height, width] = network.image_shape;
     const pixels = scalePixels(this.pixels, network);
     const best = this.latest.indexOf(Math.max(...this.latest));
-    const logOf = (some) => Math.log(Math.max(network.predict(some)[best], 1e-300));
+    const probabilityOf = (some) => network.probabilities(network.run(some))[best];
+    const logOf = (some) => Math.log(Math.max(probabilityOf(some), 1e-300));
     const before = logOf(pixels);
     const background = network.canvas.scaled ? network.canvas.low : 0;
     const side = Math.max(2, Math.floor(Math.min(height, width) / 4));

@@ -82,8 +82,12 @@ class Network {
 
   // Values of every layer by name, from the input to the output.
   run(pixels) {
-    const values = { input: this.putOnCanvas(pixels) };
-    let current = values.input;
+    return this.runOn(this.putOnCanvas(pixels));
+  }
+
+  runOn(input) {
+    const values = { input };
+    let current = input;
     for (const layer of this.layers) {
       current = COMPUTE[layer.kind](layer, current);
       values[layer.name] = current;
@@ -100,9 +104,34 @@ class Network {
     return weights.map((weight) => weight / total);
   }
 
-  predict(pixels) {
-    return this.probabilities(this.run(pixels));
+  // The mean over the views of the image, of which `values` are those of the image itself.
+  averageProbabilities(values) {
+    const all = [values, ...this.views.map((view) => this.runOn(makeView(values.input, view, this.canvas.background)))];
+    const probabilities = all.map((one) => this.probabilities(one));
+    return probabilities[0].map((_, k) => sum(probabilities.map((one) => one[k])) / all.length);
   }
+
+  predict(pixels) {
+    return this.averageProbabilities(this.run(pixels));
+  }
+}
+
+// The image on the canvas, mirrored and shifted as sklenet/images/views.py does.
+function makeView({ channels, height, width, data }, view, background) {
+  const changed = new Float64Array(data.length).fill(background);
+  for (let c = 0; c < channels; c++) {
+    for (let i = 0; i < height; i++) {
+      const row = i - view.down;
+      if (row < 0 || row >= height) continue;
+      for (let j = 0; j < width; j++) {
+        const column = j - view.right;
+        if (column < 0 || column >= width) continue;
+        const from = view.is_flipped ? width - 1 - column : column;
+        changed[(c * height + i) * width + j] = data[(c * height + row) * width + from];
+      }
+    }
+  }
+  return { channels, height, width, data: changed };
 }
 
 const COMPUTE = { convolution: convolve, pooling: pool, dense: connect, rbf: measureDistances };

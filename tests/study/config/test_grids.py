@@ -117,6 +117,8 @@ def test_a_change_that_steps_do_not_have_is_an_error(changes):
         ),
         ("class_weight = ['balance']", "class_weight", "class_weight"),
         ("augment = [['flip'], ['flop']]", "augment", "flop"),
+        ("views = ['none', ['flop']]", "views", "Did you mean 'flip'"),
+        ("views = [{ shift = 0.5 }]", "views", "a whole number from 1 to 16"),
     ],
 )
 def test_an_error_names_the_factor_and_what_is_right(read, kind, factor, key, message):

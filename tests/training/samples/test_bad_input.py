@@ -650,6 +650,16 @@ WRONG = {
         ValueError,
         "a whole number",
     ),
+    "an unknown view": (
+        fit(views="mirror"),
+        ValueError,
+        "'views' parameter of LeNet5Classifier must be made of 'flip', 'shift'.*'mirror'",
+    ),
+    "a view out of range": (
+        fit(views=["flip", {"shift": 17}]),
+        ValueError,
+        "'views' parameter has 'shift': 17, but 'shift', the distance.*from 1 to 16",
+    ),
     "a number as augmentation": (fit(augment=[3]), ValueError, "names and dicts.*Got 3"),
     # Weights and validation data
     "too few weights": (fit(X, y, np.ones(59)), ValueError, r"sample_weight.*\(59,\)"),
@@ -794,6 +804,7 @@ def test_a_wrong_call_of_fit_leaves_a_fitted_estimator_unchanged(name):
     estimator.set_params(**make().get_params())
     with pytest.raises(exception):
         call(estimator)
+    estimator.set_params(views=None)  # the only parameter that predictions depend on
     assert np.array_equal(estimator.predict_proba(X), expected)
     assert estimator.n_features_in_ == 64
 
