@@ -174,7 +174,7 @@ class LeNet5Classifier(
         change RGB images only. The border of the canvas keeps its value.
     views : str, dict, list of them, or None, default=None
         Views of an image, besides the image itself, over which predicted probabilities are
-        averaged:
+        averaged, also known as test-time augmentation:
 
         - "flip" is the mirror image, left to right;
         - "shift" are four images, shifted up, down, left and right by 1 pixel of the 32x32

@@ -199,6 +199,7 @@ def test_partial_fit_of_few_samples():
 )
 def test_outputs_of_a_row_do_not_depend_on_the_others(method):
     params = {"output": "rbf", "loss": "map"} if method == "score_samples" else {}
+    params |= {"views": ["flip", {"shift": 2}]} if method == "predict_log_proba" else {}
     model = make(**params).fit(X, y)
     compute = getattr(model, method)
     whole = compute(X)

@@ -216,7 +216,7 @@ def test_a_drawing_is_recognised_while_it_is_drawn(browser, page, good):
 
 def test_the_answer_says_that_it_is_the_mean_of_several_views(browser, good, tmp_path):
     clf = copy.copy(good).set_params(views=["flip", {"shift": 2}])
-    write_page(clf, tmp_path / "views.html")
+    write_page({"Views": clf}, tmp_path / "views.html")
     open_page(browser, tmp_path / "views.html")
     draw(browser, SEVEN)
     pixels = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
