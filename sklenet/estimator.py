@@ -174,17 +174,19 @@ class LeNet5Classifier(
         change RGB images only. The border of the canvas keeps its value.
     views : str, dict, list of them, or None, default=None
         Views of an image, besides the image itself, over which predicted probabilities are
-        averaged, also known as test-time augmentation:
+        averaged, also known as test-time augmentation. The views are given by name, as for
+        `augment`:
 
         - "flip" is the mirror image, left to right;
-        - "shift" are four images, shifted up, down, left and right by 1 pixel of the 32x32
-          canvas, or by another whole number of pixels, as in ``{"shift": 2}``.
+        - "shift" are four copies, shifted up, down, left and right by 1 pixel of the
+          canvas, or by another whole number of pixels, as in ``{"shift": 2}``. Pixels that
+          a shift uncovers are background; those that leave the canvas are lost.
 
-        ``["flip", {"shift": 2}]`` shifts the mirror image as well: 10 views, with which
-        predictions take 10 times as long. Use views that `augment` has shown to the
-        network. They have no influence on `fit`, and can be changed after it by
-        `set_params`: ``module_``, ``history_`` and early stopping are those of single
-        images.
+        ``["flip", {"shift": 2}]`` shifts the mirror image as well, which makes 10 views.
+        The time of a prediction is proportional to the number of views. Use views that
+        `augment` has shown to the network. They have no influence on `fit`, and can be
+        changed after it by `set_params`; ``history_`` and early stopping are based on
+        single images.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes. The keys of a dict are labels, or their text, as in TOML
         files; classes that are not in the dict have the weight 1. "balanced" uses weights
@@ -680,7 +682,8 @@ class LeNet5Classifier(
         The confidence is the largest log-probability. For ``output="rbf"`` it is the
         logarithm of the posterior of equation 9 in the 1998 paper, which has an additional
         class of rubbish at the constant distance j: images far from all target codes get
-        low values. See also :func:`sklenet.display.rejection_curve`.
+        low values. With `views`, it is that of the mean posterior. See also
+        :func:`sklenet.display.rejection_curve`.
 
         Parameters
         ----------

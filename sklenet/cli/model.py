@@ -193,6 +193,15 @@ def _add_predict(commands) -> None:
         " so with every digit from left to right, and 'whole' uses the whole image",
     )
     predict.add_argument(
+        "--views",
+        metavar="VALUE",
+        type=_parse_value,
+        default=argparse.SUPPRESS,  # None is a value
+        help="views of each image over which probabilities are averaged, instead of those"
+        " saved with the model, written as in TOML: none, flip, shift or '[\"flip\", {shift"
+        " = 2}]'",
+    )
+    predict.add_argument(
         "--show",
         type=Path,
         metavar="FILE",
@@ -449,6 +458,8 @@ def _run_predict(arguments) -> int:
     if arguments.show is not None:
         _check_show(arguments)
     classifier = LeNet5Classifier.load(arguments.model)
+    if "views" in arguments:
+        classifier.set_params(views=arguments.views).check_parameters()
     framing = arguments.framing or classifier.framing
     if framing is None:
         framing = assume_framing(classifier.image_shape_, classifier.classes_)

@@ -1,4 +1,4 @@
-"""Views: the same image, mirrored or shifted, of which predictions are the mean."""
+"""Views of an image, mirrored or shifted, over which predictions are averaged."""
 
 import reprlib
 from collections.abc import Mapping
@@ -50,6 +50,7 @@ def read_views(views) -> tuple[bool, int]:
     Parameters
     ----------
     views : None, str, dict, or list of str and dict
+        A later entry of a list overrides an earlier one of the same name.
 
     Returns
     -------
@@ -60,9 +61,12 @@ def read_views(views) -> tuple[bool, int]:
     Raises
     ------
     ValueError
-        If a name is unknown, or the distance of a shift is out of its range.
+        If it is something else, a name is unknown, or the distance of a shift is out of
+        its range.
     """
-    parts = [] if views is None else [views] if isinstance(views, str | Mapping) else views
+    if views is None:
+        return False, 0
+    parts = views if isinstance(views, list | tuple) else [views]
     flip, shift = False, 0
     for part in parts:
         if part == "flip":

@@ -145,8 +145,9 @@ class PersistenceMixin:
 
         The model has one input, ``pixels`` of shape (n, n_features), and one output,
         ``probabilities`` of shape (n, n_classes), in the order of ``classes_``; n is
-        variable. This requires the packages onnx and onnxscript:
-        ``pip install sklenet[onnx]``.
+        variable. They are averaged over the views of the parameter `views`, for each of
+        which the file computes the network once. This requires the packages onnx and
+        onnxscript: ``pip install sklenet[onnx]``.
 
         Parameters
         ----------

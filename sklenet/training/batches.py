@@ -211,7 +211,7 @@ class PlacedImages:
         self.kernels.transpose(self._images[here], out)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)  # a classifier may have ten views
 def _tabulate(canvas: Canvas, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the value of each byte on the canvas, and the feature that each pixel shows.
 

@@ -84,11 +84,12 @@ def build_net(
         return net.initialize()
 
 
-# Parameters that may change while the same net continues training: they concern the data
-# or the length of training.
+# Parameters that may change while the same net continues training: they concern the data,
+# the length of training, or predictions.
 _OF_A_SINGLE_FIT = {
     "class_weight",
     "early_stopping",
+    "framing",
     "image_shape",
     "max_epochs",
     "n_iter_no_change",
@@ -96,6 +97,7 @@ _OF_A_SINGLE_FIT = {
     "tol",
     "validation_fraction",
     "verbose",
+    "views",
     "warm_start",
 }
 

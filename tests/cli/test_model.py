@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import re
@@ -238,6 +239,34 @@ def test_predictions_of_files_equal_those_of_rows_on_fashion_mnist(
     predictions = json.loads(capsys.readouterr().out)["predictions"]
     labels = [prediction["label"] for prediction in predictions]
     assert labels == classifier.predict(X).tolist()
+
+
+def test_predict_averages_over_the_views_of_the_model_or_those_of_the_option(
+    fitted, tmp_path, capsys
+):
+    files = [tmp_path / "5.png", tmp_path / "5_mirrored.png"]
+    X, y = load_digits(return_X_y=True)
+    five = (X[y == 5][0].reshape(8, 8) * 15).astype(np.uint8)
+    Image.fromarray(five).save(files[0])
+    Image.fromarray(five[:, ::-1].copy()).save(files[1])
+    model = copy.copy(fitted).set_params(framing="whole", views="flip")
+    model.save(tmp_path / "model")
+
+    def predict(*options):
+        call = ["predict", str(tmp_path / "model"), *map(str, files), "--json", *options]
+        assert main(call) == 0
+        return json.loads(capsys.readouterr().out)["predictions"]
+
+    one, mirrored = (p["probabilities"] for p in predict())
+    assert list(one.values()) == pytest.approx(list(mirrored.values()))
+    plain = model.set_params(views=None).predict_proba(five.reshape(1, -1) / 255 * 16)
+    for options in (["--views", "none"], ["--views=[]"]):
+        alone, other = (p["probabilities"] for p in predict(*options))
+        assert list(alone.values()) == pytest.approx(plain[0].tolist())
+        assert list(alone.values()) != pytest.approx(list(other.values()))
+    command = ["predict", str(tmp_path / "model"), str(files[0]), "--views", "mirror"]
+    assert main(command) == 2
+    assert "'views' parameter" in capsys.readouterr().err
 
 
 def test_fit_saves_the_framing_of_the_data_set(model, tmp_path):

@@ -6,6 +6,7 @@ creates the reference images again. Look at them before you commit them.
 """
 
 import contextlib
+import copy
 import functools
 import tempfile
 from pathlib import Path
@@ -153,6 +154,17 @@ def test_feature_maps_are_those_of_the_network():
     assert np.abs(display.feature_maps["C1"]).max() <= 1
     assert display.feature_maps["S2"].max() == display.feature_maps["C1"].max()
     assert display.probabilities == pytest.approx(model.predict_proba(X[3:4])[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("display", [FeatureMapDisplay, SaliencyDisplay])
+def test_layers_and_saliency_are_those_of_the_image_alone(display):
+    clf = fit_grey()
+    plain = vars(display.from_estimator(clf, X[:1]))
+    shifted = copy.copy(clf).set_params(views="shift")
+    assert not np.array_equal(shifted.predict_proba(X[:1]), clf.predict_proba(X[:1]))
+    same = vars(display.from_estimator(shifted, X[:1]))
+    for name in {"probabilities", "saliency"} & set(plain):
+        assert np.array_equal(same[name], plain[name])
 
 
 def test_feature_maps_of_several_images_are_rejected():

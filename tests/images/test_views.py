@@ -81,6 +81,7 @@ def test_a_shift_of_an_mnist_image_loses_no_pixel():
         (("flip",), (True, 0)),
         (["flip", "shift"], (True, 1)),
         ([{"shift": 2}, "flip"], (True, 2)),
+        (["shift", {"shift": 2}], (False, 2)),
         ([{"shift": np.int64(2)}], (False, 2)),
     ],
 )
@@ -96,6 +97,9 @@ def test_views_can_be_written_in_several_ways(views, meaning):
         ({}, re.escape("Got {}")),
         ([["flip"]], re.escape("Got ['flip']")),
         ([2], "Got 2"),
+        (2, "Got 2"),
+        (iter(["flip"]), "Got <list_iter"),
+        ({"flip", "shift"}, "Got {'flip', 'shift'}"),
         ({"shift": 2, "flip": 1}, "Got {'flip': 1, 'shift': 2}"),
         ({"shift": 0}, "'shift': 0, but.* must be a whole number from 1 to 16"),
         ({"shift": 17}, "'shift': 17"),
