@@ -4,9 +4,9 @@
 
 For each dataset, this is the last rung of the ladder before those with views, which
 multiply the time of a prediction; for "lecun1998", the setting "as in 1998" of the study of
-the 1998 network. The setting is read from the study file, and trained once more with the seed whose
-recorded test accuracy is the median, so that the network is a typical one and not the
-luckiest. It is saved in the package, and its test accuracy is recorded in
+the 1998 network. The setting is read from the study file, and trained once more with the
+seed whose recorded test accuracy is the median, so that the network is a typical one and
+not the luckiest. It is saved in the package, and its test accuracy is recorded in
 ``benchmarks/results/pretrained/records.jsonl``. Running the command again replaces the
 network. A training takes some minutes.
 """
