@@ -198,7 +198,7 @@ def _add_predict(commands) -> None:
         type=_parse_value,
         default=argparse.SUPPRESS,  # None is a value
         help="views of each image over which probabilities are averaged, instead of those"
-        " saved with the model, written as in TOML: none, flip, shift or '[\"flip\", {shift"
+        ' saved with the model, written as in TOML: none, flip, shift or \'["flip", {shift'
         " = 2}]'",
     )
     predict.add_argument(
