@@ -34,9 +34,8 @@ import contenders
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "speed" / "records.jsonl"
 
-# What the guard allows: far more than noise, far less than a real regression, such as a fit
-# without the compiled kernels, which takes about as long as the loop. The ratio depends on the
-# processor, because torch's loop profits more from some of them than the kernels do.
+# What the guard allows: far more than noise, far less than a real regression. The ratio
+# depends on the processor, because torch's loop profits more from some than the kernels do.
 MAX_RATIO, MAX_FAULTS, MAX_STEP_BYTES = 0.7, 20_000, 20_000_000
 
 # Before the guard's clock starts, each contender makes a fit of so many images: loading
