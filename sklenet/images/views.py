@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral
 
 import torch
@@ -111,9 +111,8 @@ def make_views(canvas: Canvas, views) -> list[Canvas]:
     shifts = [(0, 0)]
     if distance:
         shifts += [(-distance, 0), (distance, 0), (0, -distance), (0, distance)]
-    own = {field.name: getattr(canvas, field.name) for field in fields(canvas)}
     changed = [
-        View(**own, is_flipped=is_flipped, down=down, right=right)
+        View(**vars(canvas), is_flipped=is_flipped, down=down, right=right)
         for is_flipped in ((False, True) if flip else (False,))
         for down, right in shifts
     ]

@@ -192,14 +192,20 @@ def test_drawings_are_framed_as_in_python(browser, page):
     assert n_framed >= 60
 
 
+def assert_probabilities_of_drawing(browser, clf):
+    """Compare the probabilities that the page shows with Python's, which are returned."""
+    pixels = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
+    expected = clf.predict_proba(pixels[None] / 255 * 16)[0]
+    found = browser.evaluate("page.models[0].latest")
+    assert np.abs(np.array(found) - expected).max() <= 1e-5
+    return expected
+
+
 def test_a_drawing_is_recognised_while_it_is_drawn(browser, page, good):
     open_page(browser, page)
     assert browser.evaluate("page.status.textContent").startswith("Draw a digit")
     draw(browser, SEVEN)
-    pixels = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
-    expected = good.predict_proba(pixels[None] / 255 * 16)[0]
-    found = browser.evaluate("page.models[0].latest")
-    assert np.abs(np.array(found) - expected).max() <= 1e-5
+    expected = assert_probabilities_of_drawing(browser, good)
     answer = browser.evaluate("document.querySelector('.answer').textContent")
     assert answer.startswith(f"{expected.argmax()} (")
     # Layers show something else than one grey.
@@ -219,10 +225,7 @@ def test_the_answer_says_that_it_is_the_mean_of_several_views(browser, good, tmp
     write_page({"Views": clf}, tmp_path / "views.html")
     open_page(browser, tmp_path / "views.html")
     draw(browser, SEVEN)
-    pixels = np.array(browser.evaluate("Array.from(page.models[0].framed)"))
-    expected = clf.predict_proba(pixels[None] / 255 * 16)[0]
-    found = browser.evaluate("page.models[0].latest")
-    assert np.abs(np.array(found) - expected).max() <= 1e-5
+    assert_probabilities_of_drawing(browser, clf)
     answer = browser.evaluate("document.querySelector('.answer').textContent")
     assert answer.endswith(", mean of 10 views")
     assert not browser.messages
