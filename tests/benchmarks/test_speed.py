@@ -32,7 +32,7 @@ def test_the_guard_lets_a_fast_fit_pass(monkeypatch):
 @pytest.mark.parametrize(
     ("fit", "step_bytes", "what"),
     [
-        (one(0.55), 1e6, "seconds"),
+        (one(0.8), 1e6, "seconds"),
         (one(0.3, faults=1e6), 1e6, "page faults"),
         (one(0.3), 1e9, "bytes"),
     ],
