@@ -221,10 +221,12 @@ def _find_lines(mask: np.ndarray) -> list[_Line]:
     runs = _Runs(mask)
     thin = mask & (runs.widths <= max(3, _MAX_WIDTH * max(mask.shape)))
     labels, _ = ndimage.label(thin, np.ones((3, 3)))
+    # A single column has no slope, which matters on very small pages only.
+    min_length = max(2, _MIN_LENGTH * max(mask.shape))
     components = [
         (box[1].start, box[1].stop, label)
         for label, box in enumerate(ndimage.find_objects(labels), start=1)
-        if box[1].stop - box[1].start >= _MIN_LENGTH * max(mask.shape)
+        if box[1].stop - box[1].start >= min_length
     ]
     lines: list[_Line] = []
     for start, stop, label in sorted(components, key=lambda c: c[0] - c[1]):
@@ -278,7 +280,9 @@ def _trace_line(
             return None
         line_width = float(np.median(widths[found]))
         near = found & (np.abs(middles - line_rows) <= 2 + line_width / 2)
-        degree = 2 if near.sum() > 0.3 * len(all_columns) else 1
+        if near.sum() < 2:
+            return None
+        degree = 2 if near.sum() > max(2, 0.3 * len(all_columns)) else 1
         coefficients = np.polyfit(all_columns[near], middles[near], degree)
         line_rows = np.polyval(coefficients, all_columns)
 

@@ -1,9 +1,11 @@
-"""Base classes of the transformers of images."""
+"""Base classes of the transformers of images, and what they do with data types."""
 
 import math
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklenet.images.shapes import check_image_shape, flatten_images, infer_image_shape
@@ -93,14 +95,21 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
     If it is None, `fit` learns it. Otherwise nothing is learnt, and `fit` is not needed.
     """
 
+    _parameter_constraints: dict = {
+        "maximum": [Interval(Real, None, None, closed="neither"), None]
+    }
+
     def _fit(self, rows, shape):
-        largest = rows.max().item()
-        if self.maximum is not None and largest > self.maximum:
+        # The negative of a boolean image is one whether it has a white pixel or not.
+        largest = 1 if rows.dtype.kind == "b" else rows.max().item()
+        maximum = largest if self.maximum is None else self.maximum
+        if largest > maximum:
             raise ValueError(
-                f"The 'maximum' parameter of {type(self).__name__} is {self.maximum!r}, but"
+                f"The 'maximum' parameter of {type(self).__name__} is {maximum!r}, but"
                 f" X has values up to {largest!r}."
             )
-        self.maximum_ = largest if self.maximum is None else self.maximum
+        self._check_negatives(rows, maximum)
+        self.maximum_ = maximum
 
     def _get_maximum(self, rows):
         """Return the maximum that was passed or learnt.
@@ -108,22 +117,81 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
         Raises
         ------
         ValueError
-            If unsigned integers exceed it: their negatives cannot be represented.
+            If the data type of the rows cannot hold their negatives.
         """
         maximum = getattr(self, "maximum_", self.maximum)
-        if rows.dtype.kind == "u" and rows.max() > maximum:
-            raise ValueError(
-                f"X has values up to {rows.max()!r}, above the maximum {maximum!r} of"
-                f" {type(self).__name__}: unsigned integers cannot hold the negative."
-            )
+        self._check_negatives(rows, maximum)
         return maximum
+
+    def _check_negatives(self, rows, maximum):
+        """Raise a ValueError if the data type of the rows cannot hold their negatives."""
+        owner, dtype = type(self).__name__, rows.dtype
+        if not fits_dtype(maximum, dtype) or (dtype.kind == "b" and maximum != 1):
+            what = "'maximum' parameter" if self.maximum is not None else "learnt maximum_"
+            right = "1" if dtype.kind == "b" else describe_values(dtype)
+            raise ValueError(
+                f"The {what} of {owner} is {maximum!r}, but for X of the data type {dtype}"
+                f" it must be {right}."
+            )
+        if dtype.kind not in "iu":
+            return
+        low, high = int(rows.min()), int(rows.max())
+        limits = np.iinfo(dtype)
+        if maximum - high < limits.min or maximum - low > limits.max:
+            values = f"up to {high}" if maximum < high else f"down to {low}"
+            raise ValueError(
+                f"X has values {values}: its data type {dtype} cannot hold their negatives"
+                f" with the maximum {maximum!r} of {owner}. Convert X to another data type."
+            )
 
     @staticmethod
     def _invert(rows, maximum):
         """Return `maximum` minus every pixel, in the data type of the pixels."""
-        return np.subtract(maximum, rows, dtype=rows.dtype, casting="unsafe")
+        if rows.dtype.kind == "b":
+            return ~rows
+        whole = int(maximum) if rows.dtype.kind in "iu" else maximum
+        return np.subtract(whole, rows, dtype=rows.dtype)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.requires_fit = self.maximum is None
         return tags
+
+
+def fits_dtype(value, dtype):
+    """Return whether a data type of pixels has this value; floats are only rounded."""
+    if dtype.kind == "b":
+        return value in (0, 1)
+    if dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value == int(value)
+
+
+def describe_values(dtype):
+    """Return what the values of a data type of integers or booleans are, for messages."""
+    if dtype.kind == "b":
+        return "0 or 1"
+    limits = np.iinfo(dtype)
+    return f"a whole number from {limits.min} to {limits.max}"
+
+
+def restore_dtype(pixels, dtype):
+    """Return computed pixels in a data type, rounded and clipped unless it is a float.
+
+    Parameters
+    ----------
+    pixels : ndarray of float
+        Computed from pixels of the data type.
+    dtype : dtype
+        Data type of the result.
+    """
+    if dtype.kind == "b":
+        return pixels.round().astype(bool)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        highest = pixels.dtype.type(limits.max)
+        if int(highest) > limits.max:  # a float has fewer digits: it was rounded up
+            highest = np.nextafter(highest, pixels.dtype.type(0))
+        pixels = pixels.round().clip(limits.min, highest)
+    return pixels.astype(dtype, copy=False)

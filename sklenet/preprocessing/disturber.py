@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sklenet.images.shapes import to_images
-from sklenet.preprocessing.base import ImageTransformer
+from sklenet.preprocessing.base import ImageTransformer, restore_dtype
 
 # The parameters that are strengths of disturbances: with 0, images are unchanged.
 STRENGTHS = ("rotation", "shift", "scale", "squeeze", "stroke", "noise", "occlusion")
@@ -174,7 +174,7 @@ class Disturber(OneToOneFeatureMixin, ImageTransformer):
             # In a common data type, equal images have equal bytes. 0 is added to -0.
             pixels = image.astype(np.float64) + 0.0
             rng = np.random.default_rng([seed, zlib.crc32(pixels.tobytes())])
-            result[:] = _restore(self._disturb(pixels, rng), images.dtype)
+            result[:] = restore_dtype(self._disturb(pixels, rng), images.dtype)
         return disturbed.reshape(len(rows), -1)[:, : rows.shape[1]]
 
     def _disturb(self, image, rng):
@@ -290,11 +290,3 @@ def _occlude(image, background, side, place):
         slices.append(slice(start, start + covered))
     image[:, slices[0], slices[1]] = background
     return image
-
-
-def _restore(image, dtype):
-    """Return an image in a data type, rounded and clipped if it is one of integers."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return image.round().clip(limits.min, limits.max).astype(dtype)
-    return (image.round() if dtype.kind == "b" else image).astype(dtype)

@@ -1,7 +1,5 @@
 """Negatives of images."""
 
-from numbers import Real
-
 from sklenet.preprocessing.base import MaximumTransformer
 
 
@@ -14,8 +12,9 @@ class Inverter(MaximumTransformer):
     ----------
     maximum : float, default=None
         Value of white, which black becomes. If None, it is the largest value of X in
-        `fit`; otherwise nothing is learnt, and `fit` is not needed. Unsigned integers in X
-        must not exceed it.
+        `fit`; otherwise nothing is learnt, and `fit` is not needed. The data type of X must
+        be able to hold it and the negatives: unsigned integers in X must not exceed it. For
+        booleans it is 1.
 
     Attributes
     ----------
@@ -32,8 +31,6 @@ class Inverter(MaximumTransformer):
     >>> Inverter(maximum=255).fit_transform([[0, 100, 255]])
     array([[255, 155,   0]])
     """
-
-    _parameter_constraints: dict = {"maximum": [Real, None]}
 
     def __init__(self, *, maximum=None):
         self.maximum = maximum

@@ -1,7 +1,5 @@
 """Images of either polarity as bright foreground on a dark background."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
@@ -22,7 +20,8 @@ class DarkBackground(MaximumTransformer):
         outermost ring of pixels, or all pixels.
     maximum : float, default=None
         Value of white. If None, it is the largest value of X in `fit`; otherwise nothing
-        is learnt, and `fit` is not needed. Unsigned integers in X must not exceed it.
+        is learnt, and `fit` is not needed. The data type of X must be able to hold it and
+        the negatives: unsigned integers in X must not exceed it. For booleans it is 1.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         Shape of one image if X is flat. If None, it is inferred.
 
@@ -46,8 +45,8 @@ class DarkBackground(MaximumTransformer):
     """
 
     _parameter_constraints: dict = {
+        **MaximumTransformer._parameter_constraints,
         "background": [StrOptions({"border", "all"})],
-        "maximum": [Real, None],
         "image_shape": ["array-like", None],
     }
 
@@ -71,6 +70,6 @@ class DarkBackground(MaximumTransformer):
             is_background[:, 1:-1, 1:-1] = False
         # Rows can be shorter than the square image that their shape was inferred as.
         pixels = rows[:, is_background.ravel()[: rows.shape[1]]]
-        # Integer sums are exact: an image and its negative are never both bright.
-        dtype = np.int64 if pixels.dtype.kind in "biu" else np.float64
-        return 2 * pixels.sum(axis=1, dtype=dtype) > maximum * pixels.shape[1]
+        # Sums of integers are exact up to 2**53: an image and its negative are never both
+        # bright.
+        return 2 * pixels.sum(axis=1, dtype=np.float64) > maximum * pixels.shape[1]

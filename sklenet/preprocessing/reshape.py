@@ -10,13 +10,31 @@ from torch.nn import functional as F
 
 from sklenet.images.canvas import CANVAS
 from sklenet.images.shapes import make_pixel_names, to_images
-from sklenet.preprocessing.base import ImageTransformer
+from sklenet.preprocessing.base import (
+    ImageTransformer,
+    describe_values,
+    fits_dtype,
+    restore_dtype,
+)
 
 _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]
 
 
 class _Reshaper(ImageTransformer):
     """Base class of the transformers that change the size of images and learn nothing."""
+
+    def _validate_params(self):
+        super()._validate_params()
+        if isinstance(self.size, Integral):
+            return
+        if len(self.size) != 2 or not all(
+            isinstance(side, Integral) and int(side) >= 1 for side in self.size
+        ):
+            raise ValueError(
+                f"The 'size' parameter of {type(self).__name__} must be a whole number"
+                " of at least 1, or two of them, the height and the width. Got"
+                f" {self.size!r} instead."
+            )
 
     def _fit(self, rows, shape):
         self._get_output_size(shape)  # raises an error if the images do not fit
@@ -60,7 +78,7 @@ class Padder(_Reshaper):
     size : int or tuple of int (h, w), default=32
         Size of the canvas. The default is that of the 1998 network.
     value : float, default=0
-        Value of the pixels of the border.
+        Value of the pixels of the border, which the data type of X must have.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         Shape of one image if X is flat. If None, it is inferred.
 
@@ -81,7 +99,7 @@ class Padder(_Reshaper):
 
     _parameter_constraints: dict = {
         "size": _SIZE,
-        "value": [Real],
+        "value": [Interval(Real, None, None, closed="neither")],
         "image_shape": ["array-like", None],
     }
 
@@ -89,6 +107,18 @@ class Padder(_Reshaper):
         self.size = size
         self.value = value
         self.image_shape = image_shape
+
+    def _fit(self, rows, shape):
+        super()._fit(rows, shape)
+        self._check_value(rows.dtype)
+
+    def _check_value(self, dtype):
+        """Raise a ValueError if pixels of a data type cannot have the value."""
+        if not fits_dtype(self.value, dtype):
+            raise ValueError(
+                f"The 'value' parameter of Padder is {self.value!r}, but for X of the data"
+                f" type {dtype} it must be {describe_values(dtype)}."
+            )
 
     def _get_output_size(self, shape):
         height, width = super()._get_output_size(shape)
@@ -100,6 +130,7 @@ class Padder(_Reshaper):
         return height, width
 
     def _transform(self, rows, shape):
+        self._check_value(rows.dtype)
         channels, height, width = shape
         canvas_size = self._get_output_size(shape)
         top, left = (canvas_size[0] - height) // 2, (canvas_size[1] - width) // 2
@@ -111,7 +142,8 @@ class Padder(_Reshaper):
 class Resizer(_Reshaper):
     """Enlarge or shrink images.
 
-    The data type of X is kept: results of integers are rounded. `fit` is not needed.
+    The data type of X is kept: results of integers and booleans are rounded. `fit` is not
+    needed.
 
     Parameters
     ----------
@@ -151,13 +183,14 @@ class Resizer(_Reshaper):
 
     def _transform(self, rows, shape):
         images = to_images(rows, shape)
-        floats = images if images.dtype in (np.float32, np.float64) else images.astype("f4")
+        # The first of these types that has all values of the pixels.
+        dtype = np.result_type(images.dtype, np.float32)
+        floats = np.require(
+            images, np.float64 if dtype.itemsize > 4 else np.float32, ["C", "W"]
+        )
         resized = F.interpolate(
-            torch.from_numpy(np.ascontiguousarray(floats)),
+            torch.from_numpy(floats),
             tuple(self._get_output_size(shape)),
             mode=self.interpolation,
         ).numpy()
-        if rows.dtype.kind in "iu":
-            limits = np.iinfo(rows.dtype)
-            resized = resized.round().clip(limits.min, limits.max)
-        return resized.astype(rows.dtype, copy=False)
+        return restore_dtype(resized, rows.dtype)

@@ -113,8 +113,8 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         pixels = _to_floats(rows)
         if self.to == "column_l2":
             images = to_images(pixels, shape)
-            norms = np.sqrt((images**2).sum(axis=2, keepdims=True))
-            scaled = images / np.where(norms > 0, norms, 1)
+            norms = np.linalg.norm(images.astype(np.float64), axis=2, keepdims=True)
+            scaled = (images / np.where(norms > 0, norms, 1)).astype(pixels.dtype)
             return scaled.reshape(len(rows), -1)[:, : rows.shape[1]]
         for channel, offset, scale in self._iterate_channels(pixels, shape):
             channel -= offset

@@ -8,6 +8,7 @@ the changes, elsewhere torch does. The distributions are the same, the random nu
 import math
 import reprlib
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,13 +129,11 @@ def _check(name, amount):
     rule = AUGMENTATIONS[name]
     if amount is None:
         return rule.default
-    kind = int if rule.whole else (int, float)
-    if (
-        isinstance(amount, kind)
-        and not isinstance(amount, bool)
-        and rule.low <= amount <= rule.high
-    ):
-        return amount
+    kind = Integral if rule.whole else Real
+    if isinstance(amount, kind) and not isinstance(amount, bool):
+        number = int(amount) if isinstance(amount, Integral) else float(amount)
+        if rule.low <= number <= rule.high:
+            return number
     right = "a whole number" if rule.whole else "a number"
     raise ValueError(
         f"The 'augment' parameter has {name!r}: {reprlib.repr(amount)}, but {name!r},"

@@ -56,8 +56,17 @@ def test_a_weight_of_two_equals_a_repeated_row_in_full_batch_training(small):
 
 def test_the_scale_of_weights_does_not_matter(small):
     X, y = small
-    ones, many = (fit((X, y, np.full(100, w))) for w in (1.0, 64.0))
-    assert torch.equal(weights(ones), weights(many))
+    ones, *others = (fit((X, y, np.full(100, w))) for w in (1.0, 64.0, 1e308, 1e-310))
+    for other in others:
+        assert torch.equal(weights(ones), weights(other))
+
+
+def test_products_of_large_weights_do_not_overflow(small):
+    X, y = small
+    large = fit((X, y, np.full(100, 1e300)), class_weight={0: 3e300, 7: 5e299})
+    assert torch.equal(
+        weights(large), weights(fit(small, class_weight={0: 3e300, 7: 5e299}))
+    )
 
 
 def test_class_weights_equal_sample_weights(small):

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 from drawn_pages import draw_seven
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from sklenet.datasets import load_digits
@@ -94,3 +97,21 @@ def test_real_digits_above_a_line_are_framed_as_without_the_line():
         page[240:244] = 255
         framed = frame_digit(page, (28, 28)).astype(float)
         assert np.corrcoef(wanted.ravel(), framed.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    hnp.arrays(
+        np.uint8,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
+        elements=st.sampled_from([0, 255]),
+    )
+)
+def test_very_small_pages_are_framed_or_rejected(page):
+    try:
+        framed = frame_digit(page, (28, 28))
+    except np.linalg.LinAlgError:  # a ValueError
+        raise
+    except ValueError:
+        return
+    assert framed.shape == (28, 28)

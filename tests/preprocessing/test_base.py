@@ -142,3 +142,56 @@ def test_images_of_another_size_than_in_fit_are_rejected(transformer, X):
     transformer.fit(X)
     with pytest.raises(ValueError, match="expecting 64 features"):
         transformer.transform(X[:, :60])
+
+
+@pytest.mark.parametrize("transformer", [Inverter, DarkBackground])
+@pytest.mark.parametrize("maximum", [None, 1])
+def test_the_negative_of_a_boolean_image(transformer, maximum):
+    bright, dark = [False, True, True, True], [True, False, False, False]
+    result = transformer(maximum=maximum).fit_transform([bright, dark])
+    assert result.dtype == bool
+    assert result.tolist() == [dark, bright if transformer is Inverter else dark]
+
+
+def test_a_boolean_image_without_white_has_a_negative():
+    assert Inverter().fit_transform(np.zeros((1, 4), bool)).all()
+
+
+@pytest.mark.parametrize("transformer", [Inverter, DarkBackground])
+@pytest.mark.parametrize(
+    ("dtype", "pixels", "maximum", "message"),
+    [
+        ("uint8", [0, 200], 300, "is 300, but .* uint8 .* from 0 to 255"),
+        ("uint8", [0, 200], 300.0, "is 300.0, but .* uint8 .* from 0 to 255"),
+        ("uint8", [0, 200], 200.5, "is 200.5, but .* uint8 .* a whole number"),
+        ("int8", [0, 100], 200, "is 200, but .* int8 .* from -128 to 127"),
+        ("int8", [-100, 100], 100, "down to -100: its data type int8 cannot hold"),
+        ("int8", [-100, 100], None, "down to -100: its data type int8 cannot hold"),
+        ("bool", [0, 1], 255, "is 255, but .* bool it must be 1"),
+        ("float32", [0, 1], float("nan"), "'maximum' parameter .* nan"),
+        ("float32", [0, 1], float("inf"), "'maximum' parameter .* inf"),
+    ],
+)
+def test_negatives_that_cannot_be_represented_are_rejected(
+    transformer, dtype, pixels, maximum, message
+):
+    images = np.array([pixels * 2], dtype)
+    with pytest.raises(ValueError, match=message):
+        transformer(maximum=maximum).fit(images)
+    if maximum is not None:
+        with pytest.raises(ValueError, match=message):
+            transformer(maximum=maximum).transform(images)
+
+
+def test_a_maximum_learnt_from_other_images_is_checked_as_well():
+    inverter = Inverter().fit(np.array([[0.0, 0.7, 0.1, 0.2]]))
+    with pytest.raises(ValueError, match=r"learnt maximum_ of Inverter is 0\.7, but"):
+        inverter.transform(np.array([[0, 1, 1, 0]], np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_negatives_of_the_largest_integers(dtype):
+    limits = np.iinfo(dtype)
+    images = np.array([[0, 1, 2, limits.max]], dtype)
+    negative = Inverter().fit_transform(images)
+    assert negative.tolist() == [[limits.max - pixel for pixel in images[0].tolist()]]

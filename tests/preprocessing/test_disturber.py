@@ -235,3 +235,10 @@ def test_images_of_any_shape_keep_shape_type_and_range(shape, data):
     assert out.min() >= X.min() - 1e-4
     assert out.max() <= X.max() + 1e-4
     assert np.array_equal(X, before)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_the_largest_integers_do_not_overflow(dtype):
+    largest = np.iinfo(dtype).max
+    images = np.full((1, 5, 5), largest, dtype)
+    assert (Disturber(rotation=10).transform(images) > largest * 0.999).all()

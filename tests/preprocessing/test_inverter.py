@@ -21,5 +21,5 @@ def test_a_maximum_below_that_of_X_is_rejected(X):
         ValueError, match=r"'maximum' parameter of Inverter is 15.*up to .*16"
     ):
         Inverter(maximum=15).fit(X)
-    with pytest.raises(ValueError, match="unsigned integers cannot hold the negative"):
+    with pytest.raises(ValueError, match="up to 16: its data type uint8 cannot hold"):
         Inverter(maximum=15).transform(X)

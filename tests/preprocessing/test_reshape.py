@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sklenet import LeNet5Classifier
 from sklenet.datasets import load_digits
@@ -50,3 +51,60 @@ def test_feature_names_of_resized_images(X):
         assert names.tolist() == [
             f"pixel_{c}_0_{column}" for c in range(channels) for column in range(2)
         ]
+
+
+def test_resized_booleans_are_rounded():
+    dots = np.zeros((1, 28, 28), bool)
+    dots[0, ::7, ::7] = True
+    assert not Resizer(4).fit_transform(dots).any()
+    halves = np.tile([True, True, True, False], (1, 4, 1))
+    assert Resizer(2).fit_transform(halves).tolist() == [[[True, False]] * 2]
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_resized_integers_do_not_overflow(dtype):
+    largest = np.iinfo(dtype).max
+    resized = Resizer(2).fit_transform(np.full((1, 16), largest, dtype))
+    assert (resized > largest * 0.999).all()
+    exact = 2**24 + 1  # not a float32
+    assert (Resizer(2).fit_transform(np.full((1, 16), exact, dtype)) == exact).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_resizing_read_only_images_gives_no_warning(dtype, recwarn):
+    images = np.ones((1, 4, 4), dtype)
+    images.flags.writeable = False
+    Resizer(2).fit_transform(images)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("transformer", [Padder, Resizer])
+@pytest.mark.parametrize(
+    "size", [(28,), (28, 28, 28), (0, 5), (-1, 28), (28, 28.5), [], "28"]
+)
+def test_sizes_are_checked(transformer, size):
+    with pytest.raises(ValueError, match=f"'size' parameter of {transformer.__name__}"):
+        transformer(size).fit_transform(np.ones((1, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "right"),
+    [
+        (0.5, "uint8", "a whole number from 0 to 255"),
+        (-1, "uint8", "a whole number from 0 to 255"),
+        (300, "uint8", "a whole number from 0 to 255"),
+        (128, "int8", "a whole number from -128 to 127"),
+        (7, "bool", "0 or 1"),
+        (float("nan"), "float32", "float in the range"),
+    ],
+)
+def test_a_border_that_pixels_cannot_have_is_rejected(value, dtype, right):
+    images = np.ones((1, 8, 8), dtype)
+    for method in ("fit", "transform"):
+        with pytest.raises(ValueError, match=f"'value' parameter of Padder.*{right}"):
+            getattr(Padder(value=value), method)(images)
+
+
+def test_a_border_of_floats_has_any_value():
+    padded = Padder(12, value=-0.5).fit_transform(np.ones((1, 8, 8), "f2"))
+    assert (padded[0, 0] == -0.5).all()

@@ -49,3 +49,10 @@ def test_column_l2_divides_each_column_by_its_norm(X):
 def test_scaling_keeps_float32(X):
     assert PixelScaler().fit_transform(X.astype("f4")).dtype == np.float32
     assert PixelScaler().fit_transform(X).dtype == np.float64
+
+
+def test_column_l2_of_half_precision_does_not_overflow():
+    images = np.full((1, 16), 255, "f2")
+    scaled = PixelScaler("column_l2").fit_transform(images)
+    assert scaled.dtype == np.float16
+    assert (scaled == 0.5).all()

@@ -257,6 +257,11 @@ def test_several_at_once_and_amounts():
     assert read_augment("flip") == {"flip": 0.5}
     assert read_augment({"shift": 3, "invert": 0.1}) == {"shift": 3, "invert": 0.1}
     assert read_augment(["flip", {"shift": 3}]) == {"flip": 0.5, "shift": 3}
+    numbers = read_augment({"cutout": np.int64(4), "shift": np.float32(0.5)})
+    assert [(type(number), number) for number in numbers.values()] == [
+        (int, 4),
+        (float, 0.5),
+    ]
     assert make_augmenter(None, CANVAS, 0) is None
 
 

@@ -146,7 +146,8 @@ function findLines(mask) {
   const { labels, count } = label(thin, true);
   const seeds = findBoxes(labels, count)
     .map((box, k) => ({ box, which: k + 1, length: boxWidth(box) }))
-    .filter((seed) => seed.length >= LEAST_LENGTH * side)
+    // A single column has no slope, which matters on very small pages only.
+    .filter((seed) => seed.length >= Math.max(2, LEAST_LENGTH * side))
     .sort((a, b) => b.length - a.length || a.which - b.which);
   const lines = [];
   for (const { box, which } of seeds) {
@@ -192,7 +193,8 @@ function followLine(mask, thin, runs, labels, which, box) {
     if (found.length < 2) return null;
     width = median(found.map((j) => near.width[j]));
     const close = found.filter((j) => Math.abs(near.middle[j] - at[j]) <= 2 + width / 2);
-    const degree = close.length > 0.3 * nColumns ? 2 : 1;
+    if (close.length < 2) return null;
+    const degree = close.length > Math.max(2, 0.3 * nColumns) ? 2 : 1;
     at = all.map(fitPolynomial(close, close.map((j) => near.middle[j]), degree));
   }
   const covered = findRunsAt(mask, runs, at, width).found;

@@ -22,6 +22,7 @@ from sklenet.study.config.explain import explain_errors
 from sklenet.study.config.factors import check_grids
 from sklenet.study.config.overrides import apply_overrides, read_overrides
 from sklenet.study.config.spec import Study, find_unknown_datasets
+from sklenet.study.config.superfluous import find_superfluous
 from sklenet.study.config.toml_file import find_key, find_line, read_toml
 from sklenet.study.config.values import find_problem, short_repr
 
@@ -139,6 +140,7 @@ def read_study(
             unchecked = check_grids(table) + find_unknown_datasets(table, datasets)
             errors += [one for one in unchecked if one.key not in known]
         else:
+            errors += find_superfluous(study)
             if not messages and not errors:
                 return study
         # An error about a value that is not TOML would be about one that was meant.

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import scipy.stats
@@ -74,8 +75,10 @@ class Distribution(Table):
 
     @property
     def ends(self) -> list:
-        """The smallest and the largest value."""
-        return [self.low, self.high - 1 if self.name == "randint" else self.high]
+        """The smallest and the largest value, of the type of those that are drawn."""
+        if self.name == "randint":
+            return [self.low, self.high - 1]
+        return [float(self.low), float(self.high)]
 
     def to_scipy(self):
         """Return the distribution as one of scipy."""
@@ -123,6 +126,18 @@ def list_examples(grid: Mapping) -> dict[str, list]:
         name: values.ends if isinstance(values, Distribution) else list(values)
         for name, values in grid.items()
     }
+
+
+@contextmanager
+def explain_ends(values) -> Iterator[None]:
+    """Add to a ValueError about an end of a distribution which one has whole numbers."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(values, Distribution) and values.name != "randint":
+            hint = "For whole numbers, use randint = [low, high]."
+            raise ValueError(f"{error} {hint}") from error
+        raise
 
 
 Grid = Annotated[dict[StrictStr, GridValues], Field(min_length=1)]

@@ -36,7 +36,14 @@ from sklenet.study.config.factors import (
     is_of_step,
     split_factors,
 )
-from sklenet.study.config.fields import DataNames, Seeds, SubsetSize, Table, Unique
+from sklenet.study.config.fields import (
+    DataNames,
+    Seeds,
+    StudyName,
+    SubsetSize,
+    Table,
+    Unique,
+)
 from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
     OptunaSearch,
@@ -44,6 +51,7 @@ from sklenet.study.config.searches import (
     Search,
     SettingsSearch,
     count_combinations,
+    explain_ends,
     list_examples,
     search_to_record,
 )
@@ -172,7 +180,7 @@ class Study(Table):
         sample is part of a larger one.
     """
 
-    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: StudyName
     title: StrictStr
     data: DataNames
     seeds: Seeds = (0,)
@@ -441,12 +449,6 @@ class Study(Table):
         for key, size in [((N_TRAIN,), self.train_sizes or None), *sized]:
             if self.search is not None and size is not None:
                 raise BadKey(key, _ONE_SIZE)
-        if (
-            self.train_rows != "same"
-            and self.n_train is None
-            and not any(size is not None for _, size in sized)
-        ):
-            raise BadKey(("train_rows",), "requires 'n_train'. Set it, or remove this key.")
 
     def _check_counts(self) -> None:
         """Count the settings, candidates and fits before any grid is expanded.
@@ -716,7 +718,7 @@ def _check_factors(
     """Check the factors of a grid; those of steps only if the steps are valid."""
     examples, errors = list_examples(grid), ErrorCollector()
     for name, values in examples.items():
-        with errors.collect("grid", name):
+        with errors.collect("grid", name), explain_ends(grid[name]):
             if name == N_TRAIN:
                 if not has_sizes:
                     raise BadKey((), _ONE_SIZE)

@@ -18,6 +18,8 @@ from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.spec import Study
 from sklenet.study.config.tables import N_TRAIN
 
+_N_PER_CLASS = 20
+
 
 class Sample(NamedTuple):
     """A stratified random sample of the training images.
@@ -238,3 +240,9 @@ def check_subset_size(name: str, y, n_train: int) -> None:
 def make_sample_key(sample: Sample | None) -> tuple[str, ...]:
     """Return what a sample adds to the key of a fit."""
     return () if sample is None else (json.dumps([N_TRAIN, *sample]),)
+
+
+def find_first_rows(y: np.ndarray) -> np.ndarray:
+    """Return the rows of the first images of each class, on which a study is tried."""
+    labels = np.unique(y)
+    return np.concatenate([np.flatnonzero(y == label)[:_N_PER_CLASS] for label in labels])

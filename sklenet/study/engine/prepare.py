@@ -22,6 +22,7 @@ from sklenet.study.config.spec import PRESENTATION_KEYS, Study
 from sklenet.study.config.values import short_repr
 from sklenet.study.engine.data import (
     check_subset_size,
+    find_first_rows,
     load_data,
     load_training_data,
     make_sample,
@@ -29,9 +30,7 @@ from sklenet.study.engine.data import (
 )
 from sklenet.study.engine.fit import make_validation_mask
 from sklenet.study.engine.records import RECORDS, StudyJournal
-
-# Number of images of each class on which metrics and class weights are tried.
-_N_PER_CLASS = 20
+from sklenet.study.engine.try_steps import try_steps
 
 
 def prepare(
@@ -171,8 +170,9 @@ def _check_data(study: Study, name: str) -> None:
         if isinstance(study.validation, float):
             _check_validation(study, study.validation, name, labels)
     for labels in (y, y_test):
-        _check_metrics(study, name, labels[_find_first_rows(labels)])
+        _check_metrics(study, name, labels[find_first_rows(labels)])
     _check_class_weights(study, name, X, y)
+    try_steps(study, name)
 
 
 def _list_sizes(study: Study, name: str) -> list[int | None]:
@@ -181,12 +181,6 @@ def _list_sizes(study: Study, name: str) -> list[int | None]:
         return [study.get_n_train()]
     sizes = (study.get_n_train(setting) for setting in study.list_settings(name))
     return list(dict.fromkeys(sizes))
-
-
-def _find_first_rows(y) -> np.ndarray:
-    """Return the rows of the first images of each class."""
-    labels = np.unique(y)
-    return np.concatenate([np.flatnonzero(y == label)[:_N_PER_CLASS] for label in labels])
 
 
 def _check_folds(study: Study, name: str, y) -> None:
@@ -272,7 +266,7 @@ def _check_metrics(study: Study, name: str, y) -> None:
 
 
 def _check_class_weights(study: Study, name: str, X, y) -> None:
-    rows = _find_first_rows(y)
+    rows = find_first_rows(y)
     for key, class_weight in _list_class_weights(study):
         classifier = LeNet5Classifier(
             class_weight=class_weight, max_epochs=1, random_state=0

@@ -191,14 +191,23 @@ def _combine_weights(sample_weight, X, encoded, class_weights) -> np.ndarray | N
     if sample_weight is None and class_weights is None:
         return None
     weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    weights = _scale_by_power_of_two(weights)
     if class_weights is not None:
-        weights = weights * class_weights[encoded]
+        weights = weights * _scale_by_power_of_two(class_weights[encoded])
     if not weights.any():
         raise ValueError(
             "All weights, sample weights times class weights, are zero. At least one must"
             " be positive."
         )
     return weights / weights[weights > 0].mean()
+
+
+def _scale_by_power_of_two(weights: np.ndarray) -> np.ndarray:
+    """Return weights divided by a power of two, so that the largest is at most 1.
+
+    This is exact, and neither sums nor products of the results overflow.
+    """
+    return np.ldexp(weights, -np.frexp(weights.max())[1])
 
 
 def _copy_unfitted(estimator):

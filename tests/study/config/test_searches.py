@@ -69,7 +69,7 @@ def test_a_key_of_another_kind_is_an_error(key):
     ("table", "ends"),
     [
         ({"uniform": [0.1, 0.5]}, [0.1, 0.5]),
-        ({"loguniform": [1, 100]}, [1, 100]),
+        ({"loguniform": [1, 100]}, [1.0, 100.0]),
         ({"randint": [4, 12]}, [4, 11]),
     ],
 )
@@ -187,6 +187,11 @@ HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n[search]\n'
             "grid = { lr = { uniform = [0.1, 0.2] } }",
             7,
             "search.grid.lr: a distribution requires a search of kind 'random' or 'optuna'",
+        ),
+        (
+            "kind = 'random'\nn_iter = 3\ngrid = { batch_size = { uniform = [8, 64] } }",
+            7,
+            "Got 8.0 instead. For whole numbers, use randint = [low, high].",
         ),
         (
             "grid = { early_stopping = [true, false] }\n[estimator]\nmax_epochs = 3\n",

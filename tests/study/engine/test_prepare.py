@@ -70,6 +70,33 @@ INVALID = [
     ),
 ]
 
+# Steps that fail on the images of digits, which have 8x8 pixels from 0 to 16.
+DARK = "{ transformer = 'Inverter', maximum = 8 }"
+TINY = "{ transformer = 'Resizer', size = 2 }"
+INVALID += [
+    (f"steps = [{DARK}]\n{QUICK}", 4, "steps: not possible for digits: The 'maximum'"),
+    (
+        f"{QUICK}[[setting]]\nname = 'a'\n[[setting]]\nname = 'b'\nsteps = [{DARK}]\n",
+        11,
+        r"setting\.1\.steps: not possible for digits: The 'maximum'",
+    ),
+    (
+        f"steps = [{TINY}]\n{QUICK}kernel_size = 9\npadding = 0\n",
+        4,
+        "steps: not possible for digits: The 'kernel_size' parameter is 9",
+    ),
+    (
+        f"{QUICK}[[test]]\nname = 'a'\nsteps = [{DARK}]\n",
+        9,
+        r"test\.0\.steps: not possible for digits: The 'maximum'",
+    ),
+    (
+        f"{QUICK}[[test]]\nname = 'a'\nsteps = [{TINY}]\n",
+        9,
+        r"test\.0\.steps: .* must not change the number of pixels.* with 64\..* have 4\.",
+    ),
+]
+
 
 @pytest.mark.parametrize("options", [["--dry-run"], []])
 @pytest.mark.parametrize(("text", "line", "message"), INVALID)
@@ -84,6 +111,14 @@ def test_an_invalid_study_is_an_error_before_training(
     assert told.startswith(f"sklenet: error: {path}:{line}: ")
     assert re.search(message, told)
     assert not (tmp_path / "out").exists()
+
+
+def test_steps_that_a_grid_changes_are_not_tried_without_it(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    grid = "grid = { inverter__maximum = [16, 20] }"
+    path.write_text(f"{HEAD}steps = [{DARK}]\n{QUICK}[search]\ncv = 2\n{grid}\n")
+    assert main(["study", str(path), "--out", str(tmp_path), "--quiet"]) == 0
+    assert "inverter" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("metric", ["roc_auc_ovr", "f1_macro", "neg_log_loss", "r2"])

@@ -1,0 +1,100 @@
+"""The steps of a study, tried on its images before anything is trained."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from sklenet.study.config.errors import BadKey, Key
+from sklenet.study.config.factors import is_of_step
+from sklenet.study.config.pipelines import make_pipeline
+from sklenet.study.config.spec import Study
+from sklenet.study.config.steps import make_steps
+from sklenet.study.config.tables import Setting
+from sklenet.study.engine.data import find_first_rows, load_data
+from sklenet.study.engine.fit import clone_with_seed, make_fit_key
+from sklenet.training.samples.checks import check_training_data
+
+
+def try_steps(study: Study, name: str) -> None:
+    """Raise a BadKey if the steps of a setting or of a test fail on a dataset.
+
+    The steps are fitted to the whole training set, as in a run. Of the images, only some
+    are transformed. The steps of candidates are not tried: one that fails has no score, and
+    the search continues.
+
+    Parameters
+    ----------
+    study : Study
+    name : str
+        Name of the dataset.
+    """
+    X, y = load_data(study.get_dataset(name), "train")
+    rows = _select_rows(X, y)
+    tried = set()
+    for key, setting in _list_settings_with_steps(study, name):
+        pipeline = make_pipeline(study, setting, study.get_dataset(name))
+        pipeline = clone_with_seed(pipeline, 0)
+        if (text := make_fit_key(pipeline, name)) in tried:
+            continue
+        tried.add(text)
+        with _report(key, name):
+            images = pipeline[:-1].fit(X, y).transform(X[rows])
+            check_training_data(pipeline[-1], images, y[rows], None, continued=False)
+
+    X_test, y_test = load_data(study.get_dataset(name), "test")
+    X_test = X_test[_select_rows(X_test, y_test)]
+    for key, steps in _list_tests(study):
+        with _report(key, name):
+            pipeline = clone_with_seed(Pipeline(make_steps(steps)), 0)
+            images = pipeline.fit(X, y).transform(X_test)
+        if images.shape != X_test.shape:
+            raise BadKey(
+                key,
+                "the steps of a test must not change the number of pixels, since the"
+                f" pipeline is trained on images of {name} with {X_test.shape[1]}."
+                f" Afterwards, they have {images.shape[1]}.",
+            )
+
+
+@contextmanager
+def _report(key: Key, name: str) -> Iterator[None]:
+    """Report an exception in the block, which a run would have, as an error of `key`."""
+    try:
+        yield
+    except Exception as error:
+        raise BadKey(key, f"not possible for {name}: {error}") from error
+
+
+def _select_rows(X, y) -> np.ndarray:
+    """Return the rows of some images of each class, and those of the extreme pixels."""
+    extremes = np.array([X.argmin(), X.argmax()]) // X.shape[1]
+    return np.union1d(find_first_rows(y), extremes)
+
+
+def _list_settings_with_steps(
+    study: Study, name: str
+) -> Iterator[tuple[Key, Setting | None]]:
+    """Yield the settings that have steps before the classifier, with the keys of the steps.
+
+    None is yielded for the study itself, if it has no settings.
+    """
+    if not study.setting_tables:
+        grid = study.search.grid if study.search else {}
+        if study.steps and not any(map(is_of_step, grid)):
+            yield ("steps",), None
+    for k, table in enumerate(study.setting_tables):
+        if table.data is not None and name not in table.data:
+            continue
+        key: Key = ("steps",) if table.steps is None else ("setting", str(k), "steps")
+        for setting in table.expand(study.steps):
+            if study.steps if setting.steps is None else setting.steps:
+                yield key, setting
+
+
+def _list_tests(study: Study) -> Iterator[tuple[Key, Sequence[dict]]]:
+    """Yield the steps of each additional test, with their key."""
+    for k, table in enumerate(study.test_tables):
+        for test in table.expand():
+            yield ("test", str(k), "steps"), test.steps
