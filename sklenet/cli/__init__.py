@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sklenet
-from sklenet.cli import model, page, study
+from sklenet.cli import data, model, page, study
 from sklenet.cli.output import write_text
 from sklenet.cli.parser import ArgumentParser
 
@@ -100,7 +100,7 @@ def _make_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=sklenet.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (model, page, study):
+    for module in (data, model, page, study):
         module.add_commands(commands)
     return parser
 

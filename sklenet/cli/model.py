@@ -1,4 +1,4 @@
-"""``sklenet data``, ``sklenet fit`` and ``sklenet predict``."""
+"""``sklenet fit`` and ``sklenet predict``."""
 
 import argparse
 import inspect
@@ -6,43 +6,29 @@ import io
 import json
 import re
 import sys
-import tomllib
 from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from sklenet._utils.names import suggest_similar
 from sklenet._utils.printable import make_printable
-from sklenet._utils.writing import check_writable, write_file
+from sklenet._utils.writing import write_file
+from sklenet.cli.data import add_data_options, list_inputs, load_fit_data
 from sklenet.cli.output import (
     add_output_options,
+    check_out,
     print_progress,
     print_results,
     write_text,
 )
-from sklenet.datasets.custom import (
-    CustomImages,
-    FileSource,
-    FolderSource,
-    OpenMLSource,
-    Source,
-    open_dataset,
-)
-from sklenet.datasets.loaders import load_dataset
-from sklenet.datasets.registry import DATASETS, ImageDataset, get_dataset
-from sklenet.datasets.table_files import FILE_SUFFIXES
+from sklenet.cli.parser import parse_value
+from sklenet.datasets.registry import DATASETS
 from sklenet.estimator import LeNet5Classifier
-from sklenet.framing import assume_framing, read_image
+from sklenet.framing import assume_framing
 from sklenet.framing.read import read_digits
-from sklenet.images.shapes import check_image_shape
 from sklenet.persistence.format import check_labels
 from sklenet.study.config.errors import BadKey
-from sklenet.study.config.values import find_problem, short_repr
 from sklenet.study.engine.data import Sample, check_subset_size, draw_rows
-
-_OPENML = "openml:"  # prefix of the names of OpenML's datasets
 
 # Parameters that are set by other options or that have no use on the command line.
 _NOT_OPTIONS = {"random_state", "verbose", "net_params", "warm_start", "image_shape"}
@@ -51,31 +37,9 @@ _FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def add_commands(commands) -> None:
-    """Add the commands ``data``, ``fit`` and ``predict`` to the subparsers of a parser."""
-    _add_data(commands)
+    """Add the commands ``fit`` and ``predict`` to the subparsers of a parser."""
     _add_fit(commands)
     _add_predict(commands)
-
-
-def _add_data(commands) -> None:
-    data = commands.add_parser(
-        "data",
-        help="list or download the datasets",
-        description="List the datasets and whether they are available. The datasets given"
-        " by name are downloaded first if necessary. Datasets are stored in the folder"
-        " $SKLENET_DATA or, if it is not set, in the cache folder of the user. For a folder"
-        " of images or a file of your own, print what a fit or a study would read.",
-    )
-    data.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help=f"dataset: {', '.join(DATASETS)}; or folder of images with one subfolder per"
-        " class, CSV, Parquet or .npz file, or openml:NAME",
-    )
-    _add_custom_options(data)
-    add_output_options(data)
-    data.set_defaults(run=_run_data)
 
 
 def _add_fit(commands) -> None:
@@ -102,7 +66,7 @@ def _add_fit(commands) -> None:
         metavar="N",
         help="train on a stratified random sample of N training images",
     )
-    _add_custom_options(fit)
+    add_data_options(fit)
     parameters = fit.add_argument_group(
         "parameters of LeNet5Classifier",
         "Lists and tables are written as in TOML: --augment '[\"invert\", {shift = 2}]'.",
@@ -115,52 +79,12 @@ def _add_fit(commands) -> None:
                 f"--{name.replace('_', '-')}",
                 dest=f"p_{name}",
                 metavar="VALUE",
-                type=_parse_value,
+                type=parse_value,
                 default=default,
                 help=text.replace("%", "%%"),
             )
     add_output_options(fit)
     fit.set_defaults(run=_run_fit)
-
-
-def _add_custom_options(parser) -> None:
-    """Add the options for folders and files of the user to a parser."""
-    group = parser.add_argument_group("folders and files")
-    group.add_argument(
-        "--size",
-        type=int,
-        default=28,
-        help="height and width in pixels to which the images of a folder are fitted"
-        " (default: 28)",
-    )
-    group.add_argument(
-        "--colour",
-        action="store_true",
-        help="read the images of a folder as RGB; by default they are read as grey",
-    )
-    group.add_argument(
-        "--label",
-        metavar="NAME",
-        help="column or array with the labels of a file (default: label)",
-    )
-    group.add_argument(
-        "--image-shape",
-        type=_parse_value,
-        metavar="SHAPE",
-        help="shape of the images of a file, such as '[28, 20]' or '[3, 32, 32]', if they"
-        " are not square",
-    )
-    test = group.add_mutually_exclusive_group()
-    test.add_argument(
-        "--test-data", metavar="PATH", help="folder or file with the images of the test set"
-    )
-    test.add_argument(
-        "--test-fraction",
-        type=float,
-        metavar="F",
-        help="fraction of the images that become the test set, stratified; by default, all"
-        " images are trained on",
-    )
 
 
 def _add_predict(commands) -> None:
@@ -195,7 +119,7 @@ def _add_predict(commands) -> None:
     predict.add_argument(
         "--views",
         metavar="VALUE",
-        type=_parse_value,
+        type=parse_value,
         default=argparse.SUPPRESS,  # None is a value
         help="views of each image over which probabilities are averaged, instead of those"
         ' saved with the model, written as in TOML: none, flip, shift or \'["flip", {shift'
@@ -234,122 +158,10 @@ def _describe_parameters() -> dict[str, str]:
 
 
 def _format_value(value) -> str:
-    """Return the text for which `_parse_value` returns a parameter's value."""
+    """Return the text for which `parse_value` returns a parameter's value."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _parse_value(text: str):
-    """Return the value of a parameter from a TOML value, ``none``, or any other text."""
-    if text == "none":
-        return None
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        try:
-            value = float(text)  # TOML does not allow numbers such as ".01"
-        except ValueError:
-            value = text
-    problem = find_problem(value, finite=False)
-    if problem:
-        raise argparse.ArgumentTypeError(f"{short_repr(value)} {problem[1]}")
-    return value
-
-
-def _run_data(arguments) -> int:
-    own = [name for name in arguments.names if _is_custom(name)]
-    for name in arguments.names:
-        if name not in own:
-            get_dataset(name)
-    if own:
-        return _describe_custom(arguments, own)
-    values = {name: _count_images(name, name in arguments.names) for name in DATASETS}
-    lines = [
-        f"{name:15} {counts['train']:,} training and {counts['test']:,} test images"
-        if counts["here"]
-        else f"{name:15} not available; to download it: sklenet data {name}"
-        for name, counts in values.items()
-    ]
-    print_results(arguments, "\n".join(lines), values)
-    return 0
-
-
-def _is_custom(name: str) -> bool:
-    """Return whether a name is that of a folder, a file or a dataset of OpenML."""
-    is_path = Path(name).exists() or Path(name).suffix.lower() in FILE_SUFFIXES
-    return name not in DATASETS and (is_path or name.startswith(_OPENML))
-
-
-def _describe_custom(arguments, names: list[str]) -> int:
-    """Print what a fit or a study reads from folders and files."""
-    values, lines = {}, []
-    for name in names:
-        dataset = _open_custom(arguments, name, "whole")
-        train, test = dataset.n_images["train"], dataset.n_images["test"]
-        shape = "x".join(map(str, dataset.image_shape))
-        values[name] = {
-            "here": True,
-            "train": train,
-            "test": test,
-            "image_shape": list(dataset.image_shape),
-            "classes": list(dataset.class_names),
-            "fingerprint": dataset.fingerprint,
-        }
-        classes = ", ".join(map(make_printable, dataset.class_names))
-        lines.append(
-            f"{make_printable(name)}: {train:,} training and {test:,} test images of"
-            f" {shape}, {dataset.n_classes} classes: {classes}"
-        )
-    print_results(arguments, "\n".join(lines), values)
-    return 0
-
-
-def _open_custom(arguments, name: str, framing: str) -> ImageDataset:
-    """Read a folder, a file or a dataset of OpenML, with a test set."""
-    fraction = arguments.test_fraction
-    if fraction is not None and not 0 < fraction < 1:
-        raise ValueError(f"--test-fraction must be between 0 and 1. Got {fraction}.")
-    source = _make_source(arguments, name, framing)
-    return open_dataset(name, source, fraction, framing=framing)
-
-
-def _make_source(arguments, name: str, framing: str) -> Source:
-    """Return what the images of a folder, a file or a dataset of OpenML are read from."""
-    test_data = None if arguments.test_data is None else Path(arguments.test_data)
-    shape = arguments.image_shape
-    check_image_shape(shape, "--image-shape")
-    if name.startswith(_OPENML):
-        number = name.removeprefix(_OPENML)
-        which = int(number) if number.isdecimal() else number
-        return OpenMLSource(which, None, arguments.label, shape)
-    if not Path(name).is_dir():
-        return FileSource(Path(name), test_data, arguments.label, shape)
-    size = (arguments.size, arguments.size)
-    shape = shape or ((3, *size) if arguments.colour else size)
-    # As `sklenet predict` reads files.
-    read = partial(read_image, framing=framing)
-    return FolderSource(Path(name), test_data, tuple(shape), read)
-
-
-def _count_images(name: str, download: bool) -> dict:
-    """Return the numbers of images of a dataset, or why it is not available.
-
-    Raises
-    ------
-    OSError
-        If the dataset cannot be downloaded. Without `download`, no error is raised.
-    """
-    try:
-        counts = {
-            subset: len(load_dataset(name, subset, download_if_missing=download).target)
-            for subset in ("train", "test")
-        }
-    except OSError as error:
-        if download:
-            raise
-        return {"here": False, "why": str(error).splitlines()[0]}
-    return {"here": True, **counts}
 
 
 def _run_fit(arguments) -> int:
@@ -360,11 +172,11 @@ def _run_fit(arguments) -> int:
     )
     # Everything that would prevent the model from being saved is checked before training.
     classifier.check_parameters()
-    _check_out(arguments.out)
+    check_out(arguments.out, list_inputs(arguments))
     if classifier.framing is None:
         dataset = DATASETS.get(arguments.data)  # None for a folder of images
         classifier.framing = "whole" if dataset is None else dataset.framing
-    X, y, test = _load_data(arguments, classifier.framing)
+    X, y, test = load_fit_data(arguments, classifier.framing)
     check_labels(np.unique(y))
     if arguments.n_train is not None:
         rows = _draw_rows(arguments, y)
@@ -380,8 +192,8 @@ def _run_fit(arguments) -> int:
             interrupt = error
     classifier.verbose = 0
     classifier.save(arguments.out)
-    is_tested = test is not None and interrupt is None
-    test_accuracy = float(classifier.score(*test)) if is_tested else None
+    tested = test if interrupt is None else None
+    test_accuracy = None if tested is None else float(classifier.score(*tested))
     # Early stopping, the only reason for a best epoch here, has restored its weights.
     epoch = classifier.best_epoch_ or classifier.n_iter_
     valid_accuracy = classifier.history_[epoch - 1].get("valid_accuracy")
@@ -400,8 +212,8 @@ def _run_fit(arguments) -> int:
         text += f" {classifier.max_epochs} epochs"
     if valid_accuracy is not None:
         text += f", validation accuracy {valid_accuracy:.4f}"
-    if is_tested:
-        text += f", test accuracy {test_accuracy:.4f} on {len(test[1]):,} images"
+    if tested is not None:
+        text += f", test accuracy {test_accuracy:.4f} on {len(tested[1]):,} images"
     print_results(arguments, text, values)
     if interrupt is not None:
         raise interrupt
@@ -415,41 +227,6 @@ def _draw_rows(arguments, y) -> np.ndarray:
     except BadKey as error:
         raise ValueError(f"--n-train {error.message}") from None
     return draw_rows(y, Sample(arguments.n_train, 0))
-
-
-def _check_out(path: Path, option: str = "--out") -> None:
-    """Raise a ValueError if an option's file cannot be written as a regular file."""
-    if not path.parent.is_dir():
-        raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise ValueError(
-            f"{option} {path}: no file can be written there ({error.strerror})."
-        ) from error
-
-
-def _load_data(arguments, framing: str):
-    """Return X, y and, for a dataset, the test images and labels."""
-    if arguments.data in DATASETS:
-        (X, y), test = (
-            load_dataset(arguments.data, subset, return_X_y=True)
-            for subset in ("train", "test")
-        )
-        return X, y, test
-    if not _is_custom(arguments.data):
-        raise ValueError(
-            f"--data {arguments.data}: neither a dataset ({', '.join(DATASETS)}) nor a"
-            f" folder or file.{suggest_similar(arguments.data, DATASETS)}"
-        )
-    if arguments.test_data is None and arguments.test_fraction is None:
-        parts = _make_source(arguments, arguments.data, framing).read()
-        if parts.test is None:
-            X, y = parts.train
-            return X.reshape(-1, *parts.image_shape), y, None
-    images = _open_custom(arguments, arguments.data, framing).source
-    assert isinstance(images, CustomImages)
-    return *images("train"), images("test")
 
 
 def _run_predict(arguments) -> int:
@@ -503,10 +280,7 @@ def _check_show(arguments) -> None:
         raise ValueError(
             f"--show {path}: the name must end in {', '.join(_FIGURE_SUFFIXES)}."
         )
-    _check_out(path, "--show")
-    for source in (arguments.model, *arguments.images):
-        if path.exists() and source.exists() and path.samefile(source):
-            raise ValueError(f"--show {path}: this would replace {source}.")
+    check_out(path, (arguments.model, *arguments.images), "--show")
 
 
 def _write_figure(arguments, classifier, framing: str, always: bool) -> None:

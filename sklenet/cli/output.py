@@ -2,8 +2,11 @@
 
 import json
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 from sklenet._utils.printable import make_printable
+from sklenet._utils.writing import check_writable
 
 
 def add_output_options(parser) -> None:
@@ -68,3 +71,33 @@ def print_progress(arguments, line: str) -> None:
     """Print a line to stderr, unless ``--quiet`` is given."""
     if not arguments.quiet:
         write_text(line, sys.stderr)
+
+
+def check_out(path: Path, inputs: Iterable[Path], option: str = "--out") -> None:
+    """Check the file that a command is to write, before it does anything else.
+
+    Parameters
+    ----------
+    path : Path
+        Value of an option.
+    inputs : iterable of Path
+        Files that the command reads, if they exist.
+    option : str
+        Name of the option, for messages.
+
+    Raises
+    ------
+    ValueError
+        If no regular file can be written there, or if it would replace an input.
+    """
+    if not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ValueError(
+            f"{option} {path}: no file can be written there ({error.strerror})."
+        ) from error
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ValueError(f"{option} {path}: this would replace {source}.")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sklenet.cli.output import add_output_options, print_results
+from sklenet.cli.output import add_output_options, check_out, print_results
 from sklenet.estimator import LeNet5Classifier
 from sklenet.page import write_page
 
@@ -37,6 +37,7 @@ def add_commands(commands) -> None:
 
 
 def _run_page(arguments) -> int:
+    check_out(arguments.out, arguments.models)
     models: dict = {}
     for path in arguments.models:
         if not path.is_file():

@@ -1,12 +1,14 @@
-"""The argument parser of the command."""
+"""The argument parser of the command, and values of options."""
 
 import argparse
 import difflib
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from sklenet._utils.printable import make_printable
+from sklenet.study.config.values import find_problem, short_repr
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -57,3 +59,20 @@ class ArgumentParser(argparse.ArgumentParser):
             f"unrecognized argument: {make_printable(argument)}. {hint}Run"
             f" `{self.prog} --help` for a list of the options."
         )
+
+
+def parse_value(text: str):
+    """Return the value of a parameter from a TOML value, ``none``, or any other text."""
+    if text == "none":
+        return None
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        try:
+            value = float(text)  # TOML does not allow numbers such as ".01"
+        except ValueError:
+            value = text
+    problem = find_problem(value, finite=False)
+    if problem:
+        raise argparse.ArgumentTypeError(f"{short_repr(value)} {problem[1]}")
+    return value

@@ -21,7 +21,7 @@ from sklenet.datasets.fingerprint import compute_fingerprint
 from sklenet.datasets.folder import load_folder
 from sklenet.datasets.loaders import get_data_home
 from sklenet.datasets.registry import ImageDataset
-from sklenet.datasets.table_files import Table, read_table
+from sklenet.datasets.table_files import Table, match_columns, read_table
 from sklenet.images.shapes import (
     ImageShape,
     check_image_shape,
@@ -110,6 +110,7 @@ class FileSource:
         table = read_table(self.file, self.label)
         if self.test_file is not None:
             test = read_table(self.test_file, self.label)
+            test = match_columns(test, table, make_printable(self.test_file))
             table = Table(table.X, table.y, test.X, test.y)
         return make_parts(table, self.image_shape, make_printable(self.file))
 
@@ -190,6 +191,13 @@ class CustomImages:
         Fraction of the images that become the test set if the source has none.
     test_seed : int
         Seed of this split, which is stratified.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Hash of the images and labels, once they have been read.
+    is_split : bool
+        Whether the test set was split off, once they have been read.
     """
 
     def __init__(self, source: Source, test_fraction: float, test_seed: int) -> None:
@@ -197,6 +205,7 @@ class CustomImages:
         self.test_fraction = test_fraction
         self.test_seed = test_seed
         self.fingerprint = ""
+        self.is_split = False
         self._parts: Parts | None = None
 
     def __call__(self, subset: str) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +228,9 @@ class CustomImages:
             If they are not those that were read first.
         """
         if self._parts is None:
-            parts = _split(self.source.read(), self.test_fraction, self.test_seed)
+            parts = self.source.read()
+            self.is_split = parts.test is None
+            parts = _split(parts, self.test_fraction, self.test_seed)
             assert parts.test is not None
             fingerprint = compute_fingerprint(parts.train, parts.test)
             if self.fingerprint not in ("", fingerprint):

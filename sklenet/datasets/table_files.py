@@ -1,5 +1,7 @@
 """Images and labels from tables: CSV and Parquet files, and arrays in ``.npz`` files."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,12 @@ from sklenet._utils.printable import make_printable
 FILE_SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 
 LABEL = "label"  # default name of the column of labels
+
+# Text with one number in it, such as the name of a column.
+_NUMBERED = re.compile(r"(\D*)(\d{1,9})(\D*)")
+
+# Labels that are read as numbers, unlike 007 and 1e3.
+_NUMBER = r"\s*-?(0|[1-9]\d{0,17})(\.\d*)?\s*"
 
 _MAX_NAMES = 8  # in a message
 _DELIMITERS = ",;\t"
@@ -36,12 +44,15 @@ class Table(NamedTuple):
         Labels.
     X_test, y_test : ndarray, optional
         Those of the test set, if the file has one.
+    columns : tuple of str, optional
+        Names of the columns of X, if the file has names.
     """
 
     X: np.ndarray
     y: np.ndarray
     X_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
+    columns: tuple[str, ...] | None = None
 
 
 def read_table(path: Path, label: str | None = None) -> Table:
@@ -59,6 +70,8 @@ def read_table(path: Path, label: str | None = None) -> Table:
     Returns
     -------
     Table
+        The pixels are in the order of the columns or, if these are numbered, such as
+        pixel0, pixel1, pixel10, in the order of their numbers.
 
     Raises
     ------
@@ -104,13 +117,24 @@ def _read_csv(path: Path, label: str) -> pd.DataFrame:
             file.seek(0)
             _check_header(list(pd.read_csv(file, nrows=0, **options)), label)
             file.seek(0)
-            return pd.read_csv(file, low_memory=False, **options)
+            # Labels are text first, since "01" is another label than "1".
+            frame = pd.read_csv(file, low_memory=False, dtype={label: str}, **options)
+            frame[label] = _read_labels(frame[label])
+            return frame
     except UnicodeError as error:
         raise ValueError(f"not a text file in UTF-8 or UTF-16 ({error}).") from error
     except pd.errors.EmptyDataError as error:
         raise ValueError("the file is empty.") from error
     except pd.errors.ParserError as error:
         raise ValueError(f"not a CSV file ({str(error).strip()}).") from error
+
+
+def _read_labels(texts: pd.Series) -> pd.Series:
+    """Return the labels of a text file, as numbers if all are written in the usual way."""
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.isna().any() or not texts.str.fullmatch(_NUMBER).all():
+        return texts
+    return numbers
 
 
 def _read_parquet(path: Path, label: str) -> pd.DataFrame:
@@ -168,7 +192,56 @@ def _split_columns(frame: pd.DataFrame, label: str) -> Table:
         rows = _list_rows(labels.isna())
         raise ValueError(f"the label is missing in {rows}.")
     _check_pixels(pixels)
-    return Table(pixels.to_numpy(), labels.to_numpy())
+    pixels = pixels.iloc[:, _sort_numbered(list(map(str, pixels)))]
+    columns = tuple(map(str, pixels))
+    return Table(pixels.to_numpy(), labels.to_numpy(), columns=columns)
+
+
+def _sort_numbered(names: Sequence[str]) -> list[int]:
+    """Return the positions of columns in the order of their numbers.
+
+    Programs that sort by text write pixel0, pixel1, pixel10, pixel100. Names that are not
+    the same text with different numbers remain in the order of the file.
+    """
+    parts = [_NUMBERED.fullmatch(name) for name in names]
+    positions = list(range(len(names)))
+    if not all(parts) or len({(part[1], part[3]) for part in parts if part}) > 1:
+        return positions
+    numbers = [int(part[2]) for part in parts if part]
+    if len(set(numbers)) < len(numbers):
+        return positions
+    return sorted(positions, key=numbers.__getitem__)
+
+
+def match_columns(table: Table, other: Table, title: str) -> Table:
+    """Return a table with its columns in the order of another one.
+
+    Parameters
+    ----------
+    table, other : Table
+        If one of them has no names, the order remains.
+    title : str
+        What the table comes from, for messages.
+
+    Raises
+    ------
+    ValueError
+        If the columns have other names.
+    """
+    if table.columns is None or other.columns is None or table.columns == other.columns:
+        return table
+    positions = {name: k for k, name in enumerate(table.columns)}
+    missing = [name for name in other.columns if name not in positions]
+    unknown = sorted(positions.keys() - set(other.columns))
+    if missing or unknown:
+        lacks = f" It lacks {_list_names(missing)}." if missing else ""
+        has = f" It has {_list_names(unknown)} instead." if unknown else ""
+        raise ValueError(
+            f"{title}: the columns of pixels must have the names of those in the training"
+            f" data.{lacks}{has}"
+        )
+    order = [positions[name] for name in other.columns]
+    return table._replace(X=table.X[:, order], columns=other.columns)
 
 
 def _check_pixels(pixels: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -633,6 +634,8 @@ def test_n_train_draws_a_stratified_sample(tmp_path):
         (["--test-fraction", "1.5"], "--test-fraction must be between 0 and 1. Got 1.5"),
         (["--image-shape", "[5, 5]"], "are 25 pixels, but the images have 64"),
         (["--test-data", "none.csv"], "none.csv: there is no such file"),
+        (["--size", "32"], "--size applies to a folder, but not to "),
+        (["--colour"], "--colour applies to a folder, but not to "),
     ],
 )
 def test_invalid_options_of_custom_data(tmp_path, options, message, capsys):
@@ -643,11 +646,63 @@ def test_invalid_options_of_custom_data(tmp_path, options, message, capsys):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("command", [["fit", "--out", "m", "--data"], ["data"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--test-data", "none.csv"],
+        ["--test-fraction", "0.2"],
+        ["--label", "y"],
+        ["--size", "32"],
+        ["--image-shape", "[8, 8]"],
+        ["--colour"],
+    ],
+)
+def test_options_for_files_do_not_apply_to_datasets(
+    tmp_path, command, option, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "digits", *option]) == 2
+    assert f"{option[0]} applies to a" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_for_files_apply_to_something(tmp_path, capsys):
+    write_table(tmp_path)
+    assert main(["data", "--label", "y"]) == 2
+    assert "but not to the list of datasets" in capsys.readouterr().err
+    assert main(["data", "digits", str(tmp_path / "train.csv"), "--label", "label"]) == 0
+    assert main(["data", str(tmp_path), "--label", "label"]) == 2
+    assert "--label applies to a file or a dataset of OpenML" in capsys.readouterr().err
+    shape = ["--image-shape", "[9, 9]"]
+    assert main(["data", str(tmp_path), *shape, "--size", "9"]) == 2
+    assert "--image-shape and --size exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--data"], ["--data", "digits.csv", "--test-data"]])
+def test_a_model_never_replaces_the_data(tmp_path, options, capsys, monkeypatch):
+    monkeypatch.setattr(LeNet5Classifier, "fit", None)  # must not be called
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
+    shutil.copy("train.csv", "digits.csv")
+    Path("link").symlink_to("train.csv")
+    content = Path("train.csv").read_bytes()
+    for out in ("train.csv", "link"):
+        assert main(["fit", *options, "train.csv", "--out", out]) == 2
+        assert f"--out {out}: this would replace train.csv" in capsys.readouterr().err
+    assert Path("train.csv").read_bytes() == content
+
+
 def test_data_describes_folders_and_files(tmp_path, capsys):
     write_table(tmp_path)
     table = str(tmp_path / "train.csv")
     assert main(["data", table]) == 0
-    assert "240 training and 60 test images of 1x8x8, 10 classes" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "240 training and 60 test images of 1x8x8, 10 classes" in shown
+    assert "`sklenet fit` trains on all 300 without --test-fraction" in shown
+    for options in (["--test-fraction", "0.1"], ["--test-data", table]):
+        assert main(["data", table, *options]) == 0
+        assert "sklenet fit" not in capsys.readouterr().out
     assert main(["data", table, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)[table]
     assert values["classes"] == [f"digit {k}" for k in range(10)]

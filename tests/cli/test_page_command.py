@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,12 @@ def test_wrong_models_are_named(models, tmp_path, capsys, arguments, message):
 def test_out_must_be_a_regular_file(models, tmp_path, capsys):
     assert main(["page", models[0], "--out", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_page_never_replaces_a_model(models, tmp_path, capsys):
+    content = Path(models[0]).read_bytes()
+    (tmp_path / "link").symlink_to(models[0])
+    for out in (models[0], str(tmp_path / "link")):
+        assert main(["page", *models, "--out", out]) == 2
+        assert f"--out {out}: this would replace {models[0]}" in capsys.readouterr().err
+    assert Path(models[0]).read_bytes() == content

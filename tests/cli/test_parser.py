@@ -6,7 +6,8 @@ import pytest
 
 from sklenet import LeNet5Classifier
 from sklenet.cli import main
-from sklenet.cli.model import _format_value, _parse_value
+from sklenet.cli.model import _format_value
+from sklenet.cli.parser import parse_value
 
 
 def run_invalid(arguments, capsys):
@@ -104,7 +105,7 @@ def test_default_values_in_the_help_can_be_passed_to_the_options(capsys):
         main(["fit", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for name, default in LeNet5Classifier().get_params().items():
-        value = _parse_value(_format_value(default))
+        value = parse_value(_format_value(default))
         assert (tuple(value) if isinstance(value, list) else value) == default
         if f"--{name.replace('_', '-')} VALUE" in text:
             assert f"(default: {_format_value(default)})" in text

@@ -64,6 +64,66 @@ def test_invalid_tables_are_rejected(tmp_path, text, label, message):
     assert str(error.value).startswith(str(path))
 
 
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (["0", "1", "-2"], [0, 1, -2]),
+        (["3.0", "7."], [3, 7]),
+        (["00", "01", "10"], ["00", "01", "10"]),
+        (["1e3", "2"], ["1e3", "2"]),
+        (["TRUE", "false"], ["TRUE", "false"]),
+        (["nan", "inf"], ["nan", "inf"]),
+        (["1" * 20, "2"], ["1" * 20, "2"]),
+        (["5", "a"], ["5", "a"]),
+    ],
+)
+def test_labels_are_as_in_the_file(tmp_path, texts, labels):
+    path = tmp_path / "t.csv"
+    path.write_text("label,a,b,c,d\n" + "".join(f"{text},1,2,3,4\n" for text in texts))
+    assert FileSource(path).read().train[1].tolist() == labels
+
+
+def test_fractions_as_labels_are_rejected(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("label,a,b,c,d\n1,1,2,3,4\n0.5,1,2,3,4\n")
+    with pytest.raises(ValueError, match=r"whole numbers or text\. Got 0\.5 in row 2"):
+        FileSource(path).read()
+
+
+def write_columns(path, names):
+    """Write a table of one image, in which column ``p7`` has the pixel 7."""
+    pixels = [name.rpartition("p")[2] for name in names]
+    path.write_text(f"label,{','.join(names)}\n0,{','.join(pixels)}\n")
+    return path
+
+
+@pytest.mark.parametrize("order", [sorted, reversed], ids=["as text", "reversed"])
+def test_numbered_columns_are_in_the_order_of_their_numbers(tmp_path, order):
+    names = list(order([f"p{k}" for k in range(1, 17)]))
+    table = read_table(write_columns(tmp_path / "t.csv", names))
+    assert table.X.tolist() == [list(range(1, 17))]
+    assert table.columns == tuple(f"p{k}" for k in range(1, 17))
+
+
+@pytest.mark.parametrize("names", [["p3", "q1"], ["2p3", "1p1"], ["p3", "p03"], ["a", "b"]])
+def test_other_columns_remain_in_the_order_of_the_file(tmp_path, names):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{','.join(names)},label\n5,6,0\n")
+    assert read_table(path).X.tolist() == [[5, 6]]
+
+
+def test_columns_of_a_test_file_are_matched_by_name(tmp_path):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("label,a,b,c,d\n0,1,2,3,4\n1,5,6,7,8\n")
+    test.write_text("d,c,label,b,a\n4,3,0,2,1\n")
+    parts = FileSource(train, test).read()
+    assert parts.test[0].tolist() == [[1, 2, 3, 4]]
+    test.write_text("label,a,b,c,e,f\n0,1,2,3,4,5\n")
+    message = r"test\.csv: the columns .* It lacks d\. It has e, f instead\."
+    with pytest.raises(ValueError, match=message):
+        FileSource(train, test).read()
+
+
 def test_other_files_are_rejected(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"label,a\n\xff\xfe\x00,1\n")
     with pytest.raises(ValueError, match="not a text file in UTF-8"):
@@ -106,7 +166,8 @@ def test_names_of_arrays(tmp_path, names):
     ]
     np.savez(tmp_path / "t.npz", **dict(zip(names, arrays, strict=False)))
     table = read_table(tmp_path / "t.npz")
-    for found, expected in zip(table, arrays, strict=True):
+    assert table.columns is None
+    for found, expected in zip(table[:4], arrays, strict=True):
         if found is not None:
             assert np.array_equal(found, expected)
     assert (table.X_test is None) == (len(names) == 2)
