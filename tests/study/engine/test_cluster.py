@@ -460,8 +460,8 @@ def test_a_search_sends_its_data_once_to_each_machine(two_machines):
         assert images.nbytes < received < 1.5 * images.nbytes  # for 12 tasks
 
 
-@pytest.mark.real_data
-def test_a_study_sends_no_data(two_machines, tmp_path):
+@pytest.mark.real_data("mnist")
+def test_a_study_sends_no_data(two_machines, tmp_path, real_data):
     client, found = two_machines
     path = tmp_path / "small.toml"
     text = STUDY.replace("digits", "mnist").replace("max_epochs = 2", "max_epochs = 1")
