@@ -60,7 +60,9 @@ augment = [["flip"], ["invert", { shift = 1 }]]
 def read(tmp_path):
     def read(text):
         path = tmp_path / "factors.toml"
-        path.write_text(HEAD + text)
+        is_resource = 'resource = "max_epochs"' in text
+        head = HEAD.replace("max_epochs = 1\n", "") if is_resource else HEAD
+        path.write_text(head + text)
         return read_study(path)
 
     return read
