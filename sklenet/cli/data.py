@@ -115,8 +115,9 @@ def add_data_options(parser) -> None:
 
 
 def list_inputs(arguments) -> list[Path]:
-    """Return the paths of the data of a fit, which need not exist."""
-    return [Path(path) for path in (arguments.data, arguments.test_data) if path]
+    """Return the files and folders of the data of a fit, which need not exist."""
+    own = arguments.data if _is_custom(arguments.data) else None
+    return [Path(path) for path in (own, arguments.test_data) if path is not None]
 
 
 def load_fit_data(arguments, framing: str) -> FitData:
@@ -163,15 +164,18 @@ def _run_data(arguments) -> int:
         if name not in own:
             get_dataset(name)
     _check_options(arguments, arguments.names)
-    if own:
-        return _describe_custom(arguments, own)
-    values = {name: _count_images(name, name in arguments.names) for name in DATASETS}
+    # Without custom data, all datasets are listed.
+    known = [name for name in DATASETS if not own or name in arguments.names]
+    values = {name: _count_images(name, name in arguments.names) for name in known}
     lines = [
         f"{name:15} {counts['train']:,} training and {counts['test']:,} test images"
         if counts["here"]
         else f"{name:15} not available; to download it: sklenet data {name}"
         for name, counts in values.items()
     ]
+    for name in own:
+        values[name], line = _describe_custom(arguments, name)
+        lines.append(line)
     print_results(arguments, "\n".join(lines), values)
     return 0
 
@@ -216,37 +220,32 @@ def _to_flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _describe_custom(arguments, names: list[str]) -> int:
-    """Print what a fit or a study reads from folders and files."""
-    values, lines = {}, []
-    for name in names:
-        dataset = _open_custom(arguments, name, "whole")
-        train, test = dataset.n_images["train"], dataset.n_images["test"]
-        shape = "x".join(map(str, dataset.image_shape))
-        images = dataset.source
-        assert isinstance(images, CustomImages)
-        is_split = images.is_split and arguments.test_fraction is None
-        values[name] = {
-            "here": True,
-            "train": train,
-            "test": test,
-            "image_shape": list(dataset.image_shape),
-            "classes": list(dataset.class_names),
-            "fingerprint": dataset.fingerprint,
-        }
-        classes = ", ".join(map(make_printable, dataset.class_names))
-        line = (
-            f"{make_printable(name)}: {train:,} training and {test:,} test images of"
-            f" {shape}, {dataset.n_classes} classes: {classes}"
+def _describe_custom(arguments, name: str) -> tuple[dict, str]:
+    """Return what a fit or a study reads from a folder or file, as values and as text."""
+    dataset = _open_custom(arguments, name, "whole")
+    train, test = dataset.n_images["train"], dataset.n_images["test"]
+    values = {
+        "here": True,
+        "train": train,
+        "test": test,
+        "image_shape": list(dataset.image_shape),
+        "classes": list(dataset.class_names),
+        "fingerprint": dataset.fingerprint,
+    }
+    shape = "x".join(map(str, dataset.image_shape))
+    classes = ", ".join(map(make_printable, dataset.class_names))
+    text = (
+        f"{make_printable(name)}: {train:,} training and {test:,} test images of {shape},"
+        f" {dataset.n_classes} classes: {classes}"
+    )
+    images = dataset.source
+    assert isinstance(images, CustomImages)
+    if images.is_split and arguments.test_fraction is None:
+        text += (
+            "\n  The test images are split off in a study; `sklenet fit` trains on all"
+            f" {train + test:,} without --test-fraction."
         )
-        if is_split:
-            line += (
-                f"\n  The test images are split off in a study; `sklenet fit` trains on all"
-                f" {train + test:,} without --test-fraction."
-            )
-        lines.append(line)
-    print_results(arguments, "\n".join(lines), values)
-    return 0
+    return values, text
 
 
 def _open_custom(arguments, name: str, framing: str) -> ImageDataset:

@@ -81,7 +81,7 @@ def check_out(path: Path, inputs: Iterable[Path], option: str = "--out") -> None
     path : Path
         Value of an option.
     inputs : iterable of Path
-        Files that the command reads, if they exist.
+        Files, and folders of files, that the command reads, if they exist.
     option : str
         Name of the option, for messages.
 
@@ -99,5 +99,12 @@ def check_out(path: Path, inputs: Iterable[Path], option: str = "--out") -> None
             f"{option} {path}: no file can be written there ({error.strerror})."
         ) from error
     for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise ValueError(f"{option} {path}: this would replace {source}.")
+        if path.exists() and source.exists() and _is_part_of(path, source):
+            of = "a file of " if source.is_dir() else ""
+            raise ValueError(f"{option} {path}: this would replace {of}{source}.")
+
+
+def _is_part_of(path: Path, source: Path) -> bool:
+    """Return whether a file is the source, or a file in the folder."""
+    is_inside = source.is_dir() and path.resolve().is_relative_to(source.resolve())
+    return is_inside or path.samefile(source)

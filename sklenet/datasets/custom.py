@@ -21,7 +21,7 @@ from sklenet.datasets.fingerprint import compute_fingerprint
 from sklenet.datasets.folder import load_folder
 from sklenet.datasets.loaders import get_data_home
 from sklenet.datasets.registry import ImageDataset
-from sklenet.datasets.table_files import Table, match_columns, read_table
+from sklenet.datasets.table_files import Table, read_table
 from sklenet.images.shapes import (
     ImageShape,
     check_image_shape,
@@ -107,11 +107,7 @@ class FileSource:
 
     def read(self) -> Parts:
         """Read all images."""
-        table = read_table(self.file, self.label)
-        if self.test_file is not None:
-            test = read_table(self.test_file, self.label)
-            test = match_columns(test, table, make_printable(self.test_file))
-            table = Table(table.X, table.y, test.X, test.y)
+        table = read_table(self.file, self.label, self.test_file)
         return make_parts(table, self.image_shape, make_printable(self.file))
 
 
@@ -284,6 +280,11 @@ def open_dataset(
     )
     parts = images.read()
     assert parts.test is not None
+    if test_fraction is not None and not images.is_split:
+        raise ValueError(
+            f"test_fraction = {test_fraction} has no effect, since the data have a test"
+            " set. Remove it."
+        )
     (_, y), (_, y_test) = parts.train, parts.test
     classes = tuple(str(label) for label in np.unique(y).tolist())
     shape = "x".join(map(str, parts.image_shape))

@@ -19,8 +19,9 @@ LABEL = "label"  # default name of the column of labels
 # Text with one number in it, such as the name of a column.
 _NUMBERED = re.compile(r"(\D*)(\d{1,9})(\D*)")
 
-# Labels that are read as numbers, unlike 007 and 1e3.
-_NUMBER = r"\s*-?(0|[1-9]\d{0,17})(\.\d*)?\s*"
+# Labels in text files that are whole numbers, unlike 007 and 1e3.
+_WHOLE = r"\s*-?(0|[1-9][0-9]{0,17})(\.0*)?\s*"
+_TEXT_SUFFIXES = (".csv", ".tsv")
 
 _MAX_NAMES = 8  # in a message
 _DELIMITERS = ",;\t"
@@ -55,7 +56,9 @@ class Table(NamedTuple):
     columns: tuple[str, ...] | None = None
 
 
-def read_table(path: Path, label: str | None = None) -> Table:
+def read_table(
+    path: Path, label: str | None = None, test_path: Path | None = None
+) -> Table:
     """Read images and labels from a CSV, Parquet or ``.npz`` file.
 
     Parameters
@@ -66,20 +69,47 @@ def read_table(path: Path, label: str | None = None) -> Table:
         Name of the column, or of the array, of the labels. All other columns are pixels.
         If None, the column is called "label", and the array has one of several common
         names.
+    test_path : Path, optional
+        File of the test set, whose columns have the same names in any order.
 
     Returns
     -------
     Table
         The pixels are in the order of the columns or, if these are numbered, such as
-        pixel0, pixel1, pixel10, in the order of their numbers.
+        pixel0, pixel1, pixel10, in the order of their numbers. Labels in text files are
+        numbers only if all of them, in both files, are written as whole numbers.
 
     Raises
     ------
     OSError
         If there is no such file.
     ValueError
-        If the file cannot be read, lacks the labels, or has pixels that are not numbers.
+        If a file cannot be read, lacks the labels, or has pixels that are not numbers; if
+        there are two test sets; or if the columns of the test file have other names.
     """
+    table = _read_file(path, label)
+    texts: dict[str, Any] = {"y": table.y} if _is_text(path) else {}
+    if test_path is not None:
+        if table.X_test is not None:
+            raise ValueError(
+                f"{make_printable(path)}: this file has a test set, so that no other one"
+                f" can be given. Got {make_printable(test_path)}."
+            )
+        test = _read_file(test_path, label)
+        test = _match_columns(test, table, make_printable(test_path))
+        table = table._replace(X_test=test.X, y_test=test.y)
+        texts |= {"y_test": test.y} if _is_text(test_path) else {}
+    if all(pd.Series(labels).str.fullmatch(_WHOLE).all() for labels in texts.values()):
+        texts = {name: pd.to_numeric(labels) for name, labels in texts.items()}
+        table = table._replace(**texts)
+    return table
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() in _TEXT_SUFFIXES
+
+
+def _read_file(path: Path, label: str | None) -> Table:
     readers = {".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet}
     suffix = path.suffix.lower()
     if suffix not in FILE_SUFFIXES:
@@ -118,23 +148,13 @@ def _read_csv(path: Path, label: str) -> pd.DataFrame:
             _check_header(list(pd.read_csv(file, nrows=0, **options)), label)
             file.seek(0)
             # Labels are text first, since "01" is another label than "1".
-            frame = pd.read_csv(file, low_memory=False, dtype={label: str}, **options)
-            frame[label] = _read_labels(frame[label])
-            return frame
+            return pd.read_csv(file, low_memory=False, dtype={label: str}, **options)
     except UnicodeError as error:
         raise ValueError(f"not a text file in UTF-8 or UTF-16 ({error}).") from error
     except pd.errors.EmptyDataError as error:
         raise ValueError("the file is empty.") from error
     except pd.errors.ParserError as error:
         raise ValueError(f"not a CSV file ({str(error).strip()}).") from error
-
-
-def _read_labels(texts: pd.Series) -> pd.Series:
-    """Return the labels of a text file, as numbers if all are written in the usual way."""
-    numbers = pd.to_numeric(texts, errors="coerce")
-    if numbers.isna().any() or not texts.str.fullmatch(_NUMBER).all():
-        return texts
-    return numbers
 
 
 def _read_parquet(path: Path, label: str) -> pd.DataFrame:
@@ -213,21 +233,8 @@ def _sort_numbered(names: Sequence[str]) -> list[int]:
     return sorted(positions, key=numbers.__getitem__)
 
 
-def match_columns(table: Table, other: Table, title: str) -> Table:
-    """Return a table with its columns in the order of another one.
-
-    Parameters
-    ----------
-    table, other : Table
-        If one of them has no names, the order remains.
-    title : str
-        What the table comes from, for messages.
-
-    Raises
-    ------
-    ValueError
-        If the columns have other names.
-    """
+def _match_columns(table: Table, other: Table, title: str) -> Table:
+    """Return a table with its columns in the order of another one, if both have names."""
     if table.columns is None or other.columns is None or table.columns == other.columns:
         return table
     positions = {name: k for k, name in enumerate(table.columns)}

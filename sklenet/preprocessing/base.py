@@ -1,4 +1,4 @@
-"""Base classes of the transformers of images, and what they do with data types."""
+"""Base classes of the transformers of images, and conversions of data types."""
 
 import math
 from numbers import Real
@@ -102,7 +102,7 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
     def _fit(self, rows, shape):
         # The negative of a boolean image is one whether it has a white pixel or not.
         largest = 1 if rows.dtype.kind == "b" else rows.max().item()
-        maximum = largest if self.maximum is None else self.maximum
+        maximum = largest if self.maximum is None else to_python(self.maximum)
         if largest > maximum:
             raise ValueError(
                 f"The 'maximum' parameter of {type(self).__name__} is {maximum!r}, but"
@@ -119,7 +119,7 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
         ValueError
             If the data type of the rows cannot hold their negatives.
         """
-        maximum = getattr(self, "maximum_", self.maximum)
+        maximum = to_python(getattr(self, "maximum_", self.maximum))
         self._check_negatives(rows, maximum)
         return maximum
 
@@ -136,8 +136,8 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
         if dtype.kind not in "iu":
             return
         low, high = int(rows.min()), int(rows.max())
-        limits = np.iinfo(dtype)
-        if maximum - high < limits.min or maximum - low > limits.max:
+        least, most = _find_limits(dtype)
+        if maximum - high < least or maximum - low > most:
             values = f"up to {high}" if maximum < high else f"down to {low}"
             raise ValueError(
                 f"X has values {values}: its data type {dtype} cannot hold their negatives"
@@ -158,22 +158,31 @@ class MaximumTransformer(OneToOneFeatureMixin, ImageTransformer):
         return tags
 
 
+def to_python(number):
+    """Return a number without the limits of numpy's types: 200 - np.uint8(255) is 201."""
+    return number.item() if isinstance(number, np.generic) else number
+
+
 def fits_dtype(value, dtype):
-    """Return whether a data type of pixels has this value; floats are only rounded."""
-    if dtype.kind == "b":
-        return value in (0, 1)
-    if dtype.kind not in "iu":
-        return True
-    limits = np.iinfo(dtype)
-    return limits.min <= value <= limits.max and value == int(value)
+    """Return whether a data type of pixels has this value, or for floats a nearby one."""
+    low, high = _find_limits(dtype)
+    return low <= value <= high and (dtype.kind == "f" or value == int(value))
 
 
 def describe_values(dtype):
-    """Return what the values of a data type of integers or booleans are, for messages."""
+    """Describe the values that a data type of pixels can hold, for messages."""
+    low, high = _find_limits(dtype)
+    kind = "a number" if dtype.kind == "f" else "a whole number"
+    return "0 or 1" if dtype.kind == "b" else f"{kind} from {low} to {high}"
+
+
+def _find_limits(dtype):
+    """Return the smallest and the largest value of a data type of pixels."""
     if dtype.kind == "b":
-        return "0 or 1"
-    limits = np.iinfo(dtype)
-    return f"a whole number from {limits.min} to {limits.max}"
+        return 0, 1
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def restore_dtype(pixels, dtype):

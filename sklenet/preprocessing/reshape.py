@@ -15,6 +15,7 @@ from sklenet.preprocessing.base import (
     describe_values,
     fits_dtype,
     restore_dtype,
+    to_python,
 )
 
 _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]
@@ -78,7 +79,7 @@ class Padder(_Reshaper):
     size : int or tuple of int (h, w), default=32
         Size of the canvas. The default is that of the 1998 network.
     value : float, default=0
-        Value of the pixels of the border, which the data type of X must have.
+        Value of the pixels of the border. It must be representable in the data type of X.
     image_shape : tuple of int (h, w) or (c, h, w), default=None
         Shape of one image if X is flat. If None, it is inferred.
 
@@ -114,7 +115,7 @@ class Padder(_Reshaper):
 
     def _check_value(self, dtype):
         """Raise a ValueError if pixels of a data type cannot have the value."""
-        if not fits_dtype(self.value, dtype):
+        if not fits_dtype(to_python(self.value), dtype):
             raise ValueError(
                 f"The 'value' parameter of Padder is {self.value!r}, but for X of the data"
                 f" type {dtype} it must be {describe_values(dtype)}."

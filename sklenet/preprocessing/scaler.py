@@ -114,13 +114,13 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
         if self.to == "column_l2":
             images = to_images(pixels, shape)
             norms = np.linalg.norm(images.astype(np.float64), axis=2, keepdims=True)
-            scaled = (images / np.where(norms > 0, norms, 1)).astype(pixels.dtype)
-            return scaled.reshape(len(rows), -1)[:, : rows.shape[1]]
+            scaled = images / np.where(norms > 0, norms, 1)
+            return _round(scaled.reshape(len(rows), -1)[:, : rows.shape[1]], rows)
         for channel, offset, scale in self._iterate_channels(pixels, shape):
             channel -= offset
             channel *= scale
             channel += self._get_low()
-        return pixels
+        return _round(pixels, rows)
 
     def _inverse_transform(self, rows, shape):
         pixels = _to_floats(rows)
@@ -128,7 +128,7 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
             channel -= self._get_low()
             channel /= scale
             channel += offset
-        return pixels
+        return _round(pixels, rows)
 
     def _get_range(self):
         low, high = RANGES[self.to] if isinstance(self.to, str) else self.to
@@ -150,5 +150,14 @@ class PixelScaler(OneToOneFeatureMixin, ImageTransformer):
 
 
 def _to_floats(rows):
-    """Return a copy of the rows in a floating-point data type."""
-    return rows.astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
+    """Return a copy of the rows in a floating-point data type for computations.
+
+    In half precision, differences of pixels could overflow.
+    """
+    is_float = rows.dtype.kind == "f"
+    return rows.astype(np.result_type(rows, np.float32) if is_float else np.float64)
+
+
+def _round(pixels, rows):
+    """Return computed pixels in the data type of the rows, if that is one of floats."""
+    return pixels.astype(rows.dtype if rows.dtype.kind == "f" else np.float64, copy=False)

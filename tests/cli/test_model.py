@@ -672,6 +672,17 @@ def test_options_for_files_apply_to_something(tmp_path, capsys):
     assert main(["data", "--label", "y"]) == 2
     assert "but not to the list of datasets" in capsys.readouterr().err
     assert main(["data", "digits", str(tmp_path / "train.csv"), "--label", "label"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        "digits",
+        "1,437",
+        "training",
+        "and",
+        "360",
+        "test",
+        "images",
+    ]
+    assert "train.csv: 240 training" in lines[1]
     assert main(["data", str(tmp_path), "--label", "label"]) == 2
     assert "--label applies to a file or a dataset of OpenML" in capsys.readouterr().err
     shape = ["--image-shape", "[9, 9]"]
@@ -691,6 +702,22 @@ def test_a_model_never_replaces_the_data(tmp_path, options, capsys, monkeypatch)
         assert main(["fit", *options, "train.csv", "--out", out]) == 2
         assert f"--out {out}: this would replace train.csv" in capsys.readouterr().err
     assert Path("train.csv").read_bytes() == content
+
+
+def test_a_model_never_replaces_an_image_of_the_data(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(LeNet5Classifier, "fit", None)  # must not be called
+    image = tmp_path / "scans" / "a" / "0.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"")
+    assert main(["fit", "--data", str(tmp_path / "scans"), "--out", str(image)]) == 2
+    assert "this would replace a file of " in capsys.readouterr().err
+    assert image.read_bytes() == b""
+
+
+def test_a_model_may_have_the_name_of_its_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second one replaces the first
+        assert main(["fit", "--data", "digits", "--out", "digits", *QUICK_FIT]) == 0
 
 
 def test_data_describes_folders_and_files(tmp_path, capsys):

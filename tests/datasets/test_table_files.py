@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklenet.datasets.custom import FileSource
+from sklenet.datasets.custom import FileSource, open_dataset
 from sklenet.datasets.table_files import read_table
 
 RNG = np.random.default_rng(0)
@@ -75,6 +75,7 @@ def test_invalid_tables_are_rejected(tmp_path, text, label, message):
         (["nan", "inf"], ["nan", "inf"]),
         (["1" * 20, "2"], ["1" * 20, "2"]),
         (["5", "a"], ["5", "a"]),
+        (["3.10", "3.9"], ["3.10", "3.9"]),
     ],
 )
 def test_labels_are_as_in_the_file(tmp_path, texts, labels):
@@ -83,11 +84,27 @@ def test_labels_are_as_in_the_file(tmp_path, texts, labels):
     assert FileSource(path).read().train[1].tolist() == labels
 
 
-def test_fractions_as_labels_are_rejected(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("label,a,b,c,d\n1,1,2,3,4\n0.5,1,2,3,4\n")
-    with pytest.raises(ValueError, match=r"whole numbers or text\. Got 0\.5 in row 2"):
-        FileSource(path).read()
+def test_labels_of_both_files_are_numbers_or_text(tmp_path):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    test.write_text("label,a,b,c,d\n1.0,1,2,3,4\n 2,1,2,3,4\n")
+    for third, labels in (("3", [1, 2]), ("a", ["1.0", " 2"])):
+        train.write_text(
+            "label,a,b,c,d\n" + "".join(f"{t},1,2,3,4\n" for t in ("1.0", " 2", third))
+        )
+        parts = FileSource(train, test).read()
+        assert parts.test[1].tolist() == labels
+        assert set(labels) < set(parts.train[1].tolist())
+
+
+def test_a_file_with_a_test_set_takes_no_other(tmp_path):
+    path = tmp_path / "t.npz"
+    X, y = np.zeros((4, 16)), np.arange(4) % 2
+    np.savez(path, x_train=X, y_train=y, x_test=X, y_test=y)
+    with pytest.raises(ValueError, match=r"has a test set.*Got .*t\.npz"):
+        FileSource(path, path).read()
+    with pytest.raises(ValueError, match=r"test_fraction = 0\.5 has no effect"):
+        open_dataset("t", FileSource(path), 0.5)
+    assert open_dataset("t", FileSource(path)).n_images == {"train": 4, "test": 4}
 
 
 def write_columns(path, names):

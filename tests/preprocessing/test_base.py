@@ -168,6 +168,9 @@ def test_a_boolean_image_without_white_has_a_negative():
         ("int8", [-100, 100], 100, "down to -100: its data type int8 cannot hold"),
         ("int8", [-100, 100], None, "down to -100: its data type int8 cannot hold"),
         ("bool", [0, 1], 255, "is 255, but .* bool it must be 1"),
+        ("uint8", [0, 255], np.uint8(200), "up to 255"),
+        ("int8", [-100, 100], np.int8(100), "down to -100: its data type int8 cannot hold"),
+        ("float16", [0, 1], 1e6, "is 1000000.0, but .* float16 .* to 65504"),
         ("float32", [0, 1], float("nan"), "'maximum' parameter .* nan"),
         ("float32", [0, 1], float("inf"), "'maximum' parameter .* inf"),
     ],
@@ -187,6 +190,13 @@ def test_a_maximum_learnt_from_other_images_is_checked_as_well():
     inverter = Inverter().fit(np.array([[0.0, 0.7, 0.1, 0.2]]))
     with pytest.raises(ValueError, match=r"learnt maximum_ of Inverter is 0\.7, but"):
         inverter.transform(np.array([[0, 1, 1, 0]], np.uint8))
+
+
+@pytest.mark.parametrize("transformer", [Inverter, DarkBackground])
+def test_a_maximum_of_numpy_has_no_limits(transformer):
+    bright = np.array([[0, 255, 255, 255]], np.int16)
+    result = transformer(maximum=np.uint8(255)).fit(bright).transform(2 * bright)
+    assert result.tolist() == [[255, -255, -255, -255]]
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])

@@ -96,6 +96,9 @@ def test_sizes_are_checked(transformer, size):
         (128, "int8", "a whole number from -128 to 127"),
         (7, "bool", "0 or 1"),
         (float("nan"), "float32", "float in the range"),
+        (1e6, "float16", "a number from -65504.0 to 65504.0"),
+        (1e300, "float32", "a number from -3.4"),
+        (np.int64(300), "uint8", "a whole number from 0 to 255"),
     ],
 )
 def test_a_border_that_pixels_cannot_have_is_rejected(value, dtype, right):

@@ -56,3 +56,12 @@ def test_column_l2_of_half_precision_does_not_overflow():
     scaled = PixelScaler("column_l2").fit_transform(images)
     assert scaled.dtype == np.float16
     assert (scaled == 0.5).all()
+
+
+def test_half_precision_does_not_overflow():
+    images = np.array([[-60000, 0, 30000, 60000]], "f2")
+    scaler = PixelScaler().fit(images)
+    scaled = scaler.transform(images)
+    assert scaled.dtype == np.float16
+    assert scaled.tolist() == [[0, 0.5, 0.75, 1]]
+    assert np.array_equal(scaler.inverse_transform(scaled), images)

@@ -30,14 +30,14 @@ def _check_unique(values: tuple) -> tuple:
 Unique = AfterValidator(_check_unique)
 
 Name = Annotated[StrictStr, Field(min_length=1)]
-_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
 def _check_study_name(name: str) -> str:
     if not _STUDY_NAME.fullmatch(name):
         raise ValueError(
             "the name of a study, which is also that of its folder, must have letters,"
-            " digits, '_' and '-' only, at most 100 of them, and begin with a letter or a"
+            " digits, '_' and '-' only, at most 255 of them, and begin with a letter or a"
             f" digit. Got {short_repr(name)}."
         )
     return name

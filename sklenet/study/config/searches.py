@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import scipy.stats
@@ -126,18 +125,6 @@ def list_examples(grid: Mapping) -> dict[str, list]:
         name: values.ends if isinstance(values, Distribution) else list(values)
         for name, values in grid.items()
     }
-
-
-@contextmanager
-def explain_ends(values) -> Iterator[None]:
-    """Add to a ValueError about an end of a distribution which one has whole numbers."""
-    try:
-        yield
-    except ValueError as error:
-        if isinstance(values, Distribution) and values.name != "randint":
-            hint = "For whole numbers, use randint = [low, high]."
-            raise ValueError(f"{error} {hint}") from error
-        raise
 
 
 Grid = Annotated[dict[StrictStr, GridValues], Field(min_length=1)]

@@ -1,7 +1,7 @@
 """A study, as an immutable model that checks itself."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -46,12 +46,12 @@ from sklenet.study.config.fields import (
 )
 from sklenet.study.config.parameters import Parameters, check_classifier
 from sklenet.study.config.searches import (
+    Distribution,
     OptunaSearch,
     RandomSearch,
     Search,
     SettingsSearch,
     count_combinations,
-    explain_ends,
     list_examples,
     search_to_record,
 )
@@ -717,18 +717,38 @@ def _check_factors(
 ) -> None:
     """Check the factors of a grid; those of steps only if the steps are valid."""
     examples, errors = list_examples(grid), ErrorCollector()
+
+    def check(name: str, values: list) -> None:
+        check_classifier_factor(name, values)
+        if is_of_step(name) and steps is not None:
+            check_step_factor(name, values, steps, examples)
+
     for name, values in examples.items():
-        with errors.collect("grid", name), explain_ends(grid[name]):
-            if name == N_TRAIN:
-                if not has_sizes:
-                    raise BadKey((), _ONE_SIZE)
-                for value in values:
-                    check_subset_size(value)
+        with errors.collect("grid", name):
+            if name != N_TRAIN:
+                try:
+                    check(name, values)
+                except ValueError as error:
+                    _check_whole(check, name, grid[name], error)
+                    raise
                 continue
-            check_classifier_factor(name, values)
-            if is_of_step(name) and steps is not None:
-                check_step_factor(name, values, steps, examples)
+            if not has_sizes:
+                raise BadKey((), _ONE_SIZE)
+            for value in values:
+                check_subset_size(value)
     errors.raise_errors()
+
+
+def _check_whole(check: Callable, name: str, values, error: ValueError) -> None:
+    """Raise the error with a hint if a distribution should be one of whole numbers."""
+    if not isinstance(values, Distribution) or values.name == "randint":
+        return
+    try:
+        check(name, [round(values.low), round(values.high)])
+    except ValueError:
+        return
+    hint = "For whole numbers, use randint = [low, high]."
+    raise ValueError(f"{error} {hint}") from error
 
 
 def _list_combinations(search, grid: dict[str, list]) -> Iterable[dict]:

@@ -1,6 +1,6 @@
-"""Keys of a study file that have no effect, and are therefore errors.
+"""Keys of a study file that would be ignored, and values that would be used twice.
 
-They are only errors in files. Records of studies may be older than these checks.
+They are errors in files only. Records of studies may be older than these checks.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from sklenet.study.config.values import short_repr
 
 
 def find_superfluous(study: Study) -> list[BadKey]:
-    """Return an error for each key of a study that has no effect.
+    """Return an error for each key that the study ignores or that repeats a value.
 
     Parameters
     ----------

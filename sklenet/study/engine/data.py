@@ -243,6 +243,6 @@ def make_sample_key(sample: Sample | None) -> tuple[str, ...]:
 
 
 def find_first_rows(y: np.ndarray) -> np.ndarray:
-    """Return the rows of the first images of each class, on which a study is tried."""
+    """Return the rows of the first images of each class, with which studies are checked."""
     labels = np.unique(y)
     return np.concatenate([np.flatnonzero(y == label)[:_N_PER_CLASS] for label in labels])

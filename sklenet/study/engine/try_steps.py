@@ -6,13 +6,19 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from sklenet.datasets.registry import ImageDataset
 from sklenet.study.config.errors import BadKey, Key
 from sklenet.study.config.factors import is_of_step
 from sklenet.study.config.pipelines import make_pipeline
 from sklenet.study.config.spec import Study
 from sklenet.study.config.steps import make_steps
 from sklenet.study.config.tables import Setting
-from sklenet.study.engine.data import find_first_rows, load_data
+from sklenet.study.engine.data import (
+    find_first_rows,
+    load_data,
+    load_training_data,
+    make_sample,
+)
 from sklenet.study.engine.fit import clone_with_seed, make_fit_key
 from sklenet.training.samples.checks import check_training_data
 
@@ -20,9 +26,9 @@ from sklenet.training.samples.checks import check_training_data
 def try_steps(study: Study, name: str) -> None:
     """Raise a BadKey if the steps of a setting or of a test fail on a dataset.
 
-    The steps are fitted to the whole training set, as in a run. Of the images, only some
-    are transformed. The steps of candidates are not tried: one that fails has no score, and
-    the search continues.
+    As in a run, steps are fitted to all images that a fit is trained on. Then some of the
+    images are transformed. Candidates of a grid are not tried: one that fails has no score,
+    and the search continues.
 
     Parameters
     ----------
@@ -30,25 +36,30 @@ def try_steps(study: Study, name: str) -> None:
     name : str
         Name of the dataset.
     """
-    X, y = load_data(study.get_dataset(name), "train")
-    rows = _select_rows(X, y)
-    tried = set()
+    dataset = study.get_dataset(name)
+    transformed: dict[str, tuple] = {}
     for key, setting in _list_settings_with_steps(study, name):
-        pipeline = make_pipeline(study, setting, study.get_dataset(name))
-        pipeline = clone_with_seed(pipeline, 0)
-        if (text := make_fit_key(pipeline, name)) in tried:
-            continue
-        tried.add(text)
+        n_train = study.get_n_train(setting)
+        pipeline = clone_with_seed(make_pipeline(study, setting, dataset), 0)
+        steps, classifier = pipeline[:-1], pipeline[-1]
+        text = make_fit_key(steps, f"{n_train}")
         with _report(key, name):
-            images = pipeline[:-1].fit(X, y).transform(X[rows])
-            check_training_data(pipeline[-1], images, y[rows], None, continued=False)
+            if text not in transformed:
+                X, y = _load_sample(study, dataset, n_train)
+                rows = _select_rows(X, y)
+                transformed[text] = steps.fit(X, y).transform(X[rows]), y[rows]
+            images, labels = transformed[text]
+            check_training_data(classifier, images, labels, None, continued=False)
 
-    X_test, y_test = load_data(study.get_dataset(name), "test")
+    sizes = [study.get_n_train(setting) for setting in study.list_settings(name)]
+    smallest = min((size for size in sizes if size is not None), default=None)
+    X, y = _load_sample(study, dataset, smallest)
+    X_test, y_test = load_data(dataset, "test")
     X_test = X_test[_select_rows(X_test, y_test)]
-    for key, steps in _list_tests(study):
+    for key, tables in _list_tests(study):
         with _report(key, name):
-            pipeline = clone_with_seed(Pipeline(make_steps(steps)), 0)
-            images = pipeline.fit(X, y).transform(X_test)
+            steps = clone_with_seed(Pipeline(make_steps(tables)), 0)
+            images = steps.fit(X, y).transform(X_test)
         if images.shape != X_test.shape:
             raise BadKey(
                 key,
@@ -58,9 +69,14 @@ def try_steps(study: Study, name: str) -> None:
             )
 
 
+def _load_sample(study: Study, dataset: ImageDataset, n_train: int | None):
+    """Return the images and labels of a fit with this number of training images."""
+    return load_training_data(dataset, make_sample(study, n_train, study.seeds[0]))
+
+
 @contextmanager
 def _report(key: Key, name: str) -> Iterator[None]:
-    """Report an exception in the block, which a run would have, as an error of `key`."""
+    """Report an exception as an error of `key`."""
     try:
         yield
     except Exception as error:

@@ -205,7 +205,8 @@ def _combine_weights(sample_weight, X, encoded, class_weights) -> np.ndarray | N
 def _scale_by_power_of_two(weights: np.ndarray) -> np.ndarray:
     """Return weights divided by a power of two, so that the largest is at most 1.
 
-    This is exact, and neither sums nor products of the results overflow.
+    This is exact, and neither sums nor products of the results overflow. Only weights below
+    1e-308 times the largest one become 0.
     """
     return np.ldexp(weights, -np.frexp(weights.max())[1])
 

@@ -194,6 +194,11 @@ HEAD = 'name = "s"\ntitle = "t"\ndata = ["digits"]\n[search]\n'
             "Got 8.0 instead. For whole numbers, use randint = [low, high].",
         ),
         (
+            "kind = 'random'\nn_iter = 3\ngrid = { lr = { uniform = [-1, 0.1] } }",
+            7,
+            "must be a float in the range (0.0, inf). Got -1.0 instead.\n",
+        ),
+        (
             "grid = { early_stopping = [true, false] }\n[estimator]\nmax_epochs = 3\n",
             5,
             "search.grid.early_stopping: with validation = 'test', early stopping would",
@@ -209,4 +214,4 @@ def test_an_error_in_a_search_names_its_key_and_line(tmp_path, text, line, messa
     with pytest.raises(StudyError) as error:
         read_study(path)
     assert str(error.value).startswith(f"{path}:{line}: ")
-    assert message in str(error.value)
+    assert message in f"{error.value}\n"

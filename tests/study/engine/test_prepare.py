@@ -113,6 +113,16 @@ def test_an_invalid_study_is_an_error_before_training(
     assert not (tmp_path / "out").exists()
 
 
+def test_steps_are_tried_on_the_training_images_of_the_fit(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    step = "{ transformer = 'sklearn.decomposition.PCA', n_components = 60 }"
+    path.write_text(f"{HEAD}n_train = 1000\nsteps = [{step}]\n{QUICK}")
+    assert main(["study", str(path), "--dry-run", "--out", str(tmp_path)]) == 0
+    path.write_text(f"{HEAD}n_train = 50\nsteps = [{step}]\n{QUICK}")
+    assert main(["study", str(path), "--dry-run", "--out", str(tmp_path)]) == 2
+    assert "steps: not possible for digits: n_components=60" in capsys.readouterr().err
+
+
 def test_steps_that_a_grid_changes_are_not_tried_without_it(tmp_path, capsys):
     path = tmp_path / "s.toml"
     grid = "grid = { inverter__maximum = [16, 20] }"
