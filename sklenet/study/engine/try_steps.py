@@ -89,22 +89,18 @@ def _select_rows(X, y) -> np.ndarray:
     return np.union1d(find_first_rows(y), extremes)
 
 
-def _list_settings_with_steps(
-    study: Study, name: str
-) -> Iterator[tuple[Key, Setting | None]]:
-    """Yield the settings that have steps before the classifier, with the keys of the steps.
-
-    None is yielded for the study itself, if it has no settings.
-    """
+def _list_settings_with_steps(study: Study, name: str) -> Iterator[tuple[Key, Setting]]:
+    """Yield the settings that have steps, with the keys of the steps."""
     if not study.setting_tables:
         grid = study.search.grid if study.search else {}
         if study.steps and not any(map(is_of_step, grid)):
-            yield ("steps",), None
+            for setting in study.list_settings(name):
+                yield ("steps",), setting
     for k, table in enumerate(study.setting_tables):
         if table.data is not None and name not in table.data:
             continue
         key: Key = ("steps",) if table.steps is None else ("setting", str(k), "steps")
-        for setting in table.expand(study.steps):
+        for setting in table.expand(study.steps, study.train_sizes):
             if study.steps if setting.steps is None else setting.steps:
                 yield key, setting
 
