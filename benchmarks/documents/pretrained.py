@@ -20,7 +20,7 @@ def render() -> str:
             "seed": str(model["seed"]),
             "test accuracy (%)": f"{100 * model['test_accuracy']:.2f}",
             "with the setting's views": (
-                f"{100 * model['trained_accuracy']:.2f}" if model.get("views") else ""
+                f"{100 * model['views_accuracy']:.2f}" if model.get("views") else ""
             ),
             "recorded, same seed": f"{100 * model['recorded']:.2f}",
             "recorded mean": f"{100 * model['mean']:.2f}",

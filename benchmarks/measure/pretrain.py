@@ -122,7 +122,8 @@ def fold_scaler(pipeline: Pipeline) -> LeNet5Classifier:
     A scaled pixel is ``x * scale + black``. C1 is linear: ``w * (x * scale + black) + b``
     is a convolution of x with the kernel ``w * scale`` and the bias
     ``b + sum(w * black)``. This requires images that fill the canvas, because the scaler
-    does not apply to the border around smaller ones.
+    does not apply to the border around smaller ones. The border of shifted views is black
+    instead of 0 after scaling, the mean of the pixels.
     """
     *scalers, classifier = (step for _, step in pipeline.steps)
     if not scalers:
@@ -161,13 +162,15 @@ def train(name: str) -> dict:
     path = FOLDER / f"{name}.sklenet"
     classifier.save(path)
     loaded = LeNet5Classifier.load(path)
+    test_accuracy = float(loaded.score(X_test, y_test))
     return {
         "kind": "model",
         "name": name,
         **choice._asdict(),
         "views": views,
         "trained_accuracy": accuracy,
-        "test_accuracy": float(loaded.score(X_test, y_test)),
+        "test_accuracy": test_accuracy,
+        "views_accuracy": float(loaded.set_params(views=views).score(X_test, y_test)),
         "n_test": len(y_test),
         "n_parameters": sum(p.numel() for p in loaded.module_.parameters()),
         "epochs": loaded.n_iter_,
