@@ -6,8 +6,8 @@ For each dataset, this is the last rung of the ladder or, for Fashion-MNIST, the
 it, which differs in the views only; for "lecun1998", the setting "as in 1998" of the study
 of the 1998 network. The setting is read from the study file, and trained once more with the
 seed whose recorded test accuracy is the median, so that the network is a typical one and
-not the luckiest. It is saved in the package without the views of its setting, which multiply
-the time of a prediction. Its test accuracies with and without them are recorded in
+not the luckiest. It is saved in the package without the views of its setting, which
+multiply the time of a prediction. Its test accuracies with and without them are recorded in
 ``benchmarks/results/pretrained/records.jsonl``. Running the command again replaces the
 network. A training takes 8 to 20 minutes.
 """
