@@ -18,6 +18,7 @@ from sklenet.study.config.errors import BadKey, StudyError
 from sklenet.study.config.spec import Study
 from sklenet.study.config.tables import N_TRAIN
 
+# Number of images of each class with which a study is checked.
 _N_PER_CLASS = 20
 
 

@@ -51,6 +51,8 @@ def try_steps(study: Study, name: str) -> None:
             images, labels = transformed[text]
             check_training_data(classifier, images, labels, None, continued=False)
 
+    if not study.test_tables:
+        return
     sizes = [study.get_n_train(setting) for setting in study.list_settings(name)]
     smallest = min((size for size in sizes if size is not None), default=None)
     X, y = _load_sample(study, dataset, smallest)
